@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+# kerf: build, tests, installation. README.md says how; `make help` lists targets.
+#
+# Honours CC, AR, CFLAGS, CPPFLAGS, LDFLAGS, CROSS_COMPILE, PKG_CONFIG, DESTDIR,
+# prefix, libdir, O (build folder) and WITH_CURL, WITH_MICROHTTPD = auto|yes|no.
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+O ?= build
+prefix ?= /usr/local
+exec_prefix ?= $(prefix)
+bindir ?= $(exec_prefix)/bin
+libdir ?= $(exec_prefix)/lib
+includedir ?= $(prefix)/include
+mandir ?= $(prefix)/share/man
+
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS_COMPILE)ar
+endif
+PKG_CONFIG ?= $(CROSS_COMPILE)pkg-config
+PROTOC_C ?= protoc-c
+
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+
+CFLAGS ?= -O2 -g
+KERF_CFLAGS := -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
+	-Wvla -Wno-unused-parameter -ffp-contract=off -fno-math-errno -fno-trapping-math \
+	-fvisibility=hidden -fPIC -pthread -ffile-prefix-map=$(CURDIR)=. $(EXTRA_CFLAGS)
+KERF_CPPFLAGS := -D_GNU_SOURCE -DKERF_VERSION='"$(VERSION)"' -Iruntime -I$(O)/gen
+LIBS := -lm -pthread
+
+# --- dependencies -----------------------------------------------------------
+
+NEEDED := libprotobuf-c json-c nettle
+have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
+# $(call feature,NAME,pkg): sets WITH_NAME to yes or no; yes asked and absent is an error
+define feature
+WITH_$(1) ?= auto
+ifneq ($$(WITH_$(1)),no)
+ifeq ($$(call have,$(2)),yes)
+override WITH_$(1) := yes
+PKGS += $(2)
+KERF_CPPFLAGS += -DWITH_$(1)
+else ifeq ($$(WITH_$(1)),yes)
+$$(error WITH_$(1)=yes but pkg-config does not find $(2); `make deps` installs it)
+else
+override WITH_$(1) := no
+endif
+endif
+endef
+PKGS := $(NEEDED)
+$(eval $(call feature,CURL,libcurl))
+$(eval $(call feature,MICROHTTPD,libmicrohttpd))
+NO_BUILD_GOALS := help clean distclean deps deps-arm64 demo check
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
+$(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
+KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
+LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) $(LIBS)
+endif
+
+# --- sources ----------------------------------------------------------------
+
+ROOMS := util graph cost plan exec telemetry net sim node
+SRC := $(wildcard $(ROOMS:%=runtime/%/*.c))
+CLI_SRC := $(wildcard runtime/cli/*.c)
+
+# Kernels compiled once for each instruction set they may meet; cpu_dispatch picks.
+ISA_SRC := $(filter runtime/exec/isa_%,$(SRC))
+SRC := $(filter-out $(ISA_SRC),$(SRC))
+ifeq ($(ARCH),x86_64)
+ISAS := baseline avx2 avx512
+isa_avx2 := -mavx2 -mfma -mf16c
+isa_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512
+else ifeq ($(ARCH),aarch64)
+ISAS := neon
+else
+ISAS := baseline
+endif
+
+OBJ := $(SRC:runtime/%.c=$(O)/%.o) $(O)/gen/onnx.pb-c.o \
+	$(foreach i,$(ISAS),$(ISA_SRC:runtime/%.c=$(O)/%.$(i).o))
+CLI_OBJ := $(CLI_SRC:runtime/%.c=$(O)/%.o)
+LIB := $(O)/libkerf.a
+
+all: $(O)/kerf $(O)/libkerf.so
+
+$(O)/gen/onnx.pb-c.c $(O)/gen/onnx.pb-c.h &: runtime/graph/onnx.proto
+	@mkdir -p $(O)/gen
+	$(PROTOC_C) --proto_path=runtime/graph --c_out=$(O)/gen onnx.proto
+
+$(O)/gen/onnx.pb-c.o: $(O)/gen/onnx.pb-c.c
+	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) $(KERF_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+COMPILE = $(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) $(KERF_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/%.o: runtime/%.c | $(O)/gen/onnx.pb-c.h
+	@mkdir -p $(@D)
+	$(COMPILE)
+
+define isa_rule
+$(O)/%.$(1).o: runtime/%.c | $(O)/gen/onnx.pb-c.h
+	@mkdir -p $$(@D)
+	$$(COMPILE) $$(isa_$(1)) -DKERF_ISA=$(1) -DKERF_ISA_$(1)
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+
+$(LIB): $(OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/libkerf.so.$(SOVERSION): $(OBJ) runtime/libkerf.map
+	$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=runtime/libkerf.map \
+		-Wl,--no-undefined $(KERF_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
+
+$(O)/libkerf.so: $(O)/libkerf.so.$(SOVERSION)
+	ln -sf $(<F) $@
+
+$(O)/kerf: $(CLI_OBJ) $(LIB)
+	$(CC) $(KERF_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# --- tests ------------------------------------------------------------------
+
+UNIT := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+OPS := $(patsubst tests/ops/%.c,$(O)/tests/ops/%,$(wildcard tests/ops/test_*.c))
+
+TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
+
+# tests/<kind>/test_x.c is one program; helpers of a kind stand in tests/<kind>/*.h
+$(O)/tests/%: tests/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -Itests $(KERF_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) \
+		-o $@ $< $(LIB) $(TEST_LIBS) $(LIBS)
+
+tests: $(UNIT) $(OPS)
+
+clean:
+	rm -rf $(O)
+
+.PHONY: all tests clean
+.SECONDARY:
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct kerf_command commands[] = {
+	{NULL, NULL, NULL},
+};
+
+int kerf_cli_fail(const struct kerf_err *err, int code)
+{
+	fprintf(stderr, "kerf: %s\n", err->msg[0] ? err->msg : strerror(-code));
+	return KERF_EXIT_FAILED;
+}
+
+static int usage(FILE *f)
+{
+	const struct kerf_command *c;
+
+	fprintf(f, "usage: kerf COMMAND [OPTIONS]\n\n");
+	for (c = commands; c->name; c++)
+		fprintf(f, "  %-12s %s\n", c->name, c->what);
+	fprintf(f, "\n'kerf COMMAND --help' tells a command's options.\n");
+	return f == stdout ? KERF_EXIT_OK : KERF_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	const struct kerf_command *c;
+
+	if (argc < 2)
+		return usage(stderr);
+	if (!strcmp(argv[1], "--version")) {
+		printf("kerf %s\n", KERF_VERSION);
+		return KERF_EXIT_OK;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))
+		return usage(stdout);
+	for (c = commands; c->name; c++)
+		if (!strcmp(argv[1], c->name))
+			return c->run(argc - 1, argv + 1);
+	fprintf(stderr, "kerf: unknown command '%s'\n", argv[1]);
+	return usage(stderr);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An engine runs slices. Local and remote engines stand behind the same table.
+ *
+ *   open -> prepare(slice) -> program -> submit(job) ... -> release -> close
+ *
+ * A slice is a frozen graph (graph/slice.h): a whole model, a cut or a tile of it;
+ * an engine does not know which. A program is a slice made ready: kernels chosen,
+ * weights packed, memory planned. A job is one execution of a program.
+ *
+ * Threads: one thread opens and closes an engine; prepare, release and submit may
+ * come from any thread, for different programs at once. Jobs of one engine may run
+ * at the same time or in order, as the engine likes; one job's done is called once,
+ * from any thread, and may submit further jobs but must not block.
+ */
+#ifndef KERF_EXEC_ENGINE_H
+#define KERF_EXEC_ENGINE_H
+
+#include "graph/graph.h"
+#include "util/err.h"
+
+#define KERF_ENGINE_ABI 1
+
+struct kerf_engine;
+struct kerf_program;
+struct kerf_job;
+
+struct kerf_engine_config {
+	int threads; /* cpu: team size, 0 = all CPUs the process may use */
+	bool pin;    /* cpu: bind the team's threads */
+	const char *isa; /* cpu: "auto" or NULL, "baseline", "avx2", "avx512", "neon" */
+	bool insecure;	 /* remote: plain TCP to other than loopback */
+	uint32_t depth;	 /* jobs in flight; 0 = the engine's default */
+};
+
+struct kerf_engine_info {
+	char name[64];	  /* as opened: "cpu", "ref", "http://127.0.0.1:8470/cpu" */
+	char kind[16];	  /* "cpu", "ref", "null", "remote": same kind, same bits */
+	char device[128]; /* "AMD EPYC ..., avx512, 2 threads" */
+	char machine[65]; /* identifies the machine for stored profiles, hex */
+	uint32_t dtypes;  /* bit i: enum kerf_dtype i natively */
+	uint64_t memory_bytes;
+	uint32_t depth; /* jobs worth having in flight */
+	bool remote;
+};
+
+struct kerf_program_info {
+	size_t weight_bytes; /* packed weights and tables */
+	size_t arena_bytes;  /* planned activations, one job */
+	uint64_t prepare_ns;
+};
+
+/*
+ * One execution. The caller owns it and everything it points to until done is
+ * called; in and out are in the order of the slice's inputs and outputs, each with
+ * the dtype and dims of the slice's value and data aligned to KERF_ALIGN. The
+ * engine never writes in[]; out[i].dims may shrink for a bounded value.
+ */
+struct kerf_job {
+	struct kerf_program *program;
+	const struct kerf_tensor *in;
+	struct kerf_tensor *out;
+	/* status: 0, -ECANCELED, -EIO (the engine or peer is gone), -ETIMEDOUT, -ENOMEM, -EINVAL */
+	void (*done)(struct kerf_job *job, int status);
+	void *user;
+
+	/* Filled by the engine before done: when it was taken, begun and ended. */
+	uint64_t queued_ns, start_ns, end_ns;
+	/* Of [start, end]: time on the engine itself; for a remote one, as the peer says. */
+	uint64_t busy_ns;
+
+	/* The engine's while the job is in flight. */
+	struct kerf_job *next;
+	uint64_t engine_word;
+};
+
+struct kerf_engine_ops {
+	uint32_t abi; /* KERF_ENGINE_ABI */
+	const char *kind;
+	/* What follows the kind in a spec ("", ":0", or a whole URL). May block on I/O. */
+	int (*open)(const char *spec, const struct kerf_engine_config *cfg,
+		    struct kerf_engine **engine, struct kerf_err *err);
+	void (*close)(struct kerf_engine *e); /* every program was released */
+	void (*describe)(struct kerf_engine *e, struct kerf_engine_info *info); /* no I/O */
+	/* No I/O, any thread. */
+	bool (*supports)(struct kerf_engine *e, const struct kerf_graph *g, const struct kerf_op *op);
+	/*
+	 * Takes its own reference to slice. Allocates everything that jobs will need
+	 * (config depth of them). May block. -EOPNOTSUPP names the operator.
+	 */
+	int (*prepare)(struct kerf_engine *e, struct kerf_graph *slice, struct kerf_program **p,
+		       struct kerf_err *err);
+	void (*release)(struct kerf_program *p); /* no job of it is in flight */
+	void (*program_info)(const struct kerf_program *p, struct kerf_program_info *info);
+	/*
+	 * Queues the job; returns at once, without allocating. 0, or -EAGAIN when the
+	 * queue is full (done is not called then), or -ENODEV after the engine died.
+	 */
+	int (*submit)(struct kerf_job *job);
+	/* Asks; done still comes, with -ECANCELED if it helped. NULL: cannot. */
+	void (*cancel)(struct kerf_job *job);
+	/*
+	 * Runs the program once on the given tensors and stores the wall time of each
+	 * operator of its slice, ns; engine-wide exclusive; blocks. NULL: cannot.
+	 */
+	int (*profile)(struct kerf_program *p, const struct kerf_tensor *in,
+		       struct kerf_tensor *out, uint64_t *op_ns);
+};
+
+/* First member of every engine and program. */
+struct kerf_engine {
+	const struct kerf_engine_ops *ops;
+};
+
+struct kerf_program {
+	struct kerf_engine *engine;
+	struct kerf_graph *slice;
+};
+
+/*
+ * Opens by spec: "cpu", "ref", "null", or a URL of an engine of another node
+ * ("http://host:port/cpu"; "http://host:port" means its default engine).
+ */
+int kerf_engine_open(const char *spec, const struct kerf_engine_config *cfg,
+		     struct kerf_engine **engine, struct kerf_err *err);
+void kerf_engine_close(struct kerf_engine *e); /* NULL allowed */
+
+/* submit and wait for done. Blocks. The job's status. */
+int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct kerf_tensor *out,
+		    struct kerf_job *job /* NULL, or filled with its times */);
+
+/* Tensor memory as engines want it: KERF_ALIGN, zeroed; free() it. */
+void *kerf_tensor_alloc(size_t bytes);
+
+extern const struct kerf_engine_ops kerf_engine_ref, kerf_engine_null, kerf_engine_cpu,
+	kerf_engine_remote;
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The graph: a DAG of operators over values, in static single assignment form.
+ *
+ * Built by the importer (import.h) or by hand with the functions below, changed
+ * by the rewrites (rewrite.h), then frozen: from there on it is immutable, may be
+ * read from any thread, and is shared by reference count.
+ *
+ * Operators stand in a topological order: every input of op[i] is a graph input,
+ * a constant, or an output of some op[j], j < i. Ids (indices) are stable from
+ * freezing on, so the same file and options give the same ids on every node:
+ * kerf_graph_fingerprint() lets two nodes make sure of it.
+ *
+ * Layout. ONNX's spatial operators are channels-first. The layout rewrite turns
+ * them into channels-last ones: op->nhwc is set, and the values around them have
+ * their dims stored in that order ([N,H,W,C]; [N,W,C] and [N,D,H,W,C] likewise),
+ * with value->nhwc set. Weights of Conv and friends keep ONNX's order (OIHW):
+ * engines pack them anyway. Transposes at the border are ordinary operators.
+ */
+#ifndef KERF_GRAPH_GRAPH_H
+#define KERF_GRAPH_GRAPH_H
+
+#include "graph/tensor.h"
+#include "util/arena.h"
+#include "util/err.h"
+
+struct kerf_op_def; /* op.h */
+struct kerf_file;   /* util/file.h */
+
+struct kerf_value {
+	const char *name;      /* unique in the graph, never empty */
+	struct kerf_tensor t;  /* dtype and shape; t.data set for constants only */
+	int32_t producer;      /* op index, or -1: graph input or constant */
+	bool nhwc;	       /* stored channels-last */
+	bool bounded;	       /* dims are upper bounds: the true ones are known at run time */
+};
+
+enum kerf_attr_type {
+	KERF_ATTR_INT,
+	KERF_ATTR_FLOAT,
+	KERF_ATTR_STRING,
+	KERF_ATTR_INTS,
+	KERF_ATTR_FLOATS,
+	KERF_ATTR_TENSOR,
+};
+
+struct kerf_attr {
+	const char *name;
+	enum kerf_attr_type type;
+	uint32_t n; /* elements of INTS and FLOATS */
+	union {
+		int64_t i;
+		float f;
+		const char *s;
+		const int64_t *ints;
+		const float *floats;
+		struct kerf_tensor t;
+	};
+};
+
+/* Activation applied to each element as it is stored (a fused epilogue). */
+enum kerf_act_kind {
+	KERF_ACT_NONE,
+	KERF_ACT_RELU,
+	KERF_ACT_CLIP,	     /* min(max(x, a), b) */
+	KERF_ACT_LEAKY_RELU, /* x < 0 ? a * x : x */
+	KERF_ACT_SIGMOID,
+	KERF_ACT_TANH,
+	KERF_ACT_SILU,	       /* x * sigmoid(x) */
+	KERF_ACT_HARD_SIGMOID, /* min(max(a * x + b, 0), 1) */
+	KERF_ACT_HARD_SWISH,   /* x * min(max(x / 6 + 1/2, 0), 1) */
+	KERF_ACT_GELU,	       /* x * (1 + erf(x / sqrt 2)) / 2 */
+	KERF_ACT_MISH,	       /* x * tanh(log(1 + exp x)) */
+	KERF_ACT_ELU,	       /* x < 0 ? a * (exp(x) - 1) : x */
+	KERF_N_ACTS,
+};
+
+struct kerf_act {
+	enum kerf_act_kind kind;
+	float a, b;
+};
+
+/*
+ * Where an operator of a tile stands in the whole one. Rows are axis 1 of nhwc
+ * values. in_* is about input 0. All zero for an operator that is not tiled.
+ */
+struct kerf_op_tile {
+	int64_t in_row0, in_rows;   /* first row held, rows of the whole input */
+	int64_t out_row0, out_rows; /* first row made, rows of the whole output */
+};
+
+struct kerf_op {
+	const struct kerf_op_def *def;
+	const char *name; /* unique in the graph, never empty */
+	int opset;	  /* version of the operator set whose meaning it has */
+	int n_in, n_out;
+	int32_t *in, *out; /* value ids; -1: absent optional */
+	uint32_t n_attr;
+	struct kerf_attr *attr;
+	bool nhwc;
+	struct kerf_act act;
+	struct kerf_op_tile tile;
+	uint32_t origin; /* index in the whole model's graph; own index if this is it */
+};
+
+struct kerf_graph {
+	const char *name;
+	uint32_t n_value, n_op;
+	struct kerf_value *value;
+	struct kerf_op *op;
+	uint32_t n_in, n_out;
+	int32_t *in, *out; /* value ids, in the model's order */
+	uint8_t model_sha256[32];
+
+	/* private */
+	uint32_t cap_value, cap_op;
+	bool frozen;
+	int refs;
+	struct kerf_arena arena;
+	struct kerf_file *file;		 /* mapping that constants point into, or NULL */
+	struct kerf_graph *parent;	 /* a slice keeps its model's constants alive */
+	void **heap;			 /* tensors made by rewrites, aligned to KERF_ALIGN */
+	uint32_t n_heap, cap_heap;
+};
+
+/* Graphs have one reference at birth. unref(NULL) is allowed. Thread safe. */
+struct kerf_graph *kerf_graph_new(const char *name);
+struct kerf_graph *kerf_graph_ref(struct kerf_graph *g);
+void kerf_graph_unref(struct kerf_graph *g);
+
+/* --- Building: not thread safe; not after freezing. Ids, or -ENOMEM. --- */
+
+/* Copies name (made unique by a suffix if it is taken or NULL) and description. */
+int32_t kerf_graph_add_value(struct kerf_graph *g, const char *name, const struct kerf_tensor *t);
+
+/*
+ * Appends an operator. in/out are copied, attributes are copied (the arrays too).
+ * Does not infer: see kerf_op_infer_shapes() in op.h.
+ */
+int32_t kerf_graph_add_op(struct kerf_graph *g, const struct kerf_op_def *def, const char *name,
+			  int opset, int n_in, const int32_t *in, int n_out, const int32_t *out,
+			  uint32_t n_attr, const struct kerf_attr *attr);
+
+int kerf_graph_add_input(struct kerf_graph *g, int32_t value);
+int kerf_graph_add_output(struct kerf_graph *g, int32_t value);
+
+/* Zeroed tensor memory that lives as long as the graph; NULL on exhaustion. */
+void *kerf_graph_alloc(struct kerf_graph *g, size_t bytes);
+
+/* Sets or replaces one attribute (copied). 0 or -ENOMEM. */
+int kerf_op_set_attr(struct kerf_graph *g, struct kerf_op *op, const struct kerf_attr *attr);
+int kerf_op_set_int(struct kerf_graph *g, struct kerf_op *op, const char *name, int64_t i);
+int kerf_op_set_ints(struct kerf_graph *g, struct kerf_op *op, const char *name, const int64_t *v,
+		     uint32_t n);
+
+/*
+ * Sorts operators topologically (stable), drops operators and values that no
+ * graph output needs (graph inputs stay), renumbers. -EINVAL on a cycle, naming an
+ * operator in it. Ids change.
+ */
+int kerf_graph_tidy(struct kerf_graph *g, struct kerf_err *err);
+
+/* Checks every invariant above; the rewrites' tests call it after each pass. */
+int kerf_graph_verify(const struct kerf_graph *g, struct kerf_err *err);
+
+void kerf_graph_freeze(struct kerf_graph *g);
+
+/* --- Reading --- */
+
+int32_t kerf_graph_find_value(const struct kerf_graph *g, const char *name); /* -1: none */
+int32_t kerf_graph_find_input(const struct kerf_graph *g, const char *name); /* position or -1 */
+
+const struct kerf_attr *kerf_op_attr(const struct kerf_op *op, const char *name); /* or NULL */
+int64_t kerf_op_int(const struct kerf_op *op, const char *name, int64_t absent);
+float kerf_op_float(const struct kerf_op *op, const char *name, float absent);
+const char *kerf_op_string(const struct kerf_op *op, const char *name, const char *absent);
+/* *n elements, or NULL and *n = 0 when absent. */
+const int64_t *kerf_op_ints(const struct kerf_op *op, const char *name, uint32_t *n);
+const float *kerf_op_floats(const struct kerf_op *op, const char *name, uint32_t *n);
+
+static inline bool kerf_value_is_const(const struct kerf_value *v)
+{
+	return v->t.data != NULL;
+}
+
+/*
+ * For each value the ops that read it: list[first[v] .. first[v+1]), an op once per
+ * reading input. Caller frees *first (one block holds both). 0 or -ENOMEM.
+ */
+int kerf_graph_consumers(const struct kerf_graph *g, uint32_t **first, uint32_t **list);
+
+/* 64-bit hash of operators, attributes, shapes and wiring; not of the weights. */
+uint64_t kerf_graph_fingerprint(const struct kerf_graph *g);
+
+#endif

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+#include "graph/op.h"
+
+const struct kerf_op_def kerf_ops_quant[] = {
+	{.name = NULL},
+};

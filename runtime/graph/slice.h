@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slices and tiles: pieces of a frozen graph, each a graph of its own.
+ *
+ * A slice is a convex set of operators: no path leaves it and comes back. Its
+ * inputs are the values it reads but does not make, in order of value id; its
+ * outputs the values it makes that others (or the model's outputs) need, in order
+ * of value id. Value names are the whole graph's, so names join slices together.
+ *
+ * A tile is a slice limited to a row range (axis 1 of nhwc values) of its outputs.
+ * Every value in it holds the hull of the rows its readers need; windows keep
+ * their exact padding at the border of the whole image, so that the rows of a tile
+ * are bit for bit those of the whole run on the same engine kind.
+ *
+ * The same (graph, ops, rows) gives the same slice on every node: a slice is
+ * described to a peer by that triple (struct kerf_slice_spec) and made there.
+ */
+#ifndef KERF_GRAPH_SLICE_H
+#define KERF_GRAPH_SLICE_H
+
+#include "graph/graph.h"
+#include "graph/op.h"
+
+struct kerf_slice_spec {
+	uint32_t n_op;
+	const uint32_t *op; /* ascending op ids of the whole graph */
+	/* A tile: rows of every output; {0, 0} for a slice of whole tensors. */
+	struct kerf_rows rows;
+};
+
+/*
+ * A new frozen graph holding a reference to the whole one. -EINVAL if the set is
+ * not convex, ids are out of order, or rows are out of range; -EOPNOTSUPP, naming
+ * the operator, if it cannot be limited to rows. Outputs of a tile must all be
+ * nhwc and have the same number of rows.
+ */
+int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec,
+		    struct kerf_graph **slice, struct kerf_err *err);
+
+/* Rows of slice value v within the whole value: {0, H} if it is not limited. */
+struct kerf_rows kerf_slice_rows(const struct kerf_graph *slice, int32_t v);
+
+/* True if the set is convex; marks[n_op of whole] holds membership. */
+bool kerf_slice_convex(const struct kerf_graph *whole, const bool *marks);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Problem and plan. A policy is a pure function from one to the other: no I/O, no
+ * clock, no threads, no memory of earlier calls.
+ *
+ * Units: seconds and bytes, as doubles. Time of op o on engine e is
+ * op_s[o * n_engine + e]; INFINITY where e cannot run o.
+ */
+#ifndef KERF_PLAN_PLAN_H
+#define KERF_PLAN_PLAN_H
+
+#include "graph/graph.h"
+#include "util/err.h"
+
+#define KERF_MAX_ENGINES 16
+#define KERF_MAX_NODES 64
+
+struct kerf_plan_engine {
+	const char *name;
+	uint32_t node;
+	double job_s;	/* fixed cost of one job on it: submit, wake, reply handling */
+};
+
+/* Time to move n bytes from node a to b: latency_s + n / rate_bytes_s. */
+struct kerf_link_model {
+	double latency_s;
+	double rate_bytes_s; /* INFINITY within a node; 0: no path */
+};
+
+struct kerf_problem {
+	const struct kerf_graph *graph;
+	uint32_t n_engine, n_node;
+	struct kerf_plan_engine engine[KERF_MAX_ENGINES];
+	const struct kerf_link_model *link; /* [from * n_node + to] */
+	const double *op_s;		    /* [op * n_engine + engine] */
+	uint32_t home;	 /* node that holds the inputs and wants the outputs */
+};
+
+/* One job of the plan: these ops on that engine. Steps stand in an executable order. */
+struct kerf_plan_step {
+	uint32_t engine;
+	uint32_t n_op;
+	uint32_t *op; /* ascending ids; owned by the plan */
+	double compute_s, send_s; /* predicted: work, and moving its inputs to it */
+};
+
+struct kerf_plan {
+	const char *policy;
+	uint32_t n_step;
+	struct kerf_plan_step *step;
+	double total_s;	   /* predicted latency of one request */
+	double return_s;   /* of that, bringing the outputs home */
+	double sent_bytes; /* over links, both ways */
+	char reason[256];  /* one sentence for people */
+};
+
+typedef int (*kerf_policy_fn)(const struct kerf_problem *, struct kerf_plan *, struct kerf_err *);
+
+struct kerf_policy {
+	const char *name;
+	const char *what; /* one line for --help */
+	kerf_policy_fn plan;
+};
+
+/* "local", "remote", "mincut"; NULL name: the default, mincut. NULL if unknown. */
+const struct kerf_policy *kerf_policy_find(const char *name);
+const struct kerf_policy *kerf_policy_at(uint32_t i); /* NULL past the last */
+
+/*
+ * From an engine per operator to a plan: groups operators into the fewest convex
+ * steps, orders them and prices them. Every policy ends here, so all plans are
+ * priced alike. assign[n_op] are engine ids.
+ */
+int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assign,
+			      struct kerf_plan *plan, struct kerf_err *err);
+
+void kerf_plan_finish(struct kerf_plan *plan);
+
+#endif
