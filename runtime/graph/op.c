@@ -45,10 +45,10 @@ void kerf_op_tensors(const struct kerf_graph *g, const struct kerf_op *op, struc
 	static const struct kerf_tensor absent;
 	int k;
 
-	for (k = 0; k < op->n_in; k++)
-		in[k] = op->in[k] >= 0 ? g->value[op->in[k]].t : absent;
-	for (k = 0; k < op->n_out; k++)
-		out[k] = op->out[k] >= 0 ? g->value[op->out[k]].t : absent;
+	for (k = 0; k < kerf_op_in_slots(op); k++)
+		in[k] = k < op->n_in && op->in[k] >= 0 ? g->value[op->in[k]].t : absent;
+	for (k = 0; k < kerf_op_out_slots(op); k++)
+		out[k] = k < op->n_out && op->out[k] >= 0 ? g->value[op->out[k]].t : absent;
 }
 
 int kerf_op_infer_shapes(struct kerf_graph *g, struct kerf_op *op, struct kerf_err *err)
@@ -64,12 +64,10 @@ int kerf_op_infer_shapes(struct kerf_graph *g, struct kerf_op *op, struct kerf_e
 	if (op->n_out < def->min_out || (def->max_out >= 0 && op->n_out > def->max_out))
 		return kerf_fail(err, -EINVAL, "node '%s' (%s): %d outputs, expected %d to %d",
 				 op->name, def->name, op->n_out, def->min_out, def->max_out);
-	/* Families may look at optional inputs and outputs that the node left out. */
-	in = calloc((size_t)(KERF_MAX(op->n_in, def->max_in) + KERF_MAX(op->n_out, def->max_out)) + 1,
-		    sizeof(*in));
+	in = calloc((size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op)) + 1, sizeof(*in));
 	if (!in)
 		return -ENOMEM;
-	out = in + KERF_MAX(op->n_in, def->max_in);
+	out = in + kerf_op_in_slots(op);
 	kerf_op_tensors(g, op, in, out);
 	for (k = 0; k < op->n_in; k++) {
 		if (k < def->min_in && op->in[k] < 0) {
@@ -154,13 +152,13 @@ int kerf_op_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct 
 
 int64_t kerf_op_flops(const struct kerf_graph *g, const struct kerf_op *op)
 {
-	struct kerf_tensor *in = calloc((size_t)(op->n_in + op->n_out) + 16, sizeof(*in));
-	struct kerf_tensor *out;
+	size_t slots = (size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op)) + 1;
+	struct kerf_tensor *in = calloc(slots, sizeof(*in)), *out;
 	int64_t n;
 
 	if (!in)
 		return 0;
-	out = in + op->n_in + 8;
+	out = in + kerf_op_in_slots(op);
 	kerf_op_tensors(g, op, in, out);
 	n = op->def->flops ? op->def->flops(op, in, out) : kerf_tensor_count(&out[0]);
 	free(in);

@@ -83,7 +83,21 @@ const struct kerf_op_def *kerf_op_find(const char *domain, const char *name, int
 /* All definitions, for listings and tests. */
 const struct kerf_op_def *kerf_op_at(uint32_t i); /* NULL past the last */
 
-/* Gathers the tensors of op's inputs/outputs from the graph; arrays of at least n_in, n_out. */
+/*
+ * infer, eval, flops and rows may look at every input and output the definition
+ * knows: in[] and out[] have these many entries, the absent ones dtype KERF_NONE.
+ */
+static inline int kerf_op_in_slots(const struct kerf_op *op)
+{
+	return KERF_MAX(op->n_in, op->def->max_in);
+}
+
+static inline int kerf_op_out_slots(const struct kerf_op *op)
+{
+	return KERF_MAX(op->n_out, op->def->max_out);
+}
+
+/* Gathers the tensors of op's inputs and outputs from the graph, all slots. */
 void kerf_op_tensors(const struct kerf_graph *g, const struct kerf_op *op, struct kerf_tensor *in,
 		     struct kerf_tensor *out);
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/engine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct kerf_engine_ops *const local_engines[] = {
+	&kerf_engine_ref,
+	&kerf_engine_null,
+};
+
+int kerf_engine_open(const char *spec, const struct kerf_engine_config *cfg,
+		     struct kerf_engine **engine, struct kerf_err *err)
+{
+	static const struct kerf_engine_config defaults;
+	unsigned i;
+
+	if (!cfg)
+		cfg = &defaults;
+	for (i = 0; i < KERF_ARRAY_SIZE(local_engines); i++) {
+		size_t n = strlen(local_engines[i]->kind);
+
+		if (!strncmp(spec, local_engines[i]->kind, n) && (!spec[n] || spec[n] == ':'))
+			return local_engines[i]->open(spec + n, cfg, engine, err);
+	}
+	return kerf_fail(err, -ENOENT, "engine '%s': expected cpu, ref, null or http://HOST:PORT[/ENGINE]",
+			 spec);
+}
+
+void kerf_engine_close(struct kerf_engine *e)
+{
+	if (e)
+		e->ops->close(e);
+}
+
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	int status;
+};
+
+static void wake_waiter(struct kerf_job *job, int status)
+{
+	struct waiter *w = job->user;
+
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	w->status = status;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct kerf_tensor *out,
+		    struct kerf_job *times)
+{
+	struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
+	struct kerf_job job = {.program = p, .in = in, .out = out, .done = wake_waiter, .user = &w};
+	int r = p->engine->ops->submit(&job);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	if (times)
+		*times = job;
+	return w.status;
+}
+
+void *kerf_tensor_alloc(size_t bytes)
+{
+	size_t n = kerf_align(bytes ? bytes : 1);
+	void *p = aligned_alloc(KERF_ALIGN, n);
+
+	if (p)
+		memset(p, 0, n);
+	return p;
+}
