@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "graph/rewrite.h"
+
+int kerf_rewrite_layout(struct kerf_graph *g, struct kerf_err *err)
+{
+	return 0;
+}
