@@ -2,6 +2,7 @@
 #include "graph/graph.h"
 
 #include "graph/op.h"
+#include "util/digest.h"
 #include "util/file.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@ struct kerf_graph *kerf_graph_new(const char *name)
 	if (!g)
 		return NULL;
 	g->refs = 1;
+	pthread_mutex_init(&g->digest_lock, NULL);
 	g->name = kerf_arena_strdup(&g->arena, name ? name : "");
 	if (!g->name) {
 		kerf_graph_unref(g);
@@ -39,6 +41,10 @@ void kerf_graph_unref(struct kerf_graph *g)
 		free(g->heap[i]);
 	free(g->heap);
 	kerf_file_unref(g->file);
+	for (i = 0; i < g->n_ext; i++)
+		kerf_file_unref(g->ext[i]);
+	free(g->ext);
+	pthread_mutex_destroy(&g->digest_lock);
 	kerf_graph_unref(g->parent);
 	kerf_arena_finish(&g->arena);
 	free(g->value);
@@ -540,6 +546,44 @@ int kerf_graph_consumers(const struct kerf_graph *g, uint32_t **first, uint32_t 
 	*first = f;
 	*list = l;
 	return 0;
+}
+
+void kerf_graph_model_sha256(const struct kerf_graph *g, uint8_t out[32])
+{
+	struct kerf_graph *whole = (struct kerf_graph *)g;
+
+	while (whole->parent)
+		whole = whole->parent;
+	pthread_mutex_lock(&whole->digest_lock);
+	if (!whole->has_digest && whole->file) {
+		kerf_sha256(whole->file->data, whole->file->size, whole->digest);
+		whole->has_digest = true;
+	}
+	memcpy(out, whole->digest, sizeof(whole->digest));
+	pthread_mutex_unlock(&whole->digest_lock);
+}
+
+int kerf_graph_add_file(struct kerf_graph *g, struct kerf_file *f)
+{
+	struct kerf_file **p = reallocarray(g->ext, g->n_ext + 1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	g->ext = p;
+	p[g->n_ext++] = f;
+	return 0;
+}
+
+void kerf_graph_forget(const struct kerf_graph *g, const void *p, size_t n)
+{
+	uint32_t i;
+
+	for (; g; g = g->parent) {
+		if (g->file)
+			kerf_file_forget(g->file, p, n);
+		for (i = 0; i < g->n_ext; i++)
+			kerf_file_forget(g->ext[i], p, n);
+	}
 }
 
 /* FNV-1a, 64 bits. */

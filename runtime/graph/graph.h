@@ -24,11 +24,17 @@
 #include "util/arena.h"
 #include "util/err.h"
 
+#include <pthread.h>
+
 struct kerf_op_def; /* op.h */
 struct kerf_file;   /* util/file.h */
 
 struct kerf_value {
-	const char *name;      /* unique in the graph, never empty */
+	/*
+	 * Unique in the graph, never empty; but a model's output that is also its input
+	 * has that input's name, and holds the same.
+	 */
+	const char *name;
 	struct kerf_tensor t;  /* dtype and shape; t.data set for constants only */
 	int32_t producer;      /* op index, or -1: graph input or constant */
 	bool nhwc;	       /* stored channels-last */
@@ -110,14 +116,18 @@ struct kerf_graph {
 	struct kerf_op *op;
 	uint32_t n_in, n_out;
 	int32_t *in, *out; /* value ids, in the model's order */
-	uint8_t model_sha256[32];
 
 	/* private */
 	uint32_t cap_value, cap_op;
 	bool frozen;
 	int refs;
 	struct kerf_arena arena;
-	struct kerf_file *file;		 /* mapping that constants point into, or NULL */
+	struct kerf_file *file;		 /* the model: constants point into it; NULL: none */
+	struct kerf_file **ext;		 /* external data that constants point into */
+	uint32_t n_ext;
+	pthread_mutex_t digest_lock;
+	bool has_digest;
+	uint8_t digest[32];
 	struct kerf_graph *parent;	 /* a slice keeps its model's constants alive */
 	void **heap;			 /* tensors made by rewrites, aligned to KERF_ALIGN */
 	uint32_t n_heap, cap_heap;
@@ -188,6 +198,22 @@ static inline bool kerf_value_is_const(const struct kerf_value *v)
  * reading input. Caller frees *first (one block holds both). 0 or -ENOMEM.
  */
 int kerf_graph_consumers(const struct kerf_graph *g, uint32_t **first, uint32_t **list);
+
+/*
+ * SHA-256 of the model's file (not of its external data); a slice gives its whole
+ * model's, a graph made by hand zeros. Computed when first asked for, because it
+ * takes longer than loading does. Thread safe.
+ */
+void kerf_graph_model_sha256(const struct kerf_graph *g, uint8_t out[32]);
+
+/* Keeps a file of external data mapped as long as the graph lives: takes the reference. */
+int kerf_graph_add_file(struct kerf_graph *g, struct kerf_file *f);
+
+/*
+ * Tells that a constant's contents will not be read again soon (packed, copied): if
+ * they are mapped from a file they leave this process's memory. Thread safe.
+ */
+void kerf_graph_forget(const struct kerf_graph *g, const void *p, size_t n);
 
 /* 64-bit hash of operators, attributes, shapes and wiring; not of the weights. */
 uint64_t kerf_graph_fingerprint(const struct kerf_graph *g);

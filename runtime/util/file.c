@@ -2,26 +2,28 @@
 #include "util/file.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-/* Opens a regular file; a FIFO or device must not block or surprise us. */
-static int open_regular(const char *path, size_t *size, struct kerf_err *err)
+/* What was just opened must be a regular file: a FIFO or device must not surprise us. */
+static int check_regular(int fd, const char *path, size_t *size, struct kerf_err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
+	int r;
 
 	if (fd < 0)
 		return kerf_fail(err, -errno, "%s: %s", path, strerror(errno));
 	if (fstat(fd, &st)) {
-		int r = -errno;
-
+		r = kerf_fail(err, -errno, "%s: %s", path, strerror(errno));
 		close(fd);
-		return kerf_fail(err, r, "%s: %s", path, strerror(-r));
+		return r;
 	}
 	if (!S_ISREG(st.st_mode)) {
 		close(fd);
@@ -31,29 +33,30 @@ static int open_regular(const char *path, size_t *size, struct kerf_err *err)
 	return fd;
 }
 
-int kerf_file_map(const char *path, struct kerf_file **out, struct kerf_err *err)
+static int open_regular(const char *path, size_t *size, struct kerf_err *err)
+{
+	return check_regular(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), path, size, err);
+}
+
+/* Takes fd; the sentence names path. */
+static int map_fd(int fd, const char *path, size_t size, struct kerf_file **out,
+		  struct kerf_err *err)
 {
 	struct kerf_file *f = calloc(1, sizeof(*f));
-	int fd, r;
+	int r = -ENOMEM;
 
 	if (!f)
-		return -ENOMEM;
-	f->refs = 1;
-	fd = open_regular(path, &f->size, err);
-	if (fd < 0) {
-		free(f);
-		return fd;
-	}
-	f->path = strdup(path);
-	if (!f->path) {
-		r = -ENOMEM;
 		goto fail;
-	}
-	if (f->size) {
-		void *p = mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, fd, 0);
+	f->refs = 1;
+	f->size = size;
+	f->path = strdup(path);
+	if (!f->path)
+		goto fail;
+	if (size) {
+		void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 
 		if (p == MAP_FAILED) {
-			r = kerf_fail(err, -errno, "%s: cannot map %zu bytes: %s", path, f->size,
+			r = kerf_fail(err, -errno, "%s: cannot map %zu bytes: %s", path, size,
 				      strerror(errno));
 			goto fail;
 		}
@@ -64,9 +67,91 @@ int kerf_file_map(const char *path, struct kerf_file **out, struct kerf_err *err
 	return 0;
 fail:
 	close(fd);
-	free(f->path);
+	if (f)
+		free(f->path);
 	free(f);
 	return r;
+}
+
+int kerf_file_map(const char *path, struct kerf_file **out, struct kerf_err *err)
+{
+	size_t size;
+	int fd = open_regular(path, &size, err);
+
+	return fd < 0 ? fd : map_fd(fd, path, size, out, err);
+}
+
+static bool has_dotdot(const char *name)
+{
+	const char *p;
+
+	for (p = name; (p = strstr(p, "..")); p += 2)
+		if ((p == name || p[-1] == '/') && (!p[2] || p[2] == '/'))
+			return true;
+	return false;
+}
+
+/* openat2's RESOLVE_BENEATH for older kernels, without links: one part after the other. */
+static int open_parts(int dir, const char *name)
+{
+	int fd = dup(dir);
+
+	while (fd >= 0) {
+		size_t n = strcspn(name, "/");
+		char part[NAME_MAX + 1];
+		int next;
+
+		if (n > NAME_MAX) {
+			close(fd);
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(part, name, n);
+		part[n] = 0;
+		next = openat(fd, n ? part : ".",
+			      O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW |
+				      (name[n] ? O_DIRECTORY : 0));
+		close(fd);
+		fd = next;
+		if (!name[n])
+			break;
+		name += n + 1;
+	}
+	return fd;
+}
+
+static int open_beneath(int dir, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+
+	/* EPERM: a sandbox that does not know the call. */
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		fd = open_parts(dir, name);
+	return fd;
+}
+
+int kerf_file_map_beneath(const char *folder, const char *name, struct kerf_file **out,
+			  struct kerf_err *err)
+{
+	size_t size;
+	int dir, fd;
+
+	if (!*name || *name == '/' || has_dotdot(name))
+		return kerf_fail(err, -EINVAL, "'%.200s' is not a path inside %s", name, folder);
+	dir = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+	if (dir < 0)
+		return kerf_fail(err, -errno, "%s: %s", folder, strerror(errno));
+	fd = open_beneath(dir, name);
+	if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+		fd = kerf_fail(err, -EINVAL, "'%.200s' leads out of %s", name, folder);
+	else
+		fd = check_regular(fd, name, &size, err);
+	close(dir);
+	return fd < 0 ? fd : map_fd(fd, name, size, out, err);
 }
 
 struct kerf_file *kerf_file_ref(struct kerf_file *f)

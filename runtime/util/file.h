@@ -15,6 +15,14 @@ struct kerf_file {
 
 /* Regular files only. The sentence names the path. An empty file maps to size 0. */
 int kerf_file_map(const char *path, struct kerf_file **f, struct kerf_err *err);
+
+/*
+ * Maps folder/name, where name comes from a file and is not trusted: it must stay
+ * inside the folder, so it may not be absolute, hold "..", or pass a link that leads
+ * out (where the kernel cannot check that, before 5.6, it may pass no link at all).
+ */
+int kerf_file_map_beneath(const char *folder, const char *name, struct kerf_file **f,
+			  struct kerf_err *err);
 struct kerf_file *kerf_file_ref(struct kerf_file *f);
 void kerf_file_unref(struct kerf_file *f);
 
