@@ -33,25 +33,30 @@ struct kerf_problem {
 	struct kerf_plan_engine engine[KERF_MAX_ENGINES];
 	const struct kerf_link_model *link; /* [from * n_node + to] */
 	const double *op_s;		    /* [op * n_engine + engine] */
-	uint32_t home;	 /* node that holds the inputs and wants the outputs */
+	uint32_t home; /* node that holds the inputs and wants the outputs */
 };
+
+/* Seconds to move bytes between nodes; 0 within one, INFINITY without a path. */
+double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
+			       double bytes);
 
 /* One job of the plan: these ops on that engine. Steps stand in an executable order. */
 struct kerf_plan_step {
 	uint32_t engine;
 	uint32_t n_op;
 	uint32_t *op; /* ascending ids; owned by the plan */
-	double compute_s, send_s; /* predicted: work, and moving its inputs to it */
+	/* Predicted. Bytes are those that cross from and to home; 0 on a home engine. */
+	double send_bytes, return_bytes;
+	double send_s, compute_s, return_s;
+	double start_s, end_s; /* since the request came */
 };
 
 struct kerf_plan {
 	const char *policy;
 	uint32_t n_step;
 	struct kerf_plan_step *step;
-	double total_s;	   /* predicted latency of one request */
-	double return_s;   /* of that, bringing the outputs home */
-	double sent_bytes; /* over links, both ways */
-	char reason[256];  /* one sentence for people */
+	double total_s;	  /* predicted latency of one request */
+	char reason[512]; /* one sentence for people */
 };
 
 typedef int (*kerf_policy_fn)(const struct kerf_problem *, struct kerf_plan *, struct kerf_err *);
@@ -67,9 +72,11 @@ const struct kerf_policy *kerf_policy_find(const char *name);
 const struct kerf_policy *kerf_policy_at(uint32_t i); /* NULL past the last */
 
 /*
- * From an engine per operator to a plan: groups operators into the fewest convex
+ * From an engine per operator (assign[n_op]) to a plan: groups operators into convex
  * steps, orders them and prices them. Every policy ends here, so all plans are
- * priced alike. assign[n_op] are engine ids.
+ * priced alike, by what a session does: a step starts when its inputs are at home and
+ * its engine is free; a step on another node carries its inputs there and its outputs
+ * back. -EINVAL if an engine cannot run an operator given to it, or has no path.
  */
 int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assign,
 			      struct kerf_plan *plan, struct kerf_err *err);

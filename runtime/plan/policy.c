@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan/policy.h"
+
+#include <string.h>
+
+static const struct kerf_policy policies[] = {
+	{"mincut", "least-cost cut of the graph between this node and another (default)",
+	 kerf_policy_mincut},
+	{"local", "everything on this node's engine", kerf_policy_local},
+	{"remote", "everything on another node's engine", kerf_policy_remote},
+};
+
+const struct kerf_policy *kerf_policy_find(const char *name)
+{
+	uint32_t i;
+
+	if (!name)
+		return &policies[0];
+	for (i = 0; i < KERF_ARRAY_SIZE(policies); i++)
+		if (!strcmp(policies[i].name, name))
+			return &policies[i];
+	return NULL;
+}
+
+const struct kerf_policy *kerf_policy_at(uint32_t i)
+{
+	return i < KERF_ARRAY_SIZE(policies) ? &policies[i] : NULL;
+}

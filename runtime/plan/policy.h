@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The policies, one file each; plan.h has the registry. */
+#ifndef KERF_PLAN_POLICY_H
+#define KERF_PLAN_POLICY_H
+
+#include "plan/plan.h"
+
+/* Everything on home's first engine. */
+int kerf_policy_local(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+/* Everything on one engine of another node, the one that answers first. */
+int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+/* The cut of least cost between home's first engine and one of another node. */
+int kerf_policy_mincut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+
+/* Prices all operators on engine e. */
+int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *plan,
+		    struct kerf_err *err);
+
+/* First engine of home; -ENODEV with a sentence if there is none. */
+int kerf_problem_home_engine(const struct kerf_problem *p, struct kerf_err *err);
+
+/* Keeps the cheaper of two plans in *best and frees the other; r is plan's verdict. */
+void kerf_plan_keep(struct kerf_plan *best, bool *have, struct kerf_plan *plan, int r);
+
+#endif

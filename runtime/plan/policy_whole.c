@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* The two plans without a cut: what every other policy is measured against. */
+#include "plan/policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int kerf_problem_home_engine(const struct kerf_problem *p, struct kerf_err *err)
+{
+	uint32_t e;
+
+	for (e = 0; e < p->n_engine; e++)
+		if (p->engine[e].node == p->home)
+			return (int)e;
+	return kerf_fail(err, -ENODEV, "no engine on the node that holds the inputs");
+}
+
+int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *plan,
+		    struct kerf_err *err)
+{
+	uint32_t *assign = malloc((p->graph->n_op + 1) * sizeof(*assign)), o;
+	int r;
+
+	if (!assign)
+		return -ENOMEM;
+	for (o = 0; o < p->graph->n_op; o++)
+		assign[o] = e;
+	r = kerf_plan_from_assignment(p, assign, plan, err);
+	free(assign);
+	return r;
+}
+
+void kerf_plan_keep(struct kerf_plan *best, bool *have, struct kerf_plan *plan, int r)
+{
+	if (r)
+		return;
+	if (*have && best->total_s <= plan->total_s) {
+		kerf_plan_finish(plan);
+		return;
+	}
+	if (*have)
+		kerf_plan_finish(best);
+	*best = *plan;
+	*have = true;
+}
+
+int kerf_policy_local(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
+{
+	int e = kerf_problem_home_engine(p, err), r;
+
+	if (e < 0)
+		return e;
+	r = kerf_plan_whole(p, (uint32_t)e, plan, err);
+	if (r)
+		return r;
+	plan->policy = "local";
+	snprintf(plan->reason, sizeof(plan->reason), "asked for: everything on %s",
+		 p->engine[e].name);
+	return 0;
+}
+
+int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct kerf_plan whole;
+	bool have = false;
+	uint32_t e;
+	int r;
+
+	for (e = 0; e < p->n_engine; e++) {
+		if (p->engine[e].node == p->home)
+			continue;
+		r = kerf_plan_whole(p, e, &whole, NULL);
+		kerf_plan_keep(plan, &have, &whole, r);
+	}
+	if (!have)
+		return kerf_fail(err, -ENODEV, "no engine of another node can run the whole model");
+	plan->policy = "remote";
+	snprintf(plan->reason, sizeof(plan->reason), "asked for: everything on %s",
+		 p->engine[plan->step[0].engine].name);
+	return 0;
+}

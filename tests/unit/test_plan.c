@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* The min-cut policy against brute force over every assignment, and pricing. */
+#include "graph/op.h"
+#include "plan/plan.h"
+#include "util/rng.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct kerf_op_def any = {.name = "any", .max_in = -1, .max_out = -1};
+
+#define MAX_OPS 10
+
+struct setup {
+	struct kerf_graph *g;
+	struct kerf_link_model link[4];
+	double op_s[MAX_OPS * 2];
+	struct kerf_problem p;
+};
+
+static int32_t new_value(struct kerf_graph *g, int64_t n)
+{
+	struct kerf_tensor t = {.dtype = KERF_F32, .rank = 1, .dims = {n}};
+
+	return kerf_graph_add_value(g, NULL, &t);
+}
+
+/* A random DAG, or a chain. Values nobody reads are outputs. */
+static void make(struct setup *s, struct kerf_rng *rng, bool chain, double latency_s)
+{
+	uint32_t n = 2 + (uint32_t)kerf_rng_below(rng, MAX_OPS - 1), i;
+	int32_t made[MAX_OPS + 1];
+	bool read[MAX_OPS + 1] = {false};
+
+	memset(s, 0, sizeof(*s));
+	s->g = kerf_graph_new("t");
+	made[0] = new_value(s->g, 1 + (int64_t)kerf_rng_below(rng, 2000));
+	kerf_graph_add_input(s->g, made[0]);
+	for (i = 0; i < n; i++) {
+		uint64_t a = chain ? i : kerf_rng_below(rng, i + 1);
+		uint64_t b = chain ? i : kerf_rng_below(rng, i + 1);
+		int32_t in[2] = {made[a], made[b]};
+
+		made[i + 1] = new_value(s->g, 1 + (int64_t)kerf_rng_below(rng, 2000));
+		kerf_graph_add_op(s->g, &any, NULL, 1, a == b ? 1 : 2, in, 1, &made[i + 1], 0,
+				  NULL);
+		read[a] = read[b] = true;
+		s->op_s[2 * i] = (double)kerf_rng_below(rng, 1000) * 1e-5;
+		s->op_s[2 * i + 1] = s->op_s[2 * i] * kerf_rng_float(rng);
+	}
+	for (i = 1; i <= n; i++)
+		if (!read[i])
+			kerf_graph_add_output(s->g, made[i]);
+	s->link[1] = s->link[2] = (struct kerf_link_model){latency_s, 1e6};
+	s->p = (struct kerf_problem){.graph = s->g,
+				     .n_engine = 2,
+				     .n_node = 2,
+				     .engine = {{"here", 0, 0}, {"there", 1, latency_s}},
+				     .link = s->link,
+				     .op_s = s->op_s};
+}
+
+/* Operators one after the other, each crossing value paid once a direction. */
+static double sum_cost(const struct kerf_problem *p, const uint32_t *assign)
+{
+	const struct kerf_graph *g = p->graph;
+	double sum = 0;
+	uint32_t v, o;
+	int k;
+
+	for (o = 0; o < g->n_op; o++)
+		sum += p->op_s[2 * o + assign[o]];
+	for (v = 0; v < g->n_value; v++) {
+		uint32_t at = g->value[v].producer < 0 ? 0 : assign[g->value[v].producer];
+		bool crosses = false;
+
+		for (o = 0; o < g->n_op; o++)
+			for (k = 0; k < g->op[o].n_in; k++)
+				crosses |= g->op[o].in[k] == (int32_t)v && assign[o] != at;
+		for (o = 0; o < g->n_out; o++)
+			crosses |= g->out[o] == (int32_t)v && at != 0;
+		if (crosses)
+			sum += (double)kerf_tensor_bytes(&g->value[v].t) / 1e6;
+	}
+	return sum;
+}
+
+/* True if no operator at side `from` feeds one on the other side. */
+static bool one_way(const struct kerf_graph *g, const uint32_t *assign, uint32_t from)
+{
+	uint32_t o;
+	int k;
+
+	for (o = 0; o < g->n_op; o++)
+		for (k = 0; k < g->op[o].n_in; k++) {
+			int32_t maker = g->value[g->op[o].in[k]].producer;
+
+			if (maker >= 0 && assign[maker] == from && assign[o] != from)
+				return false;
+		}
+	return true;
+}
+
+static void test_one_way_cut_is_optimal(void **state)
+{
+	struct kerf_rng rng;
+	int round;
+
+	kerf_rng_seed(&rng, 1);
+	for (round = 0; round < 500; round++) {
+		struct setup s;
+		struct kerf_plan plan;
+		double best = INFINITY;
+		uint32_t bits, o, assign[MAX_OPS];
+
+		make(&s, &rng, false, 0);
+		for (bits = 0; bits < 1u << s.g->n_op; bits++) {
+			for (o = 0; o < s.g->n_op; o++)
+				assign[o] = bits >> o & 1;
+			if (one_way(s.g, assign, 0) || one_way(s.g, assign, 1))
+				best = fmin(best, sum_cost(&s.p, assign));
+		}
+		assert_int_equal(kerf_policy_find("mincut")->plan(&s.p, &plan, NULL), 0);
+		/* Steps may overlap, so the price may be below the sum, never above. */
+		assert_true(plan.total_s <= best * (1 + 1e-9) + 1e-12);
+		kerf_plan_finish(&plan);
+		kerf_graph_unref(s.g);
+	}
+}
+
+/* With latency and job overhead: the best of all plans with one stay away at an end. */
+static void test_chain_with_latency_is_optimal(void **state)
+{
+	struct kerf_rng rng;
+	int round;
+
+	kerf_rng_seed(&rng, 2);
+	for (round = 0; round < 300; round++) {
+		struct setup s;
+		struct kerf_plan plan, cand;
+		double best = INFINITY;
+		uint32_t a, b, o, assign[MAX_OPS];
+
+		make(&s, &rng, true, 1e-3);
+		for (a = 0; a <= s.g->n_op; a++)
+			for (b = a; b <= s.g->n_op; b++) {
+				if (a != 0 && b != s.g->n_op)
+					continue;
+				for (o = 0; o < s.g->n_op; o++)
+					assign[o] = o >= a && o < b;
+				assert_int_equal(
+					kerf_plan_from_assignment(&s.p, assign, &cand, NULL), 0);
+				best = fmin(best, cand.total_s);
+				kerf_plan_finish(&cand);
+			}
+		assert_int_equal(kerf_policy_find(NULL)->plan(&s.p, &plan, NULL), 0);
+		assert_true(plan.total_s <= best * (1 + 1e-9));
+		kerf_plan_finish(&plan);
+		kerf_graph_unref(s.g);
+	}
+}
+
+/* Every operator in exactly one step, inputs of a step made by earlier ones. */
+static void test_steps_are_executable(void **state)
+{
+	struct kerf_rng rng;
+	int round;
+
+	kerf_rng_seed(&rng, 3);
+	for (round = 0; round < 500; round++) {
+		struct setup s;
+		struct kerf_plan plan;
+		uint32_t assign[MAX_OPS], step_of[MAX_OPS], i, j, seen = 0;
+
+		make(&s, &rng, false, 1e-4);
+		for (i = 0; i < s.g->n_op; i++)
+			assign[i] = (uint32_t)kerf_rng_below(&rng, 2);
+		assert_int_equal(kerf_plan_from_assignment(&s.p, assign, &plan, NULL), 0);
+		for (i = 0; i < plan.n_step; i++)
+			for (j = 0; j < plan.step[i].n_op; j++, seen++) {
+				step_of[plan.step[i].op[j]] = i;
+				assert_int_equal(assign[plan.step[i].op[j]], plan.step[i].engine);
+			}
+		assert_int_equal(seen, s.g->n_op);
+		for (i = 0; i < s.g->n_op; i++)
+			for (j = 0; j < (uint32_t)s.g->op[i].n_in; j++) {
+				int32_t from = s.g->value[s.g->op[i].in[j]].producer;
+
+				if (from >= 0)
+					assert_true(step_of[from] <= step_of[i]);
+			}
+		kerf_plan_finish(&plan);
+		kerf_graph_unref(s.g);
+	}
+}
+
+static void test_operator_only_there_goes_there(void **state)
+{
+	struct kerf_rng rng;
+	struct setup s;
+	struct kerf_plan plan;
+	uint32_t i, j;
+	bool away = false;
+
+	kerf_rng_seed(&rng, 4);
+	make(&s, &rng, true, 1e-3);
+	s.op_s[2] = INFINITY; /* operator 1 cannot run here */
+	s.op_s[1] = INFINITY; /* operator 0 cannot run there */
+	assert_int_equal(kerf_policy_find(NULL)->plan(&s.p, &plan, NULL), 0);
+	for (i = 0; i < plan.n_step; i++)
+		for (j = 0; j < plan.step[i].n_op; j++)
+			away |= plan.step[i].op[j] == 1 && plan.step[i].engine == 1;
+	assert_true(away);
+	kerf_plan_finish(&plan);
+	kerf_graph_unref(s.g);
+}
+
+static void test_no_path_is_named(void **state)
+{
+	struct kerf_rng rng;
+	struct kerf_err err = {""};
+	struct kerf_plan plan;
+	struct setup s;
+
+	kerf_rng_seed(&rng, 5);
+	make(&s, &rng, true, 1e-3);
+	s.link[1].rate_bytes_s = 0;
+	assert_int_equal(kerf_policy_find("remote")->plan(&s.p, &plan, &err), -ENODEV);
+	assert_non_null(strstr(err.msg, "no engine"));
+	kerf_graph_unref(s.g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_way_cut_is_optimal),
+		cmocka_unit_test(test_chain_with_latency_is_optimal),
+		cmocka_unit_test(test_steps_are_executable),
+		cmocka_unit_test(test_operator_only_there_goes_there),
+		cmocka_unit_test(test_no_path_is_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
