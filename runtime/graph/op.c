@@ -8,7 +8,7 @@
 static const struct kerf_op_def *const families[] = {
 	kerf_ops_elementwise, kerf_ops_reduce, kerf_ops_shape,	   kerf_ops_conv,
 	kerf_ops_pool,	      kerf_ops_matmul, kerf_ops_norm,	   kerf_ops_image,
-	kerf_ops_quant,	      kerf_ops_misc,   kerf_ops_recurrent,
+	kerf_ops_quant,	      kerf_ops_misc,   kerf_ops_recurrent, kerf_ops_tile,
 };
 
 const struct kerf_op_def *kerf_op_find(const char *domain, const char *name, int opset)
@@ -169,13 +169,14 @@ int kerf_op_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 		 const struct kerf_tensor *out, int i, struct kerf_rows want,
 		 struct kerf_rows *need)
 {
+	int axis = kerf_op_row_axis(&in[i], &out[0]);
+
 	if (op->def->rows)
 		return op->def->rows(op, in, out, i, want, need);
 	if (!(op->def->flags & KERF_OP_ELEMENTWISE))
 		return -EOPNOTSUPP;
-	/* Broadcasting aligns trailing axes: rows are axis rank - 3 of what has them. */
-	if (in[i].rank < 3 || in[i].dims[in[i].rank - 3] == 1)
-		*need = (struct kerf_rows){0, in[i].rank < 3 ? 0 : 1};
+	if (axis < 0 || in[i].dims[axis] == 1)
+		*need = (struct kerf_rows){0, axis < 0 ? 0 : 1};
 	else
 		*need = want;
 	return 0;
@@ -270,8 +271,7 @@ int kerf_op_window(const struct kerf_op *op, const struct kerf_tensor *x,
 
 		/* Whole row of the first tap of our first output, seen from our first row. */
 		w->pad_begin[0] = t->in_row0 - (t->out_row0 * w->stride[0] - w->pad_begin[0]);
-		/* Rows of the whole below ours count as absent only at the whole's border. */
-		w->pad_end[0] -= t->in_rows - (t->in_row0 + spatial[0]);
+		w->pad_end[0] += t->in_rows - (t->in_row0 + spatial[0]);
 	}
 	return 0;
 }

@@ -32,6 +32,12 @@ enum kerf_op_flags {
 	KERF_OP_SPATIAL = 1 << 4,
 	/* Made by our rewrites only; the importer refuses it in a file. */
 	KERF_OP_INTERNAL = 1 << 5,
+	/*
+	 * Reads input 0 through kerf_op_window(), or otherwise by op->tile alone: in a
+	 * tile that input may hold more rows than rows() asks for. Others get exactly
+	 * those rows.
+	 */
+	KERF_OP_WINDOW = 1 << 6,
 };
 
 struct kerf_op_def {
@@ -113,6 +119,15 @@ int kerf_op_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct 
 
 int64_t kerf_op_flops(const struct kerf_graph *g, const struct kerf_op *op);
 
+/*
+ * The axis of an input that broadcasting aligns with axis 1 (rows) of the output;
+ * -1 if it has none.
+ */
+static inline int kerf_op_row_axis(const struct kerf_tensor *in, const struct kerf_tensor *out)
+{
+	return KERF_MAX(in->rank - out->rank + 1, -1);
+}
+
 int kerf_op_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 		 const struct kerf_tensor *out, int i, struct kerf_rows want,
 		 struct kerf_rows *need);
@@ -123,8 +138,12 @@ float kerf_act_apply(const struct kerf_act *act, float x);
 /*
  * The window of Conv, ConvTranspose, pools: attributes with ONNX's defaults,
  * auto_pad resolved against the input's spatial dims, ceil_mode not applied.
- * n_spatial is rank - 2. For a tiled operator pads along the row axis are those
- * of the tile in its own rows; they may be negative (more rows held than needed).
+ * n_spatial is rank - 2. For a tiled operator pads along the row axis are counted
+ * from the rows held: the first tap of the first output row is row -pad_begin[0]
+ * (negative pad: more rows held than needed), and the whole image with its padding
+ * ends pad_end[0] rows after the last held one. How many output rows there are says
+ * the output tensor, not the window: every tap of theirs that is a row of the whole
+ * is held, so a tap outside the held rows is padding.
  * -EINVAL with a sentence on nonsense (stride < 1, wrong counts, overflow).
  */
 struct kerf_window {
@@ -158,6 +177,7 @@ extern const struct kerf_op_def kerf_ops_norm[];	/* BatchNorm, LayerNorm, LRN...
 extern const struct kerf_op_def kerf_ops_image[];	/* Resize, DepthToSpace, GridSample, RoiAlign, NMS */
 extern const struct kerf_op_def kerf_ops_quant[];	/* QuantizeLinear, QLinear*, internal q* */
 extern const struct kerf_op_def kerf_ops_recurrent[];	/* LSTM, GRU, RNN */
+extern const struct kerf_op_def kerf_ops_tile[];	/* internal: what tiles need */
 extern const struct kerf_op_def kerf_ops_misc[];	/* losses, windows, DFT and the like */
 
 #endif

@@ -8,9 +8,21 @@
  * of value id. Value names are the whole graph's, so names join slices together.
  *
  * A tile is a slice limited to a row range (axis 1 of nhwc values) of its outputs.
- * Every value in it holds the hull of the rows its readers need; windows keep
- * their exact padding at the border of the whole image, so that the rows of a tile
- * are bit for bit those of the whole run on the same engine kind.
+ * Every value in it holds the hull of the rows its readers need (at least one);
+ * windows keep their exact padding at the border of the whole image, so that the
+ * rows of a tile are bit for bit those of the whole run on the same engine kind.
+ * A reader that needs fewer rows than are held, and cannot say so by op->tile, reads
+ * through an internal operator, rowCrop (op_tile.c), whose origin is the reader's.
+ * Values that are not nhwc, and everything an operator without a row rule reads or
+ * makes, are held whole; if that cannot be, the tile is refused.
+ *
+ * Why a tile is exact: take its operators in order, and suppose that every row held
+ * of every input is the whole run's. Each operator makes output rows from the same
+ * elements, at the same distance from the same border, as in the whole run: need
+ * covers every row that rows() asks for, so a tap outside the held rows is outside
+ * the whole image, where the whole run meets padding too. What an engine adds up for
+ * one output element, and in what order, does not depend on which other elements it
+ * computes (design of the engines), so the rows made are the whole run's.
  *
  * The same (graph, ops, rows) gives the same slice on every node: a slice is
  * described to a peer by that triple (struct kerf_slice_spec) and made there.
@@ -31,8 +43,8 @@ struct kerf_slice_spec {
 /*
  * A new frozen graph holding a reference to the whole one. -EINVAL if the set is
  * not convex, ids are out of order, or rows are out of range; -EOPNOTSUPP, naming
- * the operator, if it cannot be limited to rows. Outputs of a tile must all be
- * nhwc and have the same number of rows.
+ * the operator, if it cannot be limited to rows; -ENOMEM. Outputs of a tile must all
+ * be nhwc and have the same number of rows.
  */
 int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec,
 		    struct kerf_graph **slice, struct kerf_err *err);
