@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const struct kerf_engine_ops *const local_engines[] = {
+	&kerf_engine_cpu,
 	&kerf_engine_ref,
 	&kerf_engine_null,
 };

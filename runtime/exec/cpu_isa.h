@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* One instruction set's kernels, heavy and light, as the engine uses them. */
+#ifndef KERF_EXEC_CPU_ISA_H
+#define KERF_EXEC_CPU_ISA_H
+
+#include "exec/cpu_kernels.h"
+
+struct kerf_isa {
+	const char *name;
+	const struct kerf_cpu_isa *heavy;
+};
+
+/* Fills *isa by name ("auto" and NULL: the best); -ENOENT if this machine has it not. */
+int kerf_isa_init(struct kerf_isa *isa, const char *name);
+
+#endif
