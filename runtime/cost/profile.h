@@ -2,12 +2,11 @@
 /*
  * Profiles: how long each operator of a graph takes on an engine, measured, and
  * stored under $KERF_PROFILE_DIR, else $XDG_CACHE_HOME/kerf/profiles, else
- * ~/.cache/kerf/profiles as one JSON file per (graph fingerprint, engine kind and
- * device, machine).
+ * ~/.cache/kerf/profiles as one JSON file per (graph, engine, machine).
  *
- * An operator's figure is its share of the program's time (the median over runs)
- * times the mean time of a whole run: so the figures add up to what a run costs, also
- * on a CPU that is throttled in bursts, where single timings mislead.
+ * An operator's figure is its median share of a run times the mean time of a run: so
+ * the figures add up to what a run costs, also on a CPU that is throttled in bursts,
+ * where a burst hits whichever operator was running and single timings mislead.
  */
 #ifndef KERF_COST_PROFILE_H
 #define KERF_COST_PROFILE_H
@@ -16,29 +15,31 @@
 #include "util/err.h"
 
 struct kerf_profile {
-	uint64_t fingerprint;
-	char engine[64];	/* kind and settings: "cpu avx512 2 threads" */
+	uint64_t fingerprint; /* of the graph */
+	char engine[160];     /* what runs it, in words: "cpu: AMD EPYC, avx512, 2 threads" */
 	char machine[65];
 	uint32_t n_op, runs;
-	double *op_s;		/* seconds, per op */
-	double run_s;		/* mean whole run */
+	double *op_s;	      /* seconds, per operator */
+	double run_s;	      /* mean of a whole run: the sum of op_s */
 };
 
+/*
+ * Fills op_s and run_s from raw timings ns[run * n_op + op]; the other members are the
+ * caller's. n_runs >= 1. 0 or -ENOMEM.
+ */
+int kerf_profile_reduce(struct kerf_profile *p, const uint64_t *ns, uint32_t n_op,
+			uint32_t n_runs);
+
+/* Written atomically; folders are made as needed. */
 int kerf_profile_save(const struct kerf_profile *p, struct kerf_err *err);
-/* -ENOENT if there is none; -EINVAL if the file is damaged (it is refused, not believed). */
-int kerf_profile_load(const struct kerf_graph *g, const char *engine, const char *machine,
-		      struct kerf_profile *p, struct kerf_err *err);
-/* The same from and to JSON text: it also travels between nodes. *text is malloc'ed. */
-int kerf_profile_to_json(const struct kerf_profile *p, char **text);
-int kerf_profile_from_json(const char *text, size_t n, struct kerf_profile *p,
-			   struct kerf_err *err);
-void kerf_profile_finish(struct kerf_profile *p);
 
 /*
- * Reduces raw timings to a profile's figures: ns[run * n_op + op] from each run's
- * operators, wall_ns[run] of each whole run. n_runs >= 1.
+ * The stored profile of g on this engine of this machine. -ENOENT if there is none;
+ * -EINVAL if the file is damaged or of another graph: refused, not believed.
  */
-int kerf_profile_reduce(struct kerf_profile *p, const uint64_t *ns, const uint64_t *wall_ns,
-			uint32_t n_runs);
+int kerf_profile_load(const struct kerf_graph *g, const char *engine, const char *machine,
+		      struct kerf_profile *p, struct kerf_err *err);
+
+void kerf_profile_finish(struct kerf_profile *p);
 
 #endif

@@ -49,6 +49,6 @@ int kerf_session_run(struct kerf_session *s, const struct kerf_tensor *in, struc
 		     struct kerf_step_time *times);
 
 uint32_t kerf_session_steps(const struct kerf_session *s);
-void kerf_session_stats(const struct kerf_session *s, struct kerf_session_stats *st);
+void kerf_session_stats(struct kerf_session *s, struct kerf_session_stats *st);
 
 #endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Measuring what a graph costs on an engine, for profiles and benchmarks. */
+#ifndef KERF_EXEC_MEASURE_H
+#define KERF_EXEC_MEASURE_H
+
+#include "cost/profile.h"
+#include "exec/engine.h"
+
+/*
+ * Tensors for every input and output of g: inputs filled from a seeded generator
+ * (floats in [-1, 1), integers in [0, 8), which is in range of any vocabulary), outputs
+ * zeroed. One block each; free with kerf_io_finish.
+ */
+struct kerf_io {
+	struct kerf_tensor *in, *out;
+	uint32_t n_in, n_out;
+};
+int kerf_io_make(const struct kerf_graph *g, uint64_t seed, struct kerf_io *io);
+void kerf_io_finish(struct kerf_io *io);
+
+/*
+ * Profiles g on e: one run to warm up, then at least min_runs and until seconds have
+ * passed (1000 runs at most). Blocks. -EOPNOTSUPP if the engine cannot profile.
+ */
+int kerf_measure_profile(struct kerf_engine *e, struct kerf_graph *g, double seconds,
+			 uint32_t min_runs, struct kerf_profile *p, struct kerf_err *err);
+
+#endif
