@@ -52,7 +52,10 @@ int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec
 /* Rows of slice value v within the whole value: {0, H} if it is not limited. */
 struct kerf_rows kerf_slice_rows(const struct kerf_graph *slice, int32_t v);
 
-/* True if the set is convex; marks[n_op of whole] holds membership. */
+/*
+ * True if the set is convex; marks[n_op of whole] holds membership. Also false when
+ * memory runs out.
+ */
 bool kerf_slice_convex(const struct kerf_graph *whole, const bool *marks);
 
 #endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "graph/tile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t rows_of(const struct kerf_graph *g, int32_t v)
+{
+	return g->value[v].t.dims[1];
+}
+
+static bool has_rows(const struct kerf_graph *g, int32_t v)
+{
+	return g->value[v].nhwc && g->value[v].t.rank >= 3;
+}
+
+static void widen(struct kerf_rows *hull, struct kerf_rows r)
+{
+	if (hull->begin == hull->end) {
+		*hull = r;
+		return;
+	}
+	hull->begin = KERF_MIN(hull->begin, r.begin);
+	hull->end = KERF_MAX(hull->end, r.end);
+}
+
+/* At least one row, so that no value of a tile is empty: a window may lie in padding alone. */
+static struct kerf_rows at_least_one(struct kerf_rows r, int64_t rows)
+{
+	if (r.end > r.begin)
+		return r;
+	r.begin = KERF_MIN(KERF_MAX(r.begin, 0), rows - 1);
+	r.end = r.begin + 1;
+	return r;
+}
+
+static int check_outputs(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
+			 uint32_t n_out, const int32_t *out, struct kerf_err *err)
+{
+	uint32_t i;
+
+	for (i = 0; i < n_out; i++) {
+		const char *name = g->value[out[i]].name;
+
+		if (!has_rows(g, out[i]))
+			return kerf_fail(err, -EINVAL, "tile: output '%s' is not channels-last", name);
+		if (rows_of(g, out[i]) != rows_of(g, out[0]))
+			return kerf_fail(err, -EINVAL,
+					 "tile: output '%s' has %lld rows, output '%s' has %lld", name,
+					 (long long)rows_of(g, out[i]), g->value[out[0]].name,
+					 (long long)rows_of(g, out[0]));
+	}
+	if (spec->rows.begin < 0 || spec->rows.begin >= spec->rows.end ||
+	    spec->rows.end > rows_of(g, out[0]))
+		return kerf_fail(err, -EINVAL, "tile: rows %lld to %lld of outputs with %lld",
+				 (long long)spec->rows.begin, (long long)spec->rows.end,
+				 (long long)rows_of(g, out[0]));
+	return 0;
+}
+
+/*
+ * Rows that every output of op must make: the hull of what its readers need. False
+ * if an output has no rows, or they make no common range: then all is made whole.
+ */
+static bool wanted(const struct kerf_graph *g, const struct kerf_op *op,
+		   const struct kerf_rows *hold, struct kerf_rows *want)
+{
+	int64_t rows = -1;
+	int k;
+
+	*want = (struct kerf_rows){0, 0};
+	for (k = 0; k < op->n_out; k++) {
+		if (op->out[k] < 0)
+			continue;
+		if (!has_rows(g, op->out[k]) || (rows >= 0 && rows_of(g, op->out[k]) != rows))
+			return false;
+		rows = rows_of(g, op->out[k]);
+		if (hold[op->out[k]].end > hold[op->out[k]].begin)
+			widen(want, hold[op->out[k]]);
+	}
+	*want = at_least_one(*want, rows);
+	return true;
+}
+
+/* True if rows of input k can mean anything to op: shapes and tables are read whole. */
+static bool input_has_rows(const struct kerf_graph *g, const struct kerf_op *op, int k)
+{
+	return has_rows(g, op->in[k]) || op->def->flags & KERF_OP_ELEMENTWISE;
+}
+
+static int need_of(const struct kerf_graph *g, const struct kerf_op *op,
+		   const struct kerf_tensor *in, const struct kerf_tensor *out, int k,
+		   struct kerf_rows want, struct kerf_tile_need *need)
+{
+	bool whole = want.begin == 0 && want.end == out[0].dims[1];
+	bool broadcast = op->def->flags & KERF_OP_ELEMENTWISE;
+	int axis = broadcast ? kerf_op_row_axis(&in[k], &out[0]) : 1, r;
+
+	*need = (struct kerf_tile_need){.axis = axis};
+	if (!input_has_rows(g, op, k))
+		return 0;
+	r = kerf_op_rows(op, in, out, k, want, &need->rows);
+	if (r == -EOPNOTSUPP && whole)
+		return 0;
+	if (r)
+		return r;
+	if (axis < 0)
+		return 0;
+	need->rows = at_least_one(need->rows, in[k].dims[axis]);
+	need->limited = need->rows.begin > 0 || need->rows.end < in[k].dims[axis];
+	return 0;
+}
+
+/* Output 0 tells rows; an operator whose further outputs are positions cannot be limited. */
+static bool limitable(const struct kerf_graph *g, const struct kerf_op *op)
+{
+	int k;
+
+	if (op->tile.out_rows)
+		return false; /* a tile of a tile */
+	for (k = 0; k < op->n_out; k++)
+		if (op->out[k] >= 0 && g->value[op->out[k]].bounded)
+			return false;
+	return !(op->def->flags & KERF_OP_WINDOW) || op->n_out == 1;
+}
+
+static size_t n_slots(const struct kerf_op *op)
+{
+	return (size_t)kerf_op_in_slots(op) + (size_t)kerf_op_out_slots(op);
+}
+
+static int propagate_op(const struct kerf_graph *g, const struct kerf_op *op, bool *held_whole,
+			struct kerf_rows *hold, struct kerf_tile_need *need, struct kerf_tensor *in,
+			struct kerf_err *err)
+{
+	struct kerf_tensor *out = in + kerf_op_in_slots(op);
+	struct kerf_rows want;
+	bool limited = wanted(g, op, hold, &want);
+	int k, r;
+
+	for (k = 0; limited && k < op->n_out; k++)
+		if (op->out[k] >= 0 && held_whole[op->out[k]])
+			want = (struct kerf_rows){0, rows_of(g, op->out[k])};
+	if (limited && (want.begin || want.end < rows_of(g, op->out[0])) && !limitable(g, op))
+		return kerf_fail(err, -EOPNOTSUPP, "tile: node '%s' (%s) cannot be limited to rows",
+				 op->name, op->def->name);
+	for (k = 0; k < op->n_out; k++)
+		if (op->out[k] >= 0)
+			hold[op->out[k]] = limited ? want : (struct kerf_rows){0, 0};
+	memset(in, 0, n_slots(op) * sizeof(*in));
+	kerf_op_tensors(g, op, in, out);
+	for (k = 0; k < op->n_in; k++) {
+		int32_t v = op->in[k];
+
+		need[k] = (struct kerf_tile_need){.limited = false};
+		if (v < 0)
+			continue;
+		r = limited ? need_of(g, op, in, out, k, want, &need[k]) : 0;
+		if (r)
+			return kerf_fail(err, r,
+					 "tile: node '%s' (%s) cannot be limited to rows %lld to %lld",
+					 op->name, op->def->name, (long long)want.begin,
+					 (long long)want.end);
+		if (!need[k].limited || need[k].axis != 1 || !has_rows(g, v))
+			held_whole[v] = true;
+		else
+			widen(&hold[v], need[k].rows);
+	}
+	return 0;
+}
+
+int kerf_tile_make(const struct kerf_graph *g, const struct kerf_slice_spec *spec, uint32_t n_out,
+		   const int32_t *out, struct kerf_tile *t, struct kerf_err *err)
+{
+	bool *held_whole = calloc((size_t)g->n_value + 1, sizeof(*held_whole));
+	struct kerf_tensor *tensors = NULL;
+	size_t n_need = 0, n_tensor = 0;
+	int r = check_outputs(g, spec, n_out, out, err);
+	uint32_t i;
+
+	memset(t, 0, sizeof(*t));
+	if (r)
+		goto out;
+	r = -ENOMEM;
+	t->hold = calloc((size_t)g->n_value + 1, sizeof(*t->hold));
+	t->first = calloc((size_t)spec->n_op + 1, sizeof(*t->first));
+	if (!held_whole || !t->hold || !t->first)
+		goto out;
+	for (i = 0; i < spec->n_op; i++) {
+		const struct kerf_op *op = &g->op[spec->op[i]];
+
+		t->first[i] = n_need;
+		n_need += (size_t)op->n_in;
+		n_tensor = KERF_MAX(n_tensor, n_slots(op));
+	}
+	t->need = calloc(n_need + 1, sizeof(*t->need));
+	tensors = calloc(n_tensor + 1, sizeof(*tensors));
+	if (!t->need || !tensors)
+		goto out;
+	for (i = 0; i < n_out; i++)
+		t->hold[out[i]] = spec->rows;
+	for (i = spec->n_op; i--;) {
+		r = propagate_op(g, &g->op[spec->op[i]], held_whole, t->hold,
+				 t->need + t->first[i], tensors, err);
+		if (r)
+			goto out;
+	}
+	r = 0;
+	for (i = 0; i < g->n_value; i++)
+		if (held_whole[i] || (t->hold[i].begin == 0 && t->hold[i].end == g->value[i].t.dims[1]))
+			t->hold[i] = (struct kerf_rows){0, 0};
+out:
+	free(held_whole);
+	free(tensors);
+	if (r)
+		kerf_tile_finish(t);
+	return r;
+}
+
+void kerf_tile_finish(struct kerf_tile *t)
+{
+	free(t->hold);
+	free(t->need);
+	free(t->first);
+	memset(t, 0, sizeof(*t));
+}
