@@ -80,22 +80,17 @@ static const char *domain_text(const char *domain)
 
 static int check_opsets(struct kerf_importer *im)
 {
-	bool standard = false;
 	size_t i;
 
 	for (i = 0; i < im->model->n_opset_import; i++) {
 		const Onnx__OperatorSetIdProto *o = im->model->opset_import[i];
 
-		if (!is_standard(o->domain))
-			continue;
-		standard = true;
-		if (o->version < MIN_OPSET || o->version > MAX_OPSET)
+		if (is_standard(o->domain) &&
+		    (o->version < MIN_OPSET || o->version > MAX_OPSET))
 			return kerf_fail(im->err, -EOPNOTSUPP,
 					 "opset_import: ai.onnx is at version %lld, expected %d to %d",
 					 (long long)o->version, MIN_OPSET, MAX_OPSET);
 	}
-	if (!standard && im->model->ir_version >= 3)
-		return kerf_fail(im->err, -EINVAL, "opset_import: ai.onnx is missing");
 	return 0;
 }
 
@@ -340,6 +335,22 @@ static int add_value(struct kerf_importer *im, const char *name, const struct ke
 			    : r;
 }
 
+/* Before all else: an operator we lack explains what else is strange about a model. */
+static int check_ops(struct kerf_importer *im)
+{
+	const Onnx__GraphProto *graph = im->model->graph;
+	const struct kerf_op_def *def;
+	size_t i;
+	int opset, r;
+
+	for (i = 0; i < graph->n_node; i++) {
+		r = is_constant(graph->node[i]) ? 0 : find_op(im, graph->node[i], &opset, &def);
+		if (r)
+			return node_error(im, graph->node[i], i, r);
+	}
+	return 0;
+}
+
 /* First the values that nodes make, so that nodes may stand in any order. */
 static int add_node_outputs(struct kerf_importer *im, const Onnx__NodeProto *n)
 {
@@ -552,6 +563,8 @@ static int build(struct kerf_importer *im)
 	}
 	if (!r)
 		r = check_opsets(im);
+	if (!r)
+		r = check_ops(im);
 	if (!r)
 		r = add_initializers(im);
 	if (!r)

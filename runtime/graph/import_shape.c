@@ -15,27 +15,46 @@ static const struct kerf_input_fix *find_fix(const struct kerf_importer *im, con
 	return NULL;
 }
 
+/* The operator that a sentence about a value should name: one that reads or makes it. */
+static const char *user_of(const struct kerf_importer *im, const char *name)
+{
+	const Onnx__GraphProto *graph = im->model->graph;
+	size_t i, k;
+
+	for (i = 0; i < graph->n_node; i++) {
+		const Onnx__NodeProto *n = graph->node[i];
+
+		for (k = 0; k < n->n_input; k++)
+			if (!strcmp(n->input[k], name))
+				return n->op_type;
+		for (k = 0; k < n->n_output; k++)
+			if (!strcmp(n->output[k], name))
+				return n->op_type;
+	}
+	return "no node";
+}
+
 /* Inputs and outputs are tensors of a dtype we have, or refused by the name of their kind. */
 static int check_type(struct kerf_importer *im, const Onnx__ValueInfoProto *v, const char *what)
 {
 	const Onnx__TypeProto *t = v->type;
+	enum kerf_dtype dtype = KERF_NONE;
 	const char *kind;
 
-	if (t && t->tensor_type && kerf_dtype_size((enum kerf_dtype)t->tensor_type->elem_type))
-		return 0;
 	if (t && t->tensor_type)
-		return kerf_fail(im->err, -EOPNOTSUPP,
-				 "%s '%.128s': elem_type %d (%s) is not supported", what, v->name,
-				 t->tensor_type->elem_type,
-				 kerf_dtype_name((enum kerf_dtype)t->tensor_type->elem_type));
-	kind = !t			 ? "no type"
-	       : t->has_sequence_type	 ? "type sequence"
-	       : t->has_map_type	 ? "type map"
-	       : t->has_optional_type	 ? "type optional"
-	       : t->has_sparse_tensor_type ? "type sparse_tensor"
-					 : "no type";
-	return kerf_fail(im->err, -EOPNOTSUPP, "%s '%.128s' has %s, expected a tensor", what,
-			 v->name, kind);
+		dtype = (enum kerf_dtype)t->tensor_type->elem_type;
+	if (kerf_dtype_size(dtype))
+		return 0;
+	kind = !t			   ? "nothing"
+	       : t->tensor_type		   ? kerf_dtype_name(dtype)
+	       : t->has_sequence_type	   ? "sequence"
+	       : t->has_map_type	   ? "map"
+	       : t->has_optional_type	   ? "optional"
+	       : t->has_sparse_tensor_type ? "sparse_tensor"
+					   : "nothing";
+	return kerf_fail(im->err, -EOPNOTSUPP,
+			 "%s '%.128s' of operator %.64s has type %s (%d), expected a tensor of numbers",
+			 what, v->name, user_of(im, v->name), kind, (int)dtype);
 }
 
 static bool is_symbolic(const Onnx__TensorShapeProto__Dimension *d)
