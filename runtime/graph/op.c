@@ -6,8 +6,9 @@
 #include <string.h>
 
 static const struct kerf_op_def *const families[] = {
-	kerf_ops_elementwise, kerf_ops_reduce, kerf_ops_shape,	   kerf_ops_conv,
-	kerf_ops_pool,	      kerf_ops_matmul, kerf_ops_norm,	   kerf_ops_image,
+	kerf_ops_elementwise, kerf_ops_unary,  kerf_ops_reduce, kerf_ops_order,
+	kerf_ops_shape,	      kerf_ops_move,   kerf_ops_index,	kerf_ops_conv,
+	kerf_ops_pool,	      kerf_ops_matmul, kerf_ops_norm,	kerf_ops_image,
 	kerf_ops_quant,	      kerf_ops_misc,   kerf_ops_recurrent, kerf_ops_tile,
 };
 

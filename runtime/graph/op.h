@@ -48,6 +48,8 @@ struct kerf_op_def {
 	uint32_t flags;
 	/* Bit i: the contents of input i decide the shape of an output. */
 	uint32_t shape_in;
+	/* The family's own: lets one infer and one eval serve many entries. */
+	const void *family;
 
 	/*
 	 * Checks dtypes, ranks and attributes and fills dtype, rank and dims of every
@@ -167,9 +169,13 @@ int kerf_broadcast(const struct kerf_tensor *a, const struct kerf_tensor *b,
 		   struct kerf_tensor *out);
 
 /* Families (op_<family>.c): arrays ended by an entry with a NULL name. */
-extern const struct kerf_op_def kerf_ops_elementwise[]; /* arithmetic, logic, unary, cast */
-extern const struct kerf_op_def kerf_ops_reduce[];	/* Reduce*, ArgMax, softmax, CumSum, TopK */
-extern const struct kerf_op_def kerf_ops_shape[];	/* Reshape, Concat, Slice, Gather, Pad... */
+extern const struct kerf_op_def kerf_ops_elementwise[]; /* arithmetic, comparison, logic, Where */
+extern const struct kerf_op_def kerf_ops_unary[];	/* activations, libm, Clip, Cast, Identity */
+extern const struct kerf_op_def kerf_ops_reduce[];	/* Reduce*, softmax */
+extern const struct kerf_op_def kerf_ops_order[];	/* ArgMax, TopK, CumSum, Unique, NonZero */
+extern const struct kerf_op_def kerf_ops_shape[];	/* Reshape, Squeeze, Constant, Range... */
+extern const struct kerf_op_def kerf_ops_move[];	/* Transpose, Concat, Slice, Pad, Tile... */
+extern const struct kerf_op_def kerf_ops_index[];	/* Gather*, Scatter*, OneHot */
 extern const struct kerf_op_def kerf_ops_conv[];	/* Conv, ConvTranspose, ConvInteger */
 extern const struct kerf_op_def kerf_ops_pool[];
 extern const struct kerf_op_def kerf_ops_matmul[];	/* MatMul, Gemm, Einsum */
