@@ -81,6 +81,10 @@ const struct kerf_policy *kerf_policy_at(uint32_t i); /* NULL past the last */
 int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assign,
 			      struct kerf_plan *plan, struct kerf_err *err);
 
+/* The plan of a cluster of one engine: one step, nothing known of its cost. */
+int kerf_plan_only(const struct kerf_graph *g, const char *engine, struct kerf_plan *plan,
+		   struct kerf_err *err);
+
 void kerf_plan_finish(struct kerf_plan *plan);
 
 #endif

@@ -30,6 +30,23 @@ int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *
 	return r;
 }
 
+int kerf_plan_only(const struct kerf_graph *g, const char *engine, struct kerf_plan *plan,
+		   struct kerf_err *err)
+{
+	struct kerf_link_model none = {0, 0};
+	struct kerf_problem p = {.graph = g, .n_engine = 1, .n_node = 1, .link = &none};
+	double *op_s = calloc(g->n_op + 1, sizeof(*op_s));
+	int r;
+
+	if (!op_s)
+		return -ENOMEM;
+	p.engine[0].name = engine;
+	p.op_s = op_s;
+	r = kerf_policy_local(&p, plan, err);
+	free(op_s);
+	return r;
+}
+
 void kerf_plan_keep(struct kerf_plan *best, bool *have, struct kerf_plan *plan, int r)
 {
 	if (r)
