@@ -6,10 +6,11 @@
 #include <string.h>
 
 static const struct kerf_op_def *const families[] = {
-	kerf_ops_elementwise, kerf_ops_unary,  kerf_ops_reduce, kerf_ops_order,
-	kerf_ops_shape,	      kerf_ops_move,   kerf_ops_index,	kerf_ops_conv,
-	kerf_ops_pool,	      kerf_ops_matmul, kerf_ops_norm,	kerf_ops_image,
-	kerf_ops_quant,	      kerf_ops_misc,   kerf_ops_recurrent, kerf_ops_tile,
+	kerf_ops_elementwise, kerf_ops_unary,	kerf_ops_reduce,    kerf_ops_order,
+	kerf_ops_shape,	      kerf_ops_move,	kerf_ops_index,	    kerf_ops_conv,
+	kerf_ops_pool,	      kerf_ops_matmul,	kerf_ops_norm,	    kerf_ops_image,
+	kerf_ops_quant,	      kerf_ops_qlinear, kerf_ops_recurrent, kerf_ops_misc,
+	kerf_ops_tile,
 };
 
 const struct kerf_op_def *kerf_op_find(const char *domain, const char *name, int opset)
@@ -134,6 +135,9 @@ int kerf_op_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct 
 
 	if (r || op->act.kind == KERF_ACT_NONE)
 		return r;
+	/* A quantised output was clamped where it was stored: graph/quant.h. */
+	if (out[0].dtype == KERF_U8 || out[0].dtype == KERF_I8)
+		return 0;
 	n = kerf_tensor_count(&out[0]);
 	if (out[0].dtype == KERF_F32) {
 		float *y = out[0].data;

@@ -181,7 +181,8 @@ extern const struct kerf_op_def kerf_ops_pool[];
 extern const struct kerf_op_def kerf_ops_matmul[];	/* MatMul, Gemm, Einsum */
 extern const struct kerf_op_def kerf_ops_norm[];	/* BatchNorm, LayerNorm, LRN... */
 extern const struct kerf_op_def kerf_ops_image[];	/* Resize, DepthToSpace, GridSample, RoiAlign, NMS */
-extern const struct kerf_op_def kerf_ops_quant[];	/* QuantizeLinear, QLinear*, internal q* */
+extern const struct kerf_op_def kerf_ops_quant[];	/* QuantizeLinear, QLinear*, qGemm */
+extern const struct kerf_op_def kerf_ops_qlinear[];	/* internal: qAdd, qConcat, quantised pools */
 extern const struct kerf_op_def kerf_ops_recurrent[];	/* LSTM, GRU, RNN */
 extern const struct kerf_op_def kerf_ops_tile[];	/* internal: what tiles need */
 extern const struct kerf_op_def kerf_ops_misc[];	/* losses, windows, DFT and the like */

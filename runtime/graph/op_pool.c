@@ -76,20 +76,8 @@ static int pool_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 	return kerf_window_rows(op, in, NULL, i, want, need);
 }
 
-/* Calls reduce for every output element with the taps of its window. */
-struct pool_ctx {
-	struct kerf_taps taps;
-	struct kerf_grid gx, gy;
-	const struct kerf_tensor *in;
-	struct kerf_tensor *out;
-	const float *x;	  /* input as float32; not for MaxPool */
-	int64_t *indices; /* MaxPool's second output, or NULL */
-	float p;
-	bool include_pad, column_major;
-};
-
-static int pool_run(const struct kerf_op *op, struct pool_ctx *c,
-		    void (*reduce)(struct pool_ctx *c, int64_t plane, int64_t x0, int64_t o))
+int kerf_window_pool_run(const struct kerf_op *op, struct kerf_window_pool *c,
+		  void (*reduce)(struct kerf_window_pool *c, int64_t plane, int64_t x0, int64_t o))
 {
 	int64_t n, ch, pos[3];
 	struct kerf_window w;
@@ -162,7 +150,7 @@ static int64_t column_major(const struct kerf_grid *g, int64_t off)
 	return index;
 }
 
-static void max_reduce(struct pool_ctx *c, int64_t plane, int64_t x0, int64_t o)
+static void max_reduce(struct kerf_window_pool *c, int64_t plane, int64_t x0, int64_t o)
 {
 	const struct kerf_tensor *x = &c->in[0];
 	size_t size = kerf_dtype_size(x->dtype);
@@ -199,17 +187,17 @@ static void max_reduce(struct pool_ctx *c, int64_t plane, int64_t x0, int64_t o)
 static int max_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 		    struct kerf_tensor *out)
 {
-	struct pool_ctx c = {.in = in, .out = out};
+	struct kerf_window_pool c = {.in = in, .out = out};
 
 	if (kerf_out(op, out, 1))
 		c.indices = out[1].data;
 	c.column_major = kerf_op_int(op, "storage_order", 0) == 1;
-	return pool_run(op, &c, max_reduce);
+	return kerf_window_pool_run(op, &c, max_reduce);
 }
 
 /* --- AveragePool, LpPool --- */
 
-static void average_reduce(struct pool_ctx *c, int64_t plane, int64_t x0, int64_t o)
+static void average_reduce(struct kerf_window_pool *c, int64_t plane, int64_t x0, int64_t o)
 {
 	int64_t i, count = c->include_pad ? c->taps.padded : c->taps.n;
 	float sum = 0;
@@ -231,7 +219,7 @@ static float root(float sum, float p)
 	return p == 1 ? sum : p == 2 ? sqrtf(sum) : powf(sum, 1 / p);
 }
 
-static void lp_reduce(struct pool_ctx *c, int64_t plane, int64_t x0, int64_t o)
+static void lp_reduce(struct kerf_window_pool *c, int64_t plane, int64_t x0, int64_t o)
 {
 	float sum = 0;
 	int64_t i;
@@ -252,7 +240,7 @@ static float norm_order(const struct kerf_op *op)
 static int float_pool_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			   struct kerf_tensor *out, bool lp)
 {
-	struct pool_ctx c = {.in = in, .out = out};
+	struct kerf_window_pool c = {.in = in, .out = out};
 	float *owned;
 	int r;
 
@@ -261,7 +249,7 @@ static int float_pool_eval(const struct kerf_op *op, const struct kerf_tensor *i
 		return kerf_tensor_count(&in[0]) ? -ENOMEM : 0;
 	c.p = norm_order(op);
 	c.include_pad = kerf_op_int(op, "count_include_pad", 0);
-	r = pool_run(op, &c, lp ? lp_reduce : average_reduce);
+	r = kerf_window_pool_run(op, &c, lp ? lp_reduce : average_reduce);
 	free(owned);
 	return r;
 }
@@ -442,36 +430,42 @@ static int unpool_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 
 #define POOL(op_name, out_n, infer_fn, eval_fn)                                                    \
 	.name = op_name, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = out_n,     \
-	.flags = KERF_OP_SPATIAL, .infer = infer_fn, .eval = eval_fn
+	.infer = infer_fn, .eval = eval_fn
 
 const struct kerf_op_def kerf_ops_pool[] = {
 	{
 		POOL("MaxPool", 2, max_infer, max_eval),
+		.flags = KERF_OP_SPATIAL | KERF_OP_WINDOW,
 		.flops = pool_flops,
 		.rows = pool_rows,
 	},
 	{
 		POOL("AveragePool", 1, float_pool_infer, average_eval),
+		.flags = KERF_OP_SPATIAL | KERF_OP_WINDOW,
 		.flops = pool_flops,
 		.rows = pool_rows,
 	},
 	{
 		POOL("LpPool", 1, lp_infer, lp_eval),
+		.flags = KERF_OP_SPATIAL | KERF_OP_WINDOW,
 		.flops = pool_flops,
 		.rows = pool_rows,
 	},
 	{
 		POOL("GlobalAveragePool", 1, global_infer, global_average_eval),
+		.flags = KERF_OP_SPATIAL,
 		.flops = global_flops,
 		.rows = global_rows,
 	},
 	{
 		POOL("GlobalMaxPool", 1, global_infer, global_max_eval),
+		.flags = KERF_OP_SPATIAL,
 		.flops = global_flops,
 		.rows = global_rows,
 	},
 	{
 		POOL("GlobalLpPool", 1, global_lp_infer, global_lp_eval),
+		.flags = KERF_OP_SPATIAL,
 		.flops = global_flops,
 		.rows = global_rows,
 	},
