@@ -185,6 +185,7 @@ extern const struct kerf_op_def kerf_ops_quant[];	/* QuantizeLinear, QLinear*, q
 extern const struct kerf_op_def kerf_ops_qlinear[];	/* internal: qAdd, qConcat, quantised pools */
 extern const struct kerf_op_def kerf_ops_recurrent[];	/* LSTM, GRU, RNN */
 extern const struct kerf_op_def kerf_ops_tile[];	/* internal: what tiles need */
+extern const struct kerf_op_def kerf_ops_internal[];	/* made by rewrites: act */
 extern const struct kerf_op_def kerf_ops_misc[];	/* losses, windows, DFT and the like */
 
 #endif
