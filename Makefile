@@ -135,11 +135,39 @@ $(O)/tests/%: tests/%.c $(LIB)
 	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -Itests $(KERF_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) \
 		-o $@ $< $(LIB) $(TEST_LIBS) $(LIBS)
 
-tests: $(UNIT) $(OPS)
+# tests/fuzz/fuzz_x.c is one program, linked with the driver in main.c
+FUZZ := $(patsubst tests/fuzz/%.c,$(O)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/main.c tests/fuzz/fuzz.h $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -Itests $(KERF_CFLAGS) $(CFLAGS) $(LDFLAGS) \
+		-o $@ $< tests/fuzz/main.c $(LIB) $(LIBS)
+
+fuzz-programs: $(FUZZ)
+
+# Further seeds: models that Debian's libonnx-testdata brings
+FUZZ_CORPUS ?= $(wildcard /usr/share/libonnx-testdata/data/simple)
+FUZZ_SECONDS ?= 60
+FUZZ_CHECK_SECONDS ?= 5
+
+# Each fuzzer for FUZZ_SECONDS, guided by coverage, under ASan and UBSan
+fuzz:
+	$(MAKE) O=$(O)-fuzz CFLAGS="-O1 -g -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined -fsanitize-coverage=trace-pc" \
+		LDFLAGS="-fsanitize=address,undefined" fuzz-programs
+	@set -e; for f in $(FUZZ:$(O)/%=$(O)-fuzz/%); do \
+		$$f --seconds $(FUZZ_SECONDS) $(if $(FUZZ_CORPUS),$$(case $$f in \
+		*onnx*) echo $(FUZZ_CORPUS);; esac)); done
+
+# Each fuzzer for a short time, as built for the other tests: part of `make check`
+check-fuzz: $(FUZZ)
+	@set -e; for f in $(FUZZ); do $$f --seconds $(FUZZ_CHECK_SECONDS); done
+
+tests: $(UNIT) $(OPS) $(FUZZ)
 
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests clean
+.PHONY: all tests fuzz fuzz-programs check-fuzz clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
