@@ -5,6 +5,8 @@
 #include <string.h>
 
 static const struct kerf_command commands[] = {
+	{"plan", "where a policy would run what, and why", kerf_cmd_plan},
+	{"profile", "measure a model's operators on engines", kerf_cmd_profile},
 	{NULL, NULL, NULL},
 };
 

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* Options that run, bench, plan and profile share: the model, the engines, the policy. */
+#ifndef KERF_CLI_OPTIONS_H
+#define KERF_CLI_OPTIONS_H
+
+#include "exec/cluster.h"
+#include "exec/session.h"
+#include "graph/op.h"
+#include "graph/import.h"
+
+#include <getopt.h>
+
+struct kerf_cli_options {
+	const char *model;
+	const char *on;	    /* engines; "cpu" */
+	const char *policy; /* NULL: the default */
+	struct kerf_engine_config engine;
+	struct kerf_load_options load;
+	struct kerf_profile_options profile;
+	uint32_t depth;
+	bool json;
+};
+
+/* Rows of a getopt_long table; a command puts its own before them. */
+#define KERF_CLI_LONG_OPTIONS                                                                      \
+	{"on", required_argument, NULL, 'o'}, {"policy", required_argument, NULL, 'P'},            \
+		{"shape", required_argument, NULL, 's'}, {"threads", required_argument, NULL, 't'}, \
+		{"isa", required_argument, NULL, 'I'}, {"pin", no_argument, NULL, 'p'},            \
+		{"depth", required_argument, NULL, 'd'}, {"insecure", no_argument, NULL, 'k'},     \
+		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'},                \
+	{                                                                                          \
+		NULL, 0, NULL, 0                                                                   \
+	}
+
+#define KERF_CLI_OPTIONS_HELP                                                                      \
+	"  --on ENGINES        engines, home first: cpu, ref, null, http://HOST:PORT[/ENGINE]\n"   \
+	"                      (default cpu)\n"                                                    \
+	"  --policy NAME       mincut (default), local, remote\n"                                  \
+	"  --shape NAME:DIMS   fix an input's shape: data:1,3,224,224\n"                           \
+	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \
+	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \
+	"  --pin               bind each thread to a CPU\n"                                        \
+	"  --depth N           requests in flight (default 2)\n"                                   \
+	"  --insecure          talk plain TCP to other than loopback\n"                            \
+	"  --json              machine-readable output\n"
+
+/* Takes one option of the shared table. 0, or -EINVAL with a sentence. */
+int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct kerf_err *err);
+void kerf_cli_options_finish(struct kerf_cli_options *o);
+
+/* "--runs": a whole number in [min, max]. */
+int kerf_cli_number(const char *what, const char *arg, long min, long max, long *n,
+		    struct kerf_err *err);
+
+/* Model, engines, links, problem and plan, made in that order from the options. */
+struct kerf_cli_setup {
+	struct kerf_graph *graph;
+	struct kerf_cluster cluster;
+	struct kerf_cluster_problem problem;
+	struct kerf_plan plan;
+};
+
+/* With one engine there is nothing to decide, so nothing is profiled or probed. */
+int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
+		   struct kerf_err *err);
+void kerf_cli_setup_finish(struct kerf_cli_setup *s);
+
+#endif

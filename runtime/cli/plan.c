@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* kerf plan: where each policy would run what, and what it thinks that costs. */
+#include "cli/cli.h"
+#include "cli/options.h"
+
+#include <json-c/json.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct plan_options {
+	struct kerf_cli_options common;
+	bool explain;
+	double time_s;
+};
+
+static const char help[] =
+	"usage: kerf plan MODEL --on cpu,http://HOST:PORT [OPTIONS]\n"
+	"\n"
+	"Plans MODEL over the engines and prints the plan; runs nothing but measurements.\n"
+	"\n"
+	"  --explain           also say why: links, every policy's cost, what crosses\n"
+	"  --measure           profile again even where a stored profile exists\n"
+	KERF_CLI_OPTIONS_HELP;
+
+static const struct option longs[] = {
+	{"explain", no_argument, NULL, 'e'},
+	{"measure", no_argument, NULL, 'm'},
+	KERF_CLI_LONG_OPTIONS,
+};
+
+/* "0-3,7" for ascending ids. */
+static void print_ranges(const uint32_t *id, uint32_t n, char *out, size_t size)
+{
+	size_t at = 0;
+	uint32_t i, j;
+
+	out[0] = 0;
+	for (i = 0; i < n && at < size; i = j + 1) {
+		for (j = i; j + 1 < n && id[j + 1] == id[j] + 1; j++)
+			;
+		at += (size_t)(j > i ? snprintf(out + at, size - at, "%s%u-%u", i ? "," : "",
+						id[i], id[j])
+				     : snprintf(out + at, size - at, "%s%u", i ? "," : "", id[i]));
+	}
+}
+
+static void print_steps(const struct kerf_cli_setup *s, const struct kerf_plan *plan)
+{
+	char ranges[256];
+	uint32_t i;
+
+	for (i = 0; i < plan->n_step; i++) {
+		const struct kerf_plan_step *st = &plan->step[i];
+
+		print_ranges(st->op, st->n_op, ranges, sizeof(ranges));
+		printf("step %u on %s: operators %s, send %.1f KB, compute %.3f ms, return %.1f KB, done at %.3f ms\n",
+		       i, s->cluster.info[st->engine].name, ranges, st->send_bytes / 1e3,
+		       st->compute_s * 1e3, st->return_bytes / 1e3, st->end_s * 1e3);
+	}
+}
+
+static void explain(const struct kerf_cli_setup *s)
+{
+	const struct kerf_policy *policy;
+	uint32_t i;
+
+	for (i = 0; (policy = kerf_policy_at(i)); i++) {
+		struct kerf_err err = {""};
+		struct kerf_plan plan;
+
+		if (policy->plan(&s->problem.p, &plan, &err)) {
+			printf("policy %s: %s\n", policy->name, err.msg);
+			continue;
+		}
+		printf("policy %s: %.3f ms in %u step%s\n", policy->name, plan.total_s * 1e3,
+		       plan.n_step, plan.n_step == 1 ? "" : "s");
+		kerf_plan_finish(&plan);
+	}
+}
+
+static void print_json(const struct kerf_cli_setup *s)
+{
+	struct json_object *o = json_object_new_object(), *steps = json_object_new_array();
+	uint32_t i, j;
+
+	json_object_object_add(o, "policy", json_object_new_string(s->plan.policy));
+	json_object_object_add(o, "total_s", json_object_new_double(s->plan.total_s));
+	json_object_object_add(o, "reason", json_object_new_string(s->plan.reason));
+	for (i = 0; i < s->plan.n_step; i++) {
+		const struct kerf_plan_step *st = &s->plan.step[i];
+		struct json_object *step = json_object_new_object(), *ops = json_object_new_array();
+
+		for (j = 0; j < st->n_op; j++)
+			json_object_array_add(ops, json_object_new_int64(st->op[j]));
+		json_object_object_add(step, "engine",
+				       json_object_new_string(s->cluster.info[st->engine].name));
+		json_object_object_add(step, "operators", ops);
+		json_object_object_add(step, "send_bytes", json_object_new_double(st->send_bytes));
+		json_object_object_add(step, "return_bytes",
+				       json_object_new_double(st->return_bytes));
+		json_object_object_add(step, "send_s", json_object_new_double(st->send_s));
+		json_object_object_add(step, "compute_s", json_object_new_double(st->compute_s));
+		json_object_object_add(step, "return_s", json_object_new_double(st->return_s));
+		json_object_array_add(steps, step);
+	}
+	json_object_object_add(o, "steps", steps);
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+	json_object_put(o);
+}
+
+static int parse(int argc, char **argv, struct plan_options *o, struct kerf_err *err)
+{
+	int c, r = 0;
+
+	while (!r && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'h': return 1;
+		case 'e': o->explain = true; break;
+		case 'm': o->common.profile.measure = true; break;
+		default: r = kerf_cli_option(&o->common, c, optarg, err);
+		}
+	}
+	if (!r && optind != argc - 1)
+		r = kerf_fail(err, -EINVAL, "expected one model file; 'kerf plan --help' tells more");
+	o->common.model = argv[optind];
+	return r;
+}
+
+int kerf_cmd_plan(int argc, char **argv)
+{
+	struct plan_options o = {.explain = false};
+	struct kerf_err err = {""};
+	struct kerf_cli_setup s;
+	int r = parse(argc, argv, &o, &err), status = KERF_EXIT_OK;
+
+	if (r > 0) {
+		fputs(help, stdout);
+		goto out;
+	}
+	if (r) {
+		kerf_cli_fail(&err, r);
+		status = KERF_EXIT_USAGE;
+		goto out;
+	}
+	r = kerf_cli_setup(&o.common, &s, &err);
+	if (r) {
+		status = kerf_cli_fail(&err, r);
+		goto out;
+	}
+	if (o.common.json) {
+		print_json(&s);
+	} else {
+		if (o.explain && s.problem.op_s)
+			explain(&s);
+		printf("plan by %s: %.3f ms predicted\n", s.plan.policy, s.plan.total_s * 1e3);
+		print_steps(&s, &s.plan);
+		printf("why: %s\n", s.plan.reason);
+	}
+	kerf_cli_setup_finish(&s);
+out:
+	kerf_cli_options_finish(&o.common);
+	return status;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/cluster.h"
+
+#include "exec/measure.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a job on an engine of this process costs beside its operators: a thread woken twice. */
+#define LOCAL_JOB_S 20e-6
+
+static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
+		    struct kerf_err *err)
+{
+	uint32_t i = c->n_engine;
+	int r;
+
+	if (i == KERF_MAX_ENGINES)
+		return kerf_fail(err, -E2BIG, "--on names more than %d engines", KERF_MAX_ENGINES);
+	r = kerf_engine_open(spec, cfg, &c->engine[i], err);
+	if (r)
+		return r;
+	c->engine[i]->ops->describe(c->engine[i], &c->info[i]);
+	c->node[i] = c->info[i].remote ? c->n_node++ : 0;
+	c->n_engine++;
+	return 0;
+}
+
+int kerf_cluster_open(const char *list, const struct kerf_engine_config *cfg,
+		      struct kerf_cluster *c, struct kerf_err *err)
+{
+	char *copy = strdup(list), *save = NULL, *spec;
+	int r = copy ? 0 : -ENOMEM;
+
+	memset(c, 0, sizeof(*c));
+	c->n_node = 1;
+	for (spec = copy ? strtok_r(copy, ",", &save) : NULL; spec && !r;
+	     spec = strtok_r(NULL, ",", &save))
+		r = open_one(c, spec, cfg, err);
+	if (!r && !c->n_engine)
+		r = kerf_fail(err, -EINVAL, "no engine named: expected e.g. cpu,http://HOST:PORT");
+	free(copy);
+	if (r)
+		kerf_cluster_close(c);
+	return r;
+}
+
+void kerf_cluster_close(struct kerf_cluster *c)
+{
+	while (c->n_engine)
+		kerf_engine_close(c->engine[--c->n_engine]);
+}
+
+int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_graph *g,
+			 const struct kerf_profile_options *opt, struct kerf_profile *p,
+			 struct kerf_err *err)
+{
+	const struct kerf_engine_info *info = &c->info[engine];
+	char name[sizeof(p->engine)];
+	int r = -ENOENT;
+
+	snprintf(name, sizeof(name), "%s: %s", info->kind, info->device);
+	if (!opt->measure)
+		r = kerf_profile_load(g, name, info->machine, p, NULL);
+	if (!r)
+		return 0;
+	if (opt->stored_only)
+		return kerf_fail(err, r, "no stored profile of this model on %s; 'kerf profile' makes one",
+				 info->name);
+	r = kerf_measure_profile(c->engine[engine], g, opt->seconds > 0 ? opt->seconds : 1, 5, p,
+				 err);
+	return r ? r : kerf_profile_save(p, err);
+}
+
+static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
+		       const struct kerf_profile_options *opt, double *op_s, struct kerf_err *err)
+{
+	struct kerf_engine *engine = c->engine[e];
+	struct kerf_profile profile;
+	uint32_t o;
+	int r = kerf_cluster_profile(c, e, g, opt, &profile, err);
+
+	if (r)
+		return r;
+	for (o = 0; o < g->n_op; o++)
+		op_s[(size_t)o * c->n_engine + e] =
+			engine->ops->supports(engine, g, &g->op[o]) ? profile.op_s[o] : INFINITY;
+	kerf_profile_finish(&profile);
+	return 0;
+}
+
+int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
+			 const struct kerf_profile_options *opt, struct kerf_cluster_problem *cp,
+			 struct kerf_err *err)
+{
+	struct kerf_problem *p = &cp->p;
+	uint32_t i;
+	int r = 0;
+
+	memset(cp, 0, sizeof(*cp));
+	cp->link = calloc((size_t)c->n_node * c->n_node, sizeof(*cp->link));
+	cp->op_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_s));
+	if (!cp->link || !cp->op_s) {
+		kerf_cluster_problem_finish(cp);
+		return -ENOMEM;
+	}
+	p->graph = g;
+	p->n_engine = c->n_engine;
+	p->n_node = c->n_node;
+	p->link = cp->link;
+	p->op_s = cp->op_s;
+	for (i = 0; i < c->n_engine && !r; i++) {
+		p->engine[i].name = c->info[i].name;
+		p->engine[i].node = c->node[i];
+		p->engine[i].job_s = c->info[i].remote ? 0 : LOCAL_JOB_S;
+		r = fill_engine(c, i, g, opt, cp->op_s, err);
+	}
+	if (r)
+		kerf_cluster_problem_finish(cp);
+	return r;
+}
+
+void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp)
+{
+	free(cp->link);
+	free(cp->op_s);
+	memset(cp, 0, sizeof(*cp));
+}
