@@ -18,11 +18,14 @@ struct kerf_input_fix {
 				 place; t.data, if set, is copied: the input becomes a constant */
 };
 
+#define KERF_UNBOUND_TEXT 256
 struct kerf_load_options {
 	uint32_t n_fix;
 	const struct kerf_input_fix *fix;
 	int64_t default_dim;  /* for symbolic dims not fixed; 0 means 1 */
 	bool no_rewrite;      /* keep ONNX's own operators and layout: for tests and conformance */
+	/* NULL, or KERF_UNBOUND_TEXT bytes: on -ENODATA the input whose contents would help, or "". */
+	char *unbound;
 };
 
 /* opt may be NULL. On failure *g is untouched and err says which node and field. */

@@ -2,6 +2,7 @@
 #include "graph/import_priv.h"
 #include "graph/op.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -354,6 +355,9 @@ static int say_unbound(struct kerf_importer *im, const struct kerf_op *op)
 	int32_t id = find_unbound(im->g, op);
 	struct kerf_err said;
 
+	if (im->opt.unbound)
+		snprintf(im->opt.unbound, KERF_UNBOUND_TEXT, "%s",
+			 id >= 0 ? im->g->value[id].name : "");
 	if (!im->err)
 		return -ENODATA;
 	said = *im->err;

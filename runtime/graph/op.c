@@ -191,6 +191,7 @@ int kerf_broadcast(const struct kerf_tensor *a, const struct kerf_tensor *b,
 		   struct kerf_tensor *out)
 {
 	int rank = KERF_MAX(a->rank, b->rank), i;
+	int64_t dims[KERF_MAX_RANK];
 
 	for (i = 0; i < rank; i++) {
 		int ia = i - (rank - a->rank), ib = i - (rank - b->rank);
@@ -198,9 +199,10 @@ int kerf_broadcast(const struct kerf_tensor *a, const struct kerf_tensor *b,
 
 		if (da != db && da != 1 && db != 1)
 			return -EINVAL;
-		out->dims[i] = da == 1 ? db : da;
+		dims[i] = da == 1 ? db : da;
 	}
 	out->rank = rank;
+	memcpy(out->dims, dims, (size_t)rank * sizeof(dims[0]));
 	return 0;
 }
 

@@ -164,7 +164,10 @@ static inline int kerf_axis(int64_t axis, int rank)
 	return axis >= 0 && axis < rank ? (int)axis : -1;
 }
 
-/* NumPy broadcasting of a and b into out; -EINVAL if they do not fit. dtype untouched. */
+/*
+ * NumPy broadcasting of a and b into out, which may be one of them; -EINVAL if they do
+ * not fit. dtype untouched.
+ */
 int kerf_broadcast(const struct kerf_tensor *a, const struct kerf_tensor *b,
 		   struct kerf_tensor *out);
 
