@@ -21,10 +21,19 @@ endif
 ifeq ($(origin AR),default)
 AR := $(CROSS_COMPILE)ar
 endif
-PKG_CONFIG ?= $(CROSS_COMPILE)pkg-config
 PROTOC_C ?= protoc-c
 
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+TRIPLET := $(shell $(CC) -dumpmachine)
+ARCH := $(firstword $(subst -, ,$(TRIPLET)))
+
+# Debian's cross compilers bring no pkg-config of their own: point the native one at
+# the foreign architecture's folder.
+ifneq ($(CROSS_COMPILE),)
+ifeq ($(shell command -v $(CROSS_COMPILE)pkg-config),)
+PKG_CONFIG ?= PKG_CONFIG_LIBDIR=/usr/lib/$(TRIPLET)/pkgconfig:/usr/share/pkgconfig pkg-config
+endif
+endif
+PKG_CONFIG ?= $(CROSS_COMPILE)pkg-config
 
 CFLAGS ?= -O2 -g
 KERF_CFLAGS := -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
