@@ -315,20 +315,20 @@ out:
 /* The graph input whose unknown contents op waits for, or -1 if there is none. */
 static int32_t find_unbound(const struct kerf_graph *g, const struct kerf_op *op)
 {
-	int32_t *stack = malloc((g->n_value + 1u) * sizeof(*stack)), found = -1;
+	int32_t *queue = malloc((g->n_value + 1u) * sizeof(*queue)), found = -1;
 	bool *seen = calloc(g->n_value + 1u, 1);
-	uint32_t n = 0;
+	uint32_t n = 0, next = 0;
 	int k;
 
-	if (!stack || !seen)
+	if (!queue || !seen)
 		goto out;
 	for (k = 0; k < op->n_in && k < 32; k++)
 		if (op->in[k] >= 0 && (op->def->shape_in >> k & 1) && !seen[op->in[k]]) {
 			seen[op->in[k]] = true;
-			stack[n++] = op->in[k];
+			queue[n++] = op->in[k];
 		}
-	while (n && found < 0) {
-		int32_t id = stack[--n];
+	while (next < n) {
+		int32_t id = queue[next++];
 		const struct kerf_value *v = &g->value[id];
 
 		if (v->t.data)
@@ -341,11 +341,11 @@ static int32_t find_unbound(const struct kerf_graph *g, const struct kerf_op *op
 		for (k = 0; k < op->n_in; k++)
 			if (op->in[k] >= 0 && !seen[op->in[k]]) {
 				seen[op->in[k]] = true;
-				stack[n++] = op->in[k];
+				queue[n++] = op->in[k];
 			}
 	}
 out:
-	free(stack);
+	free(queue);
 	free(seen);
 	return found;
 }

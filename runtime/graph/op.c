@@ -193,7 +193,8 @@ int kerf_broadcast(const struct kerf_tensor *a, const struct kerf_tensor *b,
 	int rank = KERF_MAX(a->rank, b->rank), i;
 	int64_t dims[KERF_MAX_RANK];
 
-	for (i = 0; i < rank; i++) {
+	/* From the last axis on: out may be a or b, whose axes move up. */
+	for (i = rank - 1; i >= 0; i--) {
 		int ia = i - (rank - a->rank), ib = i - (rank - b->rank);
 		int64_t da = ia < 0 ? 1 : a->dims[ia], db = ib < 0 ? 1 : b->dims[ib];
 
