@@ -17,7 +17,8 @@
  * Bits. An output element is one chain: acc = 0, then for each (kh, kw, ic), or each
  * k, ascending, acc = fma(x, w, acc); then + bias, + residual, then the activation. Vectors run
  * across outputs only. So AVX2, AVX-512 and NEON, any number of threads, and a tile
- * or the whole give the same bits. Taps in the padding multiply zeros. `baseline` has
+ * or the whole give the same bits. Taps in the padding multiply zeros (depthwise: are left
+ * out). `baseline` has
  * no fused multiply-add and may differ.
  */
 #ifndef KERF_EXEC_CPU_KERNELS_H
@@ -28,13 +29,14 @@
 
 struct kerf_cpu_tile_fns;
 struct kerf_cpu_depthwise_fns;
+struct kerf_cpu_peak_fns;
 
 /* One instruction set: the tables of the files isa_*.c, which are compiled for each. */
 struct kerf_cpu_isa {
 	const char *name; /* "baseline", "avx2", "avx512", "neon" */
-	int lanes;	  /* floats in a vector */
 	const struct kerf_cpu_tile_fns *tile;		/* cpu_tile.h */
 	const struct kerf_cpu_depthwise_fns *depthwise; /* cpu_depthwise.h */
+	const struct kerf_cpu_peak_fns *peak;		/* cpu_peak.h */
 };
 
 /* What this machine can run, the best first; NULL past the last. */
@@ -42,7 +44,10 @@ const struct kerf_cpu_isa *kerf_cpu_isa_at(int i);
 /* By name; NULL or "auto" is the best. NULL if unknown or not supported by this machine. */
 const struct kerf_cpu_isa *kerf_cpu_isa_find(const char *name);
 
-/* Multiply-adds per second (x 2, / 1e9) of dependent-free FMA chains on that many threads. */
+/*
+ * What that many threads reach on nothing but multiply-adds in registers, GFLOP/s (each
+ * counts two); about 0.2 s. 0 if the threads cannot be made.
+ */
 double kerf_cpu_peak_gflops(const struct kerf_cpu_isa *isa, int threads);
 
 /* An activation on n floats in place, any alignment: what kernels fuse as their epilogue. */
@@ -64,7 +69,8 @@ struct kerf_cpu_conv;
 
 /*
  * w: [oc, c / groups, kh, kw]; bias, scale: [oc] or NULL. The weight used is w * scale,
- * rounded. -EINVAL if desc makes no sense, -ENOMEM.
+ * rounded. -EINVAL if desc makes no sense, -EOPNOTSUPP if it is too odd (padding far wider
+ * than the image), -ENOMEM.
  */
 int kerf_cpu_conv_prepare(const struct kerf_cpu_isa *isa, const struct kerf_cpu_conv_desc *desc,
 			  const float *w, const float *bias, const float *scale,
