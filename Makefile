@@ -64,7 +64,7 @@ endef
 PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
-NO_BUILD_GOALS := help clean distclean deps deps-arm64 demo check
+NO_BUILD_GOALS := help clean deps demo check asan
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -157,7 +157,6 @@ fuzz-programs: $(FUZZ)
 # Further seeds: models that Debian's libonnx-testdata brings
 FUZZ_CORPUS ?= $(wildcard /usr/share/libonnx-testdata/data/simple)
 FUZZ_SECONDS ?= 60
-FUZZ_CHECK_SECONDS ?= 5
 
 # Each fuzzer for FUZZ_SECONDS, guided by coverage, under ASan and UBSan
 fuzz:
@@ -168,15 +167,57 @@ fuzz:
 		$$f --seconds $(FUZZ_SECONDS) $(if $(FUZZ_CORPUS),$$(case $$f in \
 		*onnx*) echo $(FUZZ_CORPUS);; esac)); done
 
-# Each fuzzer for a short time, as built for the other tests: part of `make check`
-check-fuzz: $(FUZZ)
-	@set -e; for f in $(FUZZ); do $$f --seconds $(FUZZ_CHECK_SECONDS); done
+tests: $(UNIT) $(OPS)
 
-tests: $(UNIT) $(OPS) $(FUZZ)
+# --- what people run ----------------------------------------------------------
+
+# Installs build and demo dependencies (Debian, as root)
+deps:
+	packaging/deps.sh build demo
+
+# Every test; what cannot run here is skipped and says why
+check:
+	packaging/deps.sh build
+	-packaging/deps.sh test arm64
+	@O=$(O) MAKE="$(MAKE)" tests/check.sh $(STAGES)
+
+# A model split over two nodes on this box
+demo:
+	packaging/deps.sh build
+	-packaging/deps.sh demo
+	@$(MAKE) -s all
+	@O=$(O) tests/net/demo.sh
+
+# The figures of docs/benchmarks.md
+bench: all
+	O=$(O) tests/bench/bench.sh
+
+# Unit and operator tests under the sanitizers
+asan:
+	@O=$(O) MAKE="$(MAKE)" tests/check.sh asan fuzz
+
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
+	install -m 755 $(O)/kerf $(DESTDIR)$(bindir)/kerf
+	ln -sf kerf $(DESTDIR)$(bindir)/kerfd
+	install -m 644 $(LIB) $(DESTDIR)$(libdir)
+	install -m 755 $(O)/libkerf.so.$(SOVERSION) $(DESTDIR)$(libdir)
+	ln -sf libkerf.so.$(SOVERSION) $(DESTDIR)$(libdir)/libkerf.so
+	install -m 644 runtime/kerf.h $(DESTDIR)$(includedir)
+	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|' \
+		-e 's|@version@|$(VERSION)|; s|@requires@|$(PKGS)|' packaging/kerf.pc.in \
+		>$(DESTDIR)$(libdir)/pkgconfig/kerf.pc
+
+help:
+	@echo "all      kerf, libkerf            check    every test"
+	@echo "deps     install dependencies     asan     tests and fuzzers under sanitizers"
+	@echo "demo     two nodes on this box    fuzz     each fuzzer for FUZZ_SECONDS"
+	@echo "install  DESTDIR, prefix, libdir  bench    the figures of docs/benchmarks.md"
+	@echo "cross:   make CROSS_COMPILE=aarch64-linux-gnu- O=build-arm64"
 
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests fuzz fuzz-programs check-fuzz clean
+.PHONY: all tests deps check demo bench asan install help fuzz fuzz-programs clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,150 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs every test and counts: "N passed, N failed, N skipped" is the last line.
+#
+# cmocka programs count case by case; scripts count as one: exit 0 passed, 77 skipped
+# (the last line says why), anything else failed. Logs stand in $O/log.
+# usage: tests/check.sh [STAGE...]   (no STAGE: all of those below)
+set -u
+cd "$(dirname "$0")/.." || exit 1
+O=${O:-build}
+MAKE=${MAKE:-make}
+JOBS=${JOBS:-$(nproc)}
+LIMIT=${KERF_TEST_LIMIT_S:-900}
+export KERF_BUILD="$PWD/$O" KERF="$PWD/$O/kerf"
+[ -n "${KERF_TEST_DATA:-}" ] || { [ -d ../shared/models ] && KERF_TEST_DATA=$(cd ../shared/models && pwd); }
+export KERF_TEST_DATA="${KERF_TEST_DATA:-}"
+passed=0 failed=0 skipped=0
+log=$O/log
+mkdir -p "$log"
+
+say() {
+	printf '%s\n' "$*"
+}
+
+# cmocka NAME COMMAND...: each test case counts
+cmocka() {
+	name=$1
+	shift
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 "$LIMIT" "$@" >"$log/$name" 2>&1
+	status=$?
+	ok=$(grep -c '^ok ' "$log/$name")
+	bad=$(grep -c '^not ok ' "$log/$name")
+	skip=$(grep -c '^ok .*# SKIP' "$log/$name")
+	# A crash ends the program before its last case: it counts as a failure of its own.
+	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
+	[ "$ok" != 0 ] || [ "$bad" != 0 ] || bad=1
+	passed=$((passed + ok - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	say "$name: $((ok - skip)) passed, $bad failed, $skip skipped"
+	[ "$bad" = 0 ] || tail -n 40 "$log/$name"
+}
+
+# script NAME COMMAND...: one test
+script() {
+	name=$1
+	shift
+	timeout -k 5 "$LIMIT" "$@" >"$log/$name" 2>&1
+	status=$?
+	case $status in
+	0) passed=$((passed + 1)) && say "$name: passed" ;;
+	77) skipped=$((skipped + 1)) && say "$name: skipped: $(tail -n 1 "$log/$name")" ;;
+	*) failed=$((failed + 1)) && say "$name: failed with status $status" && tail -n 40 "$log/$name" ;;
+	esac
+}
+
+skip() {
+	skipped=$((skipped + 1))
+	say "$1: skipped: $2"
+}
+
+build() {
+	# shellcheck disable=SC2086
+	if ! $MAKE -s -j"$JOBS" "$@" >"$log/build" 2>&1; then
+		failed=$((failed + 1))
+		say "build ($*): failed"
+		tail -n 40 "$log/build"
+		return 1
+	fi
+}
+
+stage_unit() {
+	build O="$O" all tests || return
+	for t in "$O"/tests/unit/test_* "$O"/tests/ops/test_*; do
+		case $t in *.d) continue ;; esac
+		cmocka "$(basename "$t")" "$t"
+	done
+}
+
+stage_tree() {
+	script includes tests/check_includes.sh
+	script spdx tests/check_spdx.sh
+}
+
+stage_scripts() {
+	for t in tests/ops/check_*.py; do
+		[ -e "$t" ] || continue
+		if /usr/bin/python3 -c 'import onnx' 2>/dev/null; then
+			script "$(basename "$t")" /usr/bin/python3 "$t"
+		else
+			skip "$(basename "$t")" "python3-onnx is not installed"
+		fi
+	done
+	for t in tests/cli/test_*.sh tests/net/test_*.sh; do
+		[ -e "$t" ] && script "$(basename "$t")" "$t"
+	done
+}
+
+stage_conformance() {
+	data=${KERF_CONFORMANCE_DIR:-/usr/share/libonnx-testdata/data}
+	if [ -d "$data" ]; then
+		script conformance tests/ops/conformance.sh "$data"
+	else
+		skip conformance "libonnx-testdata is not installed"
+	fi
+}
+
+stage_fuzz() {
+	build O="$O-asan" CFLAGS="-O1 -g $SANITIZE" LDFLAGS="$SANITIZE" fuzz-programs || return
+	for t in "$O-asan"/tests/fuzz/fuzz_*; do
+		case $t in *.d) continue ;; esac
+		script "$(basename "$t")" "$t" --seconds "${KERF_FUZZ_SECONDS:-10}"
+	done
+}
+
+SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+stage_asan() {
+	build O="$O-asan" CFLAGS="-O1 -g $SANITIZE" LDFLAGS="$SANITIZE" all tests || return
+	for t in "$O-asan"/tests/unit/test_* "$O-asan"/tests/ops/test_*; do
+		case $t in *.d) continue ;; esac
+		KERF_TEST_QUICK=1 KERF="$PWD/$O-asan/kerf" cmocka "asan-$(basename "$t")" "$t"
+	done
+}
+
+stage_arm64() {
+	cross=aarch64-linux-gnu-
+	for tool in ${cross}gcc qemu-aarch64; do
+		command -v "$tool" >/dev/null || {
+			skip arm64 "$tool is not installed"
+			return
+		}
+	done
+	[ -e /usr/lib/aarch64-linux-gnu/pkgconfig/libprotobuf-c.pc ] || {
+		skip arm64 "the arm64 libraries are not installed"
+		return
+	}
+	build O="$O-arm64" CROSS_COMPILE=$cross all tests || return
+	for t in "$O-arm64"/tests/unit/test_* "$O-arm64"/tests/ops/test_*; do
+		case $t in *.d) continue ;; esac
+		KERF_TEST_QUICK=1 KERF="$PWD/$O-arm64/kerf" \
+			cmocka "arm64-$(basename "$t")" qemu-aarch64 -L /usr/aarch64-linux-gnu "$t"
+	done
+}
+
+[ $# -gt 0 ] || set -- tree unit scripts conformance fuzz asan arm64
+for stage in "$@"; do
+	begin=$(date +%s)
+	"stage_$stage"
+	say "[$stage took $(($(date +%s) - begin)) s]"
+done
+say "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
