@@ -6,6 +6,7 @@
 
 static const struct kerf_command commands[] = {
 	{"conformance", "run folders of ONNX test cases", kerf_cmd_conformance},
+	{"inspect", "what a model is made of; what kerf is built with", kerf_cmd_inspect},
 	{"plan", "where a policy would run what, and why", kerf_cmd_plan},
 	{"profile", "measure a model's operators on engines", kerf_cmd_profile},
 	{"run", "run a model once, from files to files", kerf_cmd_run},
