@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const struct kerf_command commands[] = {
+	{"bench", "latency, throughput, peak and wire overhead", kerf_cmd_bench},
 	{"conformance", "run folders of ONNX test cases", kerf_cmd_conformance},
 	{"inspect", "what a model is made of; what kerf is built with", kerf_cmd_inspect},
 	{"plan", "where a policy would run what, and why", kerf_cmd_plan},

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kerf bench: latency and throughput of a model over a sweep of settings, beside the
+ * peak that the machine reaches in the same run.
+ */
+#include "cli/bench.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "exec/cpu_kernels.h"
+#include "exec/measure.h"
+#include "util/clock.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SWEEP 16
+#define MAX_SAMPLES 100000
+
+enum format { MD, CSV, JSON };
+
+struct bench_options {
+	struct kerf_cli_options common;
+	long threads[MAX_SWEEP], depth[MAX_SWEEP];
+	const char *policy[MAX_SWEEP];
+	uint32_t n_threads, n_depth, n_policy;
+	long runs, warmup, seconds;
+	bool peak;
+	enum format format;
+};
+
+struct row {
+	const char *policy;
+	long threads, depth;
+	struct kerf_bench_stats ms;
+	double per_s, gflops, peak_gflops, predicted_ms;
+};
+
+static const char help[] =
+	"usage: kerf bench [MODEL] [OPTIONS]\n"
+	"\n"
+	"Measures MODEL's latency and throughput. Lists (1,2,4) are swept.\n"
+	"\n"
+	"  --runs N            timed requests a row (default: as many as fit --seconds, at least 10)\n"
+	"  --seconds N         time for a row (default 3)\n"
+	"  --warmup N          requests before timing (default 3)\n"
+	"  --threads LIST      threads of the cpu engine\n"
+	"  --depth LIST        requests in flight\n"
+	"  --policy LIST       policies\n"
+	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
+	"                      without MODEL: print the peak alone\n"
+	"  --format NAME       md (default), csv, json\n"
+	KERF_CLI_OPTIONS_HELP;
+
+static const struct option longs[] = {
+	{"runs", required_argument, NULL, 'R'},	    {"seconds", required_argument, NULL, 'S'},
+	{"warmup", required_argument, NULL, 'w'},   {"threads", required_argument, NULL, 'T'},
+	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
+	{"peak", no_argument, NULL, 'K'},	    
+	{"format", required_argument, NULL, 'F'},   KERF_CLI_LONG_OPTIONS,
+};
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Nearest rank. */
+static double percentile(const double *sorted, uint32_t n, double q)
+{
+	uint32_t i = (uint32_t)(q * n + 0.999999);
+
+	return sorted[i ? KERF_MIN(i, n) - 1 : 0];
+}
+
+void kerf_bench_summarise(double *samples, uint32_t n, struct kerf_bench_stats *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->n = n;
+	if (!n)
+		return;
+	qsort(samples, n, sizeof(*samples), compare);
+	s->min = samples[0];
+	s->median = percentile(samples, n, 0.5);
+	s->p90 = percentile(samples, n, 0.9);
+	s->p99 = percentile(samples, n, 0.99);
+}
+
+static int number_list(const char *what, char *arg, long min, long max, long *list, uint32_t *n,
+		       struct kerf_err *err)
+{
+	char *save, *s;
+	int r = 0;
+
+	*n = 0;
+	for (s = strtok_r(arg, ",", &save); s && !r; s = strtok_r(NULL, ",", &save)) {
+		if (*n == MAX_SWEEP)
+			return kerf_fail(err, -E2BIG, "%s: more than %d", what, MAX_SWEEP);
+		r = kerf_cli_number(what, s, min, max, &list[(*n)++], err);
+	}
+	return r;
+}
+
+static int policy_list(struct bench_options *o, char *arg, struct kerf_err *err)
+{
+	char *save, *s;
+
+	o->n_policy = 0;
+	for (s = strtok_r(arg, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
+		if (o->n_policy == MAX_SWEEP || !kerf_policy_find(s))
+			return kerf_fail(err, -EINVAL, "--policy: unknown policy '%s'", s);
+		o->policy[o->n_policy++] = s;
+	}
+	return 0;
+}
+
+static int parse_format(struct bench_options *o, const char *arg, struct kerf_err *err)
+{
+	if (!strcmp(arg, "md"))
+		o->format = MD;
+	else if (!strcmp(arg, "csv"))
+		o->format = CSV;
+	else if (!strcmp(arg, "json"))
+		o->format = JSON;
+	else
+		return kerf_fail(err, -EINVAL, "--format '%s': expected md, csv or json", arg);
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err *err)
+{
+	int c, r = 0;
+
+	while (!r && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'h': return 1;
+		case 'R': r = kerf_cli_number("--runs", optarg, 1, MAX_SAMPLES, &o->runs, err); break;
+		case 'S': r = kerf_cli_number("--seconds", optarg, 1, 600, &o->seconds, err); break;
+		case 'w': r = kerf_cli_number("--warmup", optarg, 0, 1000, &o->warmup, err); break;
+		case 'T':
+			r = number_list("--threads", optarg, 1, 1024, o->threads, &o->n_threads, err);
+			break;
+		case 'D':
+			r = number_list("--depth", optarg, 1, 64, o->depth, &o->n_depth, err);
+			break;
+		case 'L': r = policy_list(o, optarg, err); break;
+		case 'K': o->peak = true; break;
+		case 'F': r = parse_format(o, optarg, err); break;
+		default: r = kerf_cli_option(&o->common, c, optarg, err);
+		}
+	}
+	if (o->common.json)
+		o->format = JSON;
+	if (!r && optind < argc - 1)
+		r = kerf_fail(err, -EINVAL, "expected one model file; 'kerf bench --help' tells more");
+	if (!r && optind == argc && !o->peak)
+		r = kerf_fail(err, -EINVAL, "expected a model file or --peak");
+	o->common.model = optind < argc ? argv[optind] : NULL;
+	return r;
+}
+
+/* Requests kept in flight, each slot with tensors of its own. */
+struct load {
+	struct kerf_session *session;
+	struct slot {
+		struct load *load;
+		struct kerf_io io;
+		uint64_t begin_ns;
+		bool busy;
+	} *slot;
+	uint32_t depth;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	double *ms;
+	uint32_t n_ms, failed;
+	int status;
+};
+
+static void request_done(void *user, int status)
+{
+	struct slot *slot = user;
+	struct load *l = slot->load;
+	uint64_t now = kerf_now_ns();
+
+	pthread_mutex_lock(&l->lock);
+	if (status) {
+		l->failed++;
+		l->status = status;
+	} else if (l->n_ms < MAX_SAMPLES) {
+		l->ms[l->n_ms++] = (double)(now - slot->begin_ns) * 1e-6;
+	}
+	slot->busy = false;
+	pthread_cond_signal(&l->cond);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static struct slot *take_slot(struct load *l)
+{
+	struct slot *found = NULL;
+	uint32_t i;
+
+	pthread_mutex_lock(&l->lock);
+	while (!found) {
+		for (i = 0; i < l->depth && !found; i++)
+			if (!l->slot[i].busy)
+				found = &l->slot[i];
+		if (!found)
+			pthread_cond_wait(&l->cond, &l->lock);
+	}
+	found->busy = true;
+	pthread_mutex_unlock(&l->lock);
+	return found;
+}
+
+static void drain(struct load *l)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&l->lock);
+	for (i = 0; i < l->depth; i++)
+		while (l->slot[i].busy)
+			pthread_cond_wait(&l->cond, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* n requests, or as many as fit seconds but at least 10. Wall seconds of all. */
+static double drive(struct load *l, long n, double seconds)
+{
+	uint64_t begin = kerf_now_ns(), until = begin + (uint64_t)(seconds * 1e9);
+	long i;
+
+	l->n_ms = 0;
+	for (i = 0; i < MAX_SAMPLES && !l->failed; i++) {
+		struct slot *slot;
+		int r;
+
+		if (n ? i >= n : i >= 10 && kerf_now_ns() >= until)
+			break;
+		slot = take_slot(l);
+		slot->begin_ns = kerf_now_ns();
+		r = kerf_session_submit(l->session, slot->io.in, slot->io.out, request_done, slot);
+		if (r)
+			request_done(slot, r);
+	}
+	drain(l);
+	return (double)(kerf_now_ns() - begin) * 1e-9;
+}
+
+static int measure(const struct bench_options *o, struct kerf_cli_setup *s, struct row *row,
+		   struct kerf_err *err)
+{
+	struct load l = {.depth = (uint32_t)row->depth,
+			 .lock = PTHREAD_MUTEX_INITIALIZER,
+			 .cond = PTHREAD_COND_INITIALIZER};
+	double wall;
+	uint32_t i;
+	int r;
+
+	l.ms = malloc(MAX_SAMPLES * sizeof(*l.ms));
+	l.slot = calloc(l.depth, sizeof(*l.slot));
+	r = l.ms && l.slot ? 0 : -ENOMEM;
+	for (i = 0; i < l.depth && !r; i++) {
+		l.slot[i].load = &l;
+		r = kerf_io_make(s->graph, i + 1, &l.slot[i].io);
+	}
+	if (!r)
+		r = kerf_session_open(s->graph, &s->plan, s->cluster.engine, l.depth, &l.session,
+				      err);
+	if (r)
+		goto out;
+	if (o->warmup)
+		drive(&l, o->warmup, 0);
+	wall = drive(&l, o->runs, (double)o->seconds);
+	if (l.failed) {
+		r = kerf_fail(err, l.status, "a request failed: %s", strerror(-l.status));
+		goto out;
+	}
+	row->per_s = l.n_ms / wall;
+	kerf_bench_summarise(l.ms, l.n_ms, &row->ms);
+out:
+	kerf_session_close(l.session);
+	for (i = 0; l.slot && i < l.depth; i++)
+		kerf_io_finish(&l.slot[i].io);
+	free(l.slot);
+	free(l.ms);
+	return r;
+}
+
+static double peak(const struct bench_options *o, long threads)
+{
+	const struct kerf_cpu_isa *isa = kerf_cpu_isa_find(o->common.engine.isa);
+
+	return isa ? kerf_cpu_peak_gflops(isa, (int)threads) : 0;
+}
+
+static double model_gflop(const struct kerf_graph *g)
+{
+	double sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < g->n_op; i++)
+		sum += (double)kerf_op_flops(g, &g->op[i]);
+	return sum * 1e-9;
+}
+
+static void print_head(const struct bench_options *o)
+{
+	if (o->format == MD)
+		printf("| policy | threads | depth | n | min ms | median ms | p90 ms | p99 ms | req/s | GFLOP/s | peak | ratio | predicted ms |\n"
+		       "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+	else if (o->format == CSV)
+		printf("policy,threads,depth,n,min_ms,median_ms,p90_ms,p99_ms,req_s,gflops,peak_gflops,ratio,predicted_ms\n");
+	else
+		printf("[");
+}
+
+static void print_row(const struct bench_options *o, const struct row *r, bool first)
+{
+	static const char *const layout[] = {
+		[MD] = "| %s | %ld | %ld | %u | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f | %.2f | %.3f | %.3f |\n",
+		[CSV] = "%s,%ld,%ld,%u,%.6f,%.6f,%.6f,%.6f,%.4f,%.3f,%.3f,%.4f,%.6f\n",
+		[JSON] = "{\"policy\":\"%s\",\"threads\":%ld,\"depth\":%ld,\"n\":%u,\"min_ms\":%.6f,\"median_ms\":%.6f,\"p90_ms\":%.6f,\"p99_ms\":%.6f,\"req_s\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,\"ratio\":%.4f,\"predicted_ms\":%.6f}",
+	};
+
+	if (o->format == JSON && !first)
+		printf(",\n");
+	printf(layout[o->format], r->policy, r->threads, r->depth, r->ms.n, r->ms.min, r->ms.median,
+	       r->ms.p90, r->ms.p99, r->per_s, r->gflops, r->peak_gflops,
+	       r->peak_gflops > 0 ? r->gflops / r->peak_gflops : 0, r->predicted_ms);
+	fflush(stdout);
+}
+
+/* One engine configuration, every policy and depth. The peak is the mean of before and after. */
+static int bench_threads(const struct bench_options *o, long threads, bool *first,
+			 struct kerf_err *err)
+{
+	struct kerf_cli_options common = o->common;
+	uint32_t p, d;
+	int r = 0;
+
+	common.engine.threads = (int)threads;
+	for (p = 0; p < o->n_policy && !r; p++) {
+		struct kerf_cli_setup s;
+
+		common.policy = o->policy[p];
+		r = kerf_cli_setup(&common, &s, err);
+		if (r)
+			break;
+		for (d = 0; d < o->n_depth && !r; d++) {
+			struct row row = {.policy = s.plan.policy,
+					  .threads = threads,
+					  .depth = o->depth[d],
+					  .predicted_ms = s.plan.total_s * 1e3};
+			double before = o->peak ? peak(o, threads) : 0;
+
+			r = measure(o, &s, &row, err);
+			if (r)
+				break;
+			row.gflops = model_gflop(s.graph) / (row.ms.median * 1e-3);
+			row.peak_gflops = o->peak ? (before + peak(o, threads)) / 2 : 0;
+			print_row(o, &row, *first);
+			*first = false;
+		}
+		kerf_cli_setup_finish(&s);
+	}
+	return r;
+}
+
+static int bench(const struct bench_options *o, struct kerf_err *err)
+{
+	bool first = true;
+	uint32_t t;
+	int r = 0;
+
+	if (!o->common.model) {
+		for (t = 0; o->peak && t < o->n_threads; t++)
+			printf("%ld thread%s: %.2f GFLOP/s\n", o->threads[t],
+			       o->threads[t] == 1 ? "" : "s", peak(o, o->threads[t]));
+		return 0;
+	}
+	print_head(o);
+	for (t = 0; t < o->n_threads && !r; t++)
+		r = bench_threads(o, o->threads[t], &first, err);
+	if (o->format == JSON)
+		printf("]\n");
+	return r;
+}
+
+int kerf_cmd_bench(int argc, char **argv)
+{
+	struct bench_options o = {.threads = {1},
+				  .depth = {1},
+				  .n_threads = 1,
+				  .n_depth = 1,
+				  .n_policy = 1,
+				  .warmup = 3,
+				  .seconds = 3};
+	struct kerf_err err = {""};
+	int r = parse(argc, argv, &o, &err), status = KERF_EXIT_OK;
+
+	if (r > 0) {
+		fputs(help, stdout);
+	} else if (r) {
+		kerf_cli_fail(&err, r);
+		status = KERF_EXIT_USAGE;
+	} else {
+		r = bench(&o, &err);
+		if (r)
+			status = kerf_cli_fail(&err, r);
+	}
+	kerf_cli_options_finish(&o.common);
+	return status;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What benchmarks share: a sample's summary. */
+#ifndef KERF_CLI_BENCH_H
+#define KERF_CLI_BENCH_H
+
+#include "util/base.h"
+
+struct kerf_bench_stats {
+	uint32_t n;
+	double min, median, p90, p99; /* percentiles by nearest rank */
+};
+
+/* Sorts samples. */
+void kerf_bench_summarise(double *samples, uint32_t n, struct kerf_bench_stats *s);
+
+#endif
