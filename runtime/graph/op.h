@@ -183,7 +183,9 @@ extern const struct kerf_op_def kerf_ops_conv[];	/* Conv, ConvTranspose, ConvInt
 extern const struct kerf_op_def kerf_ops_pool[];
 extern const struct kerf_op_def kerf_ops_matmul[];	/* MatMul, Gemm, Einsum */
 extern const struct kerf_op_def kerf_ops_norm[];	/* BatchNorm, LayerNorm, LRN... */
-extern const struct kerf_op_def kerf_ops_image[];	/* Resize, DepthToSpace, GridSample, RoiAlign, NMS */
+extern const struct kerf_op_def kerf_ops_resize[];	/* Resize, Upsample */
+extern const struct kerf_op_def kerf_ops_image[];	/* DepthToSpace, SpaceToDepth, GridSample */
+extern const struct kerf_op_def kerf_ops_detect[];	/* NonMaxSuppression, RoiAlign */
 extern const struct kerf_op_def kerf_ops_quant[];	/* QuantizeLinear, QLinear*, qGemm */
 extern const struct kerf_op_def kerf_ops_qlinear[];	/* internal: qAdd, qConcat, quantised pools */
 extern const struct kerf_op_def kerf_ops_recurrent[];	/* LSTM, GRU, RNN */
