@@ -321,14 +321,18 @@ static struct kerf_graph *random_graph(struct kerf_rng *rng)
 	for (i = 0; i < 12; i++) {
 		int64_t k = 1 + (int64_t)kerf_rng_below(rng, 4);
 		int64_t d = 1 + (int64_t)kerf_rng_below(rng, 2);
-		int64_t pad = (int64_t)kerf_rng_below(rng, 6);
+		/* Mostly as many rows as before, so that branches join; some in padding alone. */
+		int64_t span = (k - 1) * d, pad = (int64_t)kerf_rng_below(rng, 12) ?
+			(int64_t)kerf_rng_below(rng, (uint64_t)span + 1) : span + 2;
+		int64_t stride = kerf_rng_below(rng, 8) ? 1 : 2;
 
-		x = v[n - 1 - kerf_rng_below(rng, KERF_MIN(n, 4u))];
-		y = v[kerf_rng_below(rng, n)];
+		x = v[n - 1 - kerf_rng_below(rng, KERF_MIN(n, 3u))];
+		y = v[n - 1 - kerf_rng_below(rng, KERF_MIN(n, 6u))];
 		if (g->value[x].t.dims[1] == 1)
 			x = v[0];
-		switch (kerf_rng_below(rng, 6)) {
+		switch (kerf_rng_below(rng, 8)) {
 		case 0:
+		case 3:
 			y = same_rows(g, x, y) || g->value[y].t.dims[1] == 1 ? y : x;
 			v[n++] = add_sum(g, x, y);
 			break;
@@ -340,10 +344,10 @@ static struct kerf_graph *random_graph(struct kerf_rng *rng)
 			if (kerf_rng_below(rng, 3) == 0)
 				v[n++] = add_op(g, &total_def, 1, &x, 0, NULL);
 			break;
-		default: /* sometimes with windows in padding alone */
-			v[n++] = add_window(g, pad % 2 ? &window_def : &exact_def, x, k,
-					    g->value[x].t.dims[1] > 16 ? 1 + pad % 2 : 1, d,
-					    pad % 5, (k - 1) * d);
+		default:
+			v[n++] = add_window(g, kerf_rng_below(rng, 3) ? &window_def : &exact_def, x,
+					    k, g->value[x].t.dims[1] > 16 ? stride : 1, d, pad,
+					    KERF_MAX(span - pad, 0));
 		}
 	}
 	assert_int_equal(kerf_graph_add_output(g, v[n - 1]), 0);
