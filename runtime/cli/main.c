@@ -7,6 +7,7 @@
 static const struct kerf_command commands[] = {
 	{"bench", "latency, throughput, peak and wire overhead", kerf_cmd_bench},
 	{"conformance", "run folders of ONNX test cases", kerf_cmd_conformance},
+	{"gen", "write ONNX models of well-known architectures", kerf_cmd_gen},
 	{"inspect", "what a model is made of; what kerf is built with", kerf_cmd_inspect},
 	{"plan", "where a policy would run what, and why", kerf_cmd_plan},
 	{"profile", "measure a model's operators on engines", kerf_cmd_profile},
