@@ -396,12 +396,12 @@ static int prelu_check(const struct kerf_op *op, const struct kerf_tensor *in,
 	return 0;
 }
 
+const struct kerf_ew kerf_ew_add = {KERF_ALL_OF(add), .dtypes = KERF_T_NUM};
+const struct kerf_ew kerf_ew_mul = {KERF_ALL_OF(mul), .dtypes = KERF_T_NUM};
 const struct kerf_ew kerf_ew_max = {KERF_ALL_OF(max), .dtypes = KERF_T_NUM};
 const struct kerf_ew kerf_ew_min = {KERF_ALL_OF(min), .dtypes = KERF_T_NUM};
 
-static const struct kerf_ew ew_add = {KERF_ALL_OF(add), .dtypes = KERF_T_NUM},
-	ew_sub = {KERF_ALL_OF(sub), .dtypes = KERF_T_NUM},
-	ew_mul = {KERF_ALL_OF(mul), .dtypes = KERF_T_NUM},
+static const struct kerf_ew ew_sub = {KERF_ALL_OF(sub), .dtypes = KERF_T_NUM},
 	ew_div = {KERF_ALL_OF(div), .dtypes = KERF_T_NUM},
 	ew_mod = {KERF_ALL_OF(mod), .dtypes = KERF_T_NUM, .attr = {"fmod"}, .check = mod_check},
 	ew_pow = {KERF_ALL_OF(pow), .dtypes = KERF_T_NUM, .mixed = true},
@@ -432,9 +432,9 @@ static const struct kerf_ew ew_add = {KERF_ALL_OF(add), .dtypes = KERF_T_NUM},
 #define EW_BOTH(NAME, TABLE) EW(NAME, 1, 6, 2, TABLE), EW(NAME, 7, 0, 2, TABLE)
 
 const struct kerf_op_def kerf_ops_elementwise[] = {
-	EW_BOTH("Add", &ew_add),
+	EW_BOTH("Add", &kerf_ew_add),
 	EW_BOTH("Sub", &ew_sub),
-	EW_BOTH("Mul", &ew_mul),
+	EW_BOTH("Mul", &kerf_ew_mul),
 	EW_BOTH("Div", &ew_div),
 	EW_BOTH("Pow", &ew_pow),
 	EW_BOTH("And", &ew_and),

@@ -33,7 +33,7 @@ int kerf_ew_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct 
 int kerf_ew_run(const struct kerf_ew *ew, const struct kerf_tensor *a, const struct kerf_tensor *b,
 		struct kerf_tensor *out, const double *p);
 
-extern const struct kerf_ew kerf_ew_min, kerf_ew_max;
+extern const struct kerf_ew kerf_ew_add, kerf_ew_mul, kerf_ew_min, kerf_ew_max;
 
 /* Row functions from one expression of x (and z) of type T. */
 #define KERF_ROW1(NAME, S, ROW_T, EXPR)                                                           \
