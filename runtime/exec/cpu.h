@@ -38,13 +38,22 @@ struct kerf_cpu_build {
 	const struct kerf_isa *isa;
 	int threads;
 	struct kerf_arena *mem; /* arguments: live as long as the program */
+	struct kerf_pool *pool; /* of one thread, for packing */
 	struct kerf_err *err;
 
 	/* private */
-	void **weights;
-	uint32_t n_weights, cap_weights;
+	struct kerf_cpu_owned *owned;
+	uint32_t n_owned, cap_owned;
 	size_t weight_bytes;
 };
+
+struct kerf_cpu_owned {
+	void *p;
+	void (*free)(void *p);
+};
+
+/* The program frees p in the end, and counts bytes as its weights. On -ENOMEM p is freed. */
+int kerf_cpu_own(struct kerf_cpu_build *b, void *p, void (*free_fn)(void *p), size_t bytes);
 
 /* Zeroed memory aligned to KERF_ALIGN that the program owns; NULL on exhaustion. */
 void *kerf_cpu_weights(struct kerf_cpu_build *b, size_t bytes);

@@ -3,11 +3,35 @@
 
 #include <string.h>
 
+#define DECLARE(isa)                                                                               \
+	extern const struct kerf_cpu_map_fns kerf_cpu_map_##isa;                                   \
+	extern const struct kerf_cpu_norm_fns kerf_cpu_norm_##isa;                                 \
+	extern const struct kerf_cpu_pool_fns kerf_cpu_pool_##isa;
+#define ENTRY(isa) {#isa, NULL, &kerf_cpu_map_##isa, &kerf_cpu_norm_##isa, &kerf_cpu_pool_##isa}
+
+#if defined(__x86_64__)
+DECLARE(baseline)
+DECLARE(avx2)
+DECLARE(avx512)
+static const struct kerf_isa built[] = {ENTRY(baseline), ENTRY(avx2), ENTRY(avx512)};
+#elif defined(__aarch64__)
+DECLARE(neon)
+static const struct kerf_isa built[] = {ENTRY(neon)};
+#else
+DECLARE(baseline)
+static const struct kerf_isa built[] = {ENTRY(baseline)};
+#endif
+
 int kerf_isa_init(struct kerf_isa *isa, const char *name)
 {
-	if (name && strcmp(name, "auto") && strcmp(name, "baseline"))
-		return -ENOENT;
-	isa->heavy = NULL;
-	isa->name = "baseline";
-	return 0;
+	const struct kerf_cpu_isa *heavy = kerf_cpu_isa_find(name);
+	unsigned i;
+
+	for (i = 0; heavy && i < KERF_ARRAY_SIZE(built); i++)
+		if (!strcmp(built[i].name, heavy->name)) {
+			*isa = built[i];
+			isa->heavy = heavy;
+			return 0;
+		}
+	return -ENOENT;
 }

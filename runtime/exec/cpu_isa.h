@@ -4,10 +4,14 @@
 #define KERF_EXEC_CPU_ISA_H
 
 #include "exec/cpu_kernels.h"
+#include "exec/cpu_light.h"
 
 struct kerf_isa {
 	const char *name;
-	const struct kerf_cpu_isa *heavy;
+	const struct kerf_cpu_isa *heavy; /* convolution, matrix products, activations */
+	const struct kerf_cpu_map_fns *map;
+	const struct kerf_cpu_norm_fns *norm;
+	const struct kerf_cpu_pool_fns *pool;
 };
 
 /* Fills *isa by name ("auto" and NULL: the best); -ENOENT if this machine has it not. */

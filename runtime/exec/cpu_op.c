@@ -4,6 +4,11 @@
 #include <string.h>
 
 const kerf_cpu_family kerf_cpu_families[] = {
+	kerf_cpu_linear,
+	kerf_cpu_elementwise,
+	kerf_cpu_layout,
+	kerf_cpu_pool,
+	kerf_cpu_norm,
 	NULL,
 };
 

@@ -14,6 +14,10 @@ struct kerf_cpu_entry {
 int kerf_cpu_by_name(const struct kerf_cpu_entry *table, struct kerf_cpu_build *b,
 		     struct kerf_cpu_step *s);
 
+int kerf_cpu_linear(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
+int kerf_cpu_elementwise(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 int kerf_cpu_layout(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
+int kerf_cpu_pool(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
+int kerf_cpu_norm(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 
 #endif

@@ -26,8 +26,8 @@ struct kerf_cpu_program {
 	struct kerf_program base;
 	struct kerf_arena mem;
 	uint8_t *activations;
-	void **weights;
-	uint32_t n_weights;
+	struct kerf_cpu_owned *owned;
+	uint32_t n_owned;
 
 	struct kerf_cpu_step *step; /* one an operator */
 	uint8_t *kind;
@@ -41,25 +41,29 @@ struct kerf_cpu_program {
 	struct kerf_program_info info;
 };
 
+int kerf_cpu_own(struct kerf_cpu_build *b, void *p, void (*free_fn)(void *p), size_t bytes)
+{
+	if (b->n_owned == b->cap_owned) {
+		uint32_t cap = b->cap_owned ? 2 * b->cap_owned : 32;
+		struct kerf_cpu_owned *list = reallocarray(b->owned, cap, sizeof(*list));
+
+		if (!list) {
+			free_fn(p);
+			return -ENOMEM;
+		}
+		b->owned = list;
+		b->cap_owned = cap;
+	}
+	b->owned[b->n_owned++] = (struct kerf_cpu_owned){p, free_fn};
+	b->weight_bytes += bytes;
+	return 0;
+}
+
 void *kerf_cpu_weights(struct kerf_cpu_build *b, size_t bytes)
 {
-	void *p;
+	void *p = kerf_tensor_alloc(bytes);
 
-	if (b->n_weights == b->cap_weights) {
-		uint32_t cap = b->cap_weights ? 2 * b->cap_weights : 32;
-		void **list = reallocarray(b->weights, cap, sizeof(*list));
-
-		if (!list)
-			return NULL;
-		b->weights = list;
-		b->cap_weights = cap;
-	}
-	p = kerf_tensor_alloc(bytes);
-	if (!p)
-		return NULL;
-	b->weights[b->n_weights++] = p;
-	b->weight_bytes += bytes;
-	return p;
+	return p && !kerf_cpu_own(b, p, free, bytes) ? p : NULL;
 }
 
 void kerf_cpu_forget(const struct kerf_cpu_build *b, const struct kerf_tensor *t)
@@ -286,6 +290,10 @@ int kerf_cpu_program_new(struct kerf_engine *e, const struct kerf_isa *isa, int 
 	p->base.engine = e;
 	p->base.slice = kerf_graph_ref(slice);
 	b.mem = &p->mem;
+	r = kerf_pool_new(1, false, &b.pool);
+	if (r)
+		goto fail;
+	r = -ENOMEM;
 	p->step = kerf_arena_calloc(&p->mem, slice->n_op + 1, sizeof(*p->step));
 	p->kind = kerf_arena_calloc(&p->mem, slice->n_op + 1, sizeof(*p->kind));
 	p->moves = kerf_arena_calloc(&p->mem, slice->n_op + 1, sizeof(*p->moves));
@@ -295,17 +303,19 @@ int kerf_cpu_program_new(struct kerf_engine *e, const struct kerf_isa *isa, int 
 	if (!p->step || !p->kind || !p->moves || !p->value || !p->first_out || !p->interp)
 		goto fail;
 	r = choose_steps(p, &b);
-	p->weights = b.weights;
-	p->n_weights = b.n_weights;
+	p->owned = b.owned;
+	p->n_owned = b.n_owned;
 	p->info.weight_bytes = b.weight_bytes;
 	if (!r)
 		r = plan_memory(p, err);
 	if (r)
 		goto fail;
 	p->info.prepare_ns = kerf_now_ns() - t0;
+	kerf_pool_free(b.pool);
 	*out = p;
 	return 0;
 fail:
+	kerf_pool_free(b.pool);
 	kerf_fail(err, r, "engine cpu: cannot prepare '%s': %s", slice->name, strerror(-r));
 	kerf_cpu_program_free(p);
 	return r;
@@ -317,9 +327,9 @@ void kerf_cpu_program_free(struct kerf_cpu_program *p)
 
 	if (!p)
 		return;
-	for (i = 0; i < p->n_weights; i++)
-		free(p->weights[i]);
-	free(p->weights);
+	for (i = 0; i < p->n_owned; i++)
+		p->owned[i].free(p->owned[i].p);
+	free(p->owned);
 	free(p->activations);
 	kerf_arena_finish(&p->mem);
 	kerf_graph_unref(p->base.slice);

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every kernel of the cpu engine against the operators' reference meaning: each case
+ * of the table on every instruction set of this machine, with one thread and two.
+ * The vector sets must agree bit for bit with each other; integers with the reference.
+ *
+ *   test_cpu_kernels [--bench] [NAME]   runs or times the cases whose operator is NAME
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "exec/cpu.h"
+#include "util/clock.h"
+#include "util/rng.h"
+
+#include "ops/cpu_cases.h"
+
+#define MAX_IN 10
+#define MAX_OUT 4
+
+struct subject {
+	struct kerf_op op;
+	struct kerf_attr attr[12];
+	int64_t ints[12][16];
+	char text[12][64];
+	int32_t id[MAX_IN + MAX_OUT];
+	struct kerf_tensor in[16], out[16];
+	bool constant[MAX_IN];
+};
+
+/* --- reading the table ----------------------------------------------------- */
+
+static int read_ints(const char *s, const char *end, int64_t *v, int max)
+{
+	int n = 0;
+
+	while (s < end && n < max) {
+		char *next;
+
+		v[n++] = strtoll(s, &next, 10);
+		s = next + (*next == ',');
+	}
+	return n;
+}
+
+/* "I:kernel_shape=3,3 i:group=2 f:alpha=0.5 s:mode=CRD" */
+static void read_attrs(struct subject *t, const char *s)
+{
+	while (s && *s) {
+		struct kerf_attr *a = &t->attr[t->op.n_attr];
+		const char *eq = strchr(s, '='), *end = eq + strcspn(eq, " ");
+		char *name = t->text[t->op.n_attr];
+
+		snprintf(name, sizeof(t->text[0]), "%.*s", (int)(eq - s - 2), s + 2);
+		a->name = name;
+		switch (*s) {
+		case 'i':
+			a->type = KERF_ATTR_INT;
+			a->i = strtoll(eq + 1, NULL, 10);
+			break;
+		case 'f':
+			a->type = KERF_ATTR_FLOAT;
+			a->f = strtof(eq + 1, NULL);
+			break;
+		case 's':
+			a->type = KERF_ATTR_STRING;
+			snprintf(name + 32, 32, "%.*s", (int)(end - eq - 1), eq + 1);
+			a->s = name + 32;
+			break;
+		default:
+			a->type = KERF_ATTR_INTS;
+			a->n = (uint32_t)read_ints(eq + 1, end, t->ints[t->op.n_attr], 16);
+			a->ints = t->ints[t->op.n_attr];
+		}
+		t->op.n_attr++;
+		s = end + strspn(end, " ");
+	}
+}
+
+static void fill(struct kerf_tensor *t, const char *values, bool positive, struct kerf_rng *rng)
+{
+	int64_t n = kerf_tensor_count(t), i;
+
+	for (i = 0; i < n; i++) {
+		double v = kerf_rng_float(rng) * 2 - 1;
+
+		if (values) {
+			char *next;
+
+			v = strtod(values, &next);
+			if (*next == ',')
+				values = next + 1;
+		} else if (positive) {
+			v = fabs(v) + 0.1;
+		} else if (t->dtype != KERF_F32) {
+			v = (double)(kerf_rng_next(rng) >> 32);
+		}
+		switch (kerf_dtype_size(t->dtype)) {
+		case 1: ((uint8_t *)t->data)[i] = (uint8_t)(int64_t)v; break;
+		case 4:
+			if (t->dtype == KERF_F32)
+				((float *)t->data)[i] = (float)v;
+			else
+				((int32_t *)t->data)[i] = (int32_t)v;
+			break;
+		case 8: ((int64_t *)t->data)[i] = (int64_t)v; break;
+		}
+	}
+}
+
+/* "[=][+]dtype:dims[:values]"; '=' constant, '+' above zero; "" absent. */
+static void read_input(struct subject *t, int k, const char *s, struct kerf_rng *rng)
+{
+	struct kerf_tensor *x = &t->in[k];
+	bool positive = false;
+	char name[16];
+	const char *dims, *values;
+
+	t->id[k] = *s ? k : -1;
+	if (!*s)
+		return;
+	if (*s == '=') {
+		t->constant[k] = true;
+		s++;
+	}
+	if (*s == '+') {
+		positive = true;
+		s++;
+	}
+	dims = strchr(s, ':') + 1;
+	values = strchr(dims, ':');
+	snprintf(name, sizeof(name), "%.*s", (int)(dims - 1 - s), s);
+	x->dtype = kerf_dtype_by_name(name);
+	assert_int_not_equal(x->dtype, KERF_NONE);
+	x->rank = read_ints(dims, values ? values : dims + strlen(dims), x->dims, KERF_MAX_RANK);
+	x->data = kerf_tensor_alloc(kerf_tensor_bytes(x));
+	fill(x, values ? values + 1 : NULL, positive, rng);
+}
+
+static struct subject *subject_new(const struct cpu_case *c)
+{
+	struct subject *t = calloc(1, sizeof(*t));
+	struct kerf_err err = {{0}};
+	struct kerf_rng rng;
+	int k, r;
+
+	kerf_rng_seed(&rng, 7);
+	t->op.name = "case";
+	t->op.def = kerf_op_find(NULL, c->op, c->opset ? c->opset : 17);
+	if (!t->op.def)
+		fail_msg("no operator %s", c->op);
+	t->op.opset = c->opset ? c->opset : 17;
+	t->op.nhwc = c->nhwc;
+	t->op.act = c->act;
+	t->op.tile = c->tile;
+	t->op.attr = t->attr;
+	read_attrs(t, c->attr);
+	for (k = 0; k < CPU_CASE_IN && c->in[k]; k++)
+		read_input(t, k, c->in[k], &rng);
+	t->op.n_in = k;
+	t->op.in = t->id;
+	t->op.n_out = c->n_out ? c->n_out : 1;
+	t->op.out = t->id + MAX_IN;
+	for (k = 0; k < t->op.n_out; k++) {
+		t->op.out[k] = MAX_IN + k;
+		t->out[k].dtype = KERF_F32;
+	}
+	r = t->op.def->infer(&t->op, t->in, t->out, &err);
+	if (r)
+		fail_msg("%s %s: %s", c->op, c->attr ? c->attr : "", err.msg);
+	/* A tile's output rows are its own affair. */
+	if (c->rows)
+		t->out[0].dims[1] = c->rows;
+	for (k = 0; k < t->op.n_out; k++)
+		t->out[k].data = kerf_tensor_alloc(kerf_tensor_bytes(&t->out[k]));
+	return t;
+}
+
+static void subject_free(struct subject *t)
+{
+	int k;
+
+	for (k = 0; k < t->op.n_in; k++)
+		free(t->in[k].data);
+	for (k = 0; k < t->op.n_out; k++)
+		free(t->out[k].data);
+	free(t);
+}
+
+/* --- a step of its own --------------------------------------------------------- */
+
+struct prepared {
+	struct kerf_cpu_build b;
+	struct kerf_arena mem;
+	struct kerf_cpu_step s;
+	struct kerf_tensor in[16], out[16];
+};
+
+static void prepare(struct prepared *p, const struct cpu_case *c, const struct subject *t,
+		    const struct kerf_isa *isa, int threads)
+{
+	static struct kerf_graph no_graph;
+	static struct kerf_err err;
+	int k, r;
+
+	memset(p, 0, sizeof(*p));
+	p->b = (struct kerf_cpu_build){
+		.g = &no_graph, .isa = isa, .threads = threads, .mem = &p->mem, .err = &err};
+	assert_int_equal(kerf_pool_new(1, false, &p->b.pool), 0);
+	memcpy(p->in, t->in, sizeof(p->in));
+	memcpy(p->out, t->out, sizeof(p->out));
+	p->s.op = &t->op;
+	p->s.in = p->in;
+	p->s.out = p->out;
+	for (k = 0; k < t->op.n_in; k++)
+		if (!t->constant[k])
+			p->in[k].data = NULL;
+	for (k = 0; k < t->op.n_out; k++)
+		p->out[k].data = NULL;
+	r = kerf_cpu_choose(&p->b, &p->s);
+	if (r)
+		fail_msg("%s %s %s: no kernel (%d)", c->op, c->in[0], c->attr ? c->attr : "", r);
+	for (k = 0; k < t->op.n_in; k++)
+		p->in[k].data = t->in[k].data;
+	for (k = 0; k < t->op.n_out; k++) {
+		p->out[k].data = kerf_tensor_alloc(kerf_tensor_bytes(&t->out[k]));
+		/* What a kernel leaves out must show. */
+		memset(p->out[k].data, 0x5a, kerf_tensor_bytes(&t->out[k]));
+	}
+	if (p->s.scratch_bytes)
+		p->s.scratch = kerf_tensor_alloc(p->s.scratch_bytes);
+}
+
+static void prepared_free(struct prepared *p)
+{
+	uint32_t i;
+	int k;
+
+	for (i = 0; i < p->b.n_owned; i++)
+		p->b.owned[i].free(p->b.owned[i].p);
+	free(p->b.owned);
+	for (k = 0; k < p->s.op->n_out; k++)
+		free(p->out[k].data);
+	free(p->s.scratch);
+	kerf_pool_free(p->b.pool);
+	kerf_arena_finish(&p->mem);
+}
+
+/* --- comparing ------------------------------------------------------------------- */
+
+/* Greatest difference, over the greatest magnitude of the reference. */
+static double distance(const struct kerf_tensor *a, const struct kerf_tensor *want)
+{
+	int64_t i, n = kerf_tensor_count(want);
+	double most = 0, worst = 0;
+
+	for (i = 0; i < n; i++) {
+		double w = kerf_tensor_float(want, i), v = kerf_tensor_float(a, i);
+
+		if (v == w || (v != v && w != w))
+			continue;
+		if (!isfinite(v) || !isfinite(w))
+			return INFINITY;
+		most = fmax(most, fabs(w));
+		worst = fmax(worst, fabs(v - w));
+	}
+	for (i = 0; i < n; i++)
+		if (isfinite(kerf_tensor_float(want, i)))
+			most = fmax(most, fabs(kerf_tensor_float(want, i)));
+	return most > 0 ? worst / most : worst;
+}
+
+static unsigned complaints;
+
+/* Goes on, so that one run tells of every case that is wrong. */
+static void KERF_PRINTF(2, 3) complain(const struct cpu_case *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	print_error("%s %s %s: ", c->op, c->in[0], c->attr ? c->attr : "");
+	vprint_error(fmt, ap);
+	print_error("\n");
+	va_end(ap);
+	complaints++;
+}
+
+static void check_case(const struct cpu_case *c)
+{
+	struct subject *t = subject_new(c);
+	void *bits[MAX_OUT] = {NULL};
+	double tol = c->tol > 0 ? c->tol : 1e-6;
+	int i, k, threads;
+
+	assert_int_equal(kerf_op_eval(&t->op, t->in, t->out), 0);
+	for (i = 0; kerf_cpu_isa_at(i); i++)
+		for (threads = 1; threads <= 2; threads++) {
+			const char *name = kerf_cpu_isa_at(i)->name;
+			struct kerf_pool *pool;
+			struct kerf_isa isa;
+			struct prepared p;
+
+			assert_int_equal(kerf_isa_init(&isa, name), 0);
+			assert_int_equal(kerf_pool_new(threads, false, &pool), 0);
+			prepare(&p, c, t, &isa, threads);
+			assert_int_equal(p.s.run(&p.s, pool), 0);
+			for (k = 0; k < t->op.n_out; k++) {
+				double d = distance(&p.out[k], &t->out[k]);
+				size_t n = kerf_tensor_bytes(&t->out[k]);
+
+				if (d > (t->out[k].dtype == KERF_F32 ? tol : 0))
+					complain(c, "%s, %d threads: output %d is off by %g", name,
+						 threads, k, d);
+				if (!strcmp(name, "baseline"))
+					continue;
+				if (!bits[k]) {
+					bits[k] = malloc(n);
+					memcpy(bits[k], p.out[k].data, n);
+				} else if (memcmp(bits[k], p.out[k].data, n)) {
+					complain(c, "%s, %d threads gives other bits", name, threads);
+				}
+			}
+			prepared_free(&p);
+			kerf_pool_free(pool);
+		}
+	for (k = 0; k < MAX_OUT; k++)
+		free(bits[k]);
+	subject_free(t);
+}
+
+static void bench_case(const struct cpu_case *c)
+{
+	struct subject *t = subject_new(c);
+	int i, k, rep;
+
+	printf("%-22s %-34s %-40.40s", c->op, c->in[0], c->attr ? c->attr : "");
+	for (i = 0; kerf_cpu_isa_at(i); i++) {
+		uint64_t best = UINT64_MAX, bytes = 0, t0;
+		struct kerf_pool *pool;
+		struct kerf_isa isa;
+		struct prepared p;
+
+		assert_int_equal(kerf_isa_init(&isa, kerf_cpu_isa_at(i)->name), 0);
+		assert_int_equal(kerf_pool_new(1, false, &pool), 0);
+		prepare(&p, c, t, &isa, 1);
+		for (rep = 0; rep < 15; rep++) {
+			t0 = kerf_now_ns();
+			p.s.run(&p.s, pool);
+			t0 = kerf_now_ns() - t0;
+			best = KERF_MIN(best, t0);
+		}
+		for (k = 0; k < t->op.n_in; k++)
+			bytes += kerf_tensor_bytes(&t->in[k]);
+		for (k = 0; k < t->op.n_out; k++)
+			bytes += kerf_tensor_bytes(&t->out[k]);
+		printf("  %s %.1f us %.2f GB/s", isa.name, (double)best / 1e3,
+		       (double)bytes / (double)best);
+		prepared_free(&p);
+		kerf_pool_free(pool);
+	}
+	printf("\n");
+	subject_free(t);
+}
+
+static void test_cases(void **state)
+{
+	unsigned i;
+
+	for (i = 0; i < KERF_ARRAY_SIZE(cpu_cases); i++)
+		if (!*state || !strcmp(*state, cpu_cases[i].op))
+			check_case(&cpu_cases[i]);
+	assert_int_equal(complaints, 0);
+}
+
+int main(int argc, char **argv)
+{
+	bool bench = argc > 1 && !strcmp(argv[1], "--bench");
+	char *only = argc > 1 + bench ? argv[1 + bench] : NULL;
+	const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_cases, only)};
+	unsigned i;
+
+	if (!bench)
+		return cmocka_run_group_tests(tests, NULL, NULL);
+	for (i = 0; i < KERF_ARRAY_SIZE(cpu_cases); i++)
+		if (!only || !strcmp(only, cpu_cases[i].op))
+			bench_case(&cpu_cases[i]);
+	return 0;
+}
