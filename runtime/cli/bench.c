@@ -25,13 +25,14 @@ struct bench_options {
 	long threads[MAX_SWEEP], depth[MAX_SWEEP];
 	const char *policy[MAX_SWEEP];
 	uint32_t n_threads, n_depth, n_policy;
+	const char *cut; /* "all", or a list */
 	long runs, warmup, seconds;
 	bool peak;
 	enum format format;
 };
 
 struct row {
-	const char *policy;
+	char policy[24];
 	long threads, depth;
 	struct kerf_bench_stats ms;
 	double per_s, gflops, peak_gflops, predicted_ms;
@@ -48,6 +49,7 @@ static const char help[] =
 	"  --threads LIST      threads of the cpu engine\n"
 	"  --depth LIST        requests in flight\n"
 	"  --policy LIST       policies\n"
+	"  --cut LIST|all      with --policy cut: the cuts to measure one by one\n"
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
 	"  --format NAME       md (default), csv, json\n"
@@ -57,7 +59,7 @@ static const struct option longs[] = {
 	{"runs", required_argument, NULL, 'R'},	    {"seconds", required_argument, NULL, 'S'},
 	{"warmup", required_argument, NULL, 'w'},   {"threads", required_argument, NULL, 'T'},
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
-	{"peak", no_argument, NULL, 'K'},	    
+	{"cut", required_argument, NULL, 'C'},	    {"peak", no_argument, NULL, 'K'},	    
 	{"format", required_argument, NULL, 'F'},   KERF_CLI_LONG_OPTIONS,
 };
 
@@ -147,6 +149,7 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 			r = number_list("--depth", optarg, 1, 64, o->depth, &o->n_depth, err);
 			break;
 		case 'L': r = policy_list(o, optarg, err); break;
+		case 'C': o->cut = optarg; break;
 		case 'K': o->peak = true; break;
 		case 'F': r = parse_format(o, optarg, err); break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
@@ -333,39 +336,93 @@ static void print_row(const struct bench_options *o, const struct row *r, bool f
 	fflush(stdout);
 }
 
-/* One engine configuration, every policy and depth. The peak is the mean of before and after. */
+/* One plan at every depth. The peak is the mean of before and after. */
+static int bench_plan(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
+		      const char *policy, bool *first, struct kerf_err *err)
+{
+	uint32_t d;
+	int r = 0;
+
+	for (d = 0; d < o->n_depth && !r; d++) {
+		struct row row = {.threads = threads,
+				  .depth = o->depth[d],
+				  .predicted_ms = s->plan.total_s * 1e3};
+		double before = o->peak ? peak(o, threads) : 0;
+
+		r = measure(o, s, &row, err);
+		if (r)
+			break;
+		snprintf(row.policy, sizeof(row.policy), "%s", policy);
+		row.gflops = model_gflop(s->graph) / (row.ms.median * 1e-3);
+		row.peak_gflops = o->peak ? (before + peak(o, threads)) / 2 : 0;
+		print_row(o, &row, *first);
+		*first = false;
+	}
+	return r;
+}
+
+static int bench_policy(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
+			const char *name, bool *first, struct kerf_err *err)
+{
+	const struct kerf_policy *policy = kerf_policy_find(name);
+	char label[24];
+	int r;
+
+	if (s->problem.op_s) {
+		kerf_plan_finish(&s->plan);
+		r = policy->plan(&s->problem.p, &s->plan, err);
+		if (r)
+			return r;
+	}
+	if (strcmp(s->plan.policy, "cut"))
+		snprintf(label, sizeof(label), "%s", s->plan.policy);
+	else
+		snprintf(label, sizeof(label), "cut %u", s->problem.p.cut);
+	return bench_plan(o, threads, s, label, first, err);
+}
+
+/* Every cut of --cut, one by one. */
+static int bench_cuts(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
+		      bool *first, struct kerf_err *err)
+{
+	bool all = o->cut && !strcmp(o->cut, "all");
+	uint32_t n = s->graph->n_op + 1, i;
+	char *copy = strdup(o->cut && !all ? o->cut : "0"), *save = NULL, *text = copy;
+	int r = copy ? 0 : -ENOMEM;
+
+	for (i = 0; !r && (all ? i < n : (text = strtok_r(i ? NULL : copy, ",", &save)) != NULL); i++) {
+		long cut = i;
+
+		if (!all)
+			r = kerf_cli_number("--cut", text, 0, n - 1, &cut, err);
+		s->problem.p.cut = (uint32_t)cut;
+		if (!r)
+			r = bench_policy(o, threads, s, "cut", first, err);
+	}
+	free(copy);
+	return r;
+}
+
+/* One engine configuration, every policy. */
 static int bench_threads(const struct bench_options *o, long threads, bool *first,
 			 struct kerf_err *err)
 {
 	struct kerf_cli_options common = o->common;
-	uint32_t p, d;
-	int r = 0;
+	struct kerf_cli_setup s;
+	uint32_t p;
+	int r;
 
 	common.engine.threads = (int)threads;
+	r = kerf_cli_setup(&common, &s, err);
+	if (r)
+		return r;
 	for (p = 0; p < o->n_policy && !r; p++) {
-		struct kerf_cli_setup s;
-
-		common.policy = o->policy[p];
-		r = kerf_cli_setup(&common, &s, err);
-		if (r)
-			break;
-		for (d = 0; d < o->n_depth && !r; d++) {
-			struct row row = {.policy = s.plan.policy,
-					  .threads = threads,
-					  .depth = o->depth[d],
-					  .predicted_ms = s.plan.total_s * 1e3};
-			double before = o->peak ? peak(o, threads) : 0;
-
-			r = measure(o, &s, &row, err);
-			if (r)
-				break;
-			row.gflops = model_gflop(s.graph) / (row.ms.median * 1e-3);
-			row.peak_gflops = o->peak ? (before + peak(o, threads)) / 2 : 0;
-			print_row(o, &row, *first);
-			*first = false;
-		}
-		kerf_cli_setup_finish(&s);
+		if (o->policy[p] && !strcmp(o->policy[p], "cut") && s.problem.op_s)
+			r = bench_cuts(o, threads, &s, first, err);
+		else
+			r = bench_policy(o, threads, &s, o->policy[p], first, err);
 	}
+	kerf_cli_setup_finish(&s);
 	return r;
 }
 

@@ -53,6 +53,10 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 		r = kerf_cli_number("--depth", arg, 1, 64, &n, err);
 		o->depth = (uint32_t)n;
 		return r;
+	case 'c':
+		r = kerf_cli_number("--cut", arg, 0, INT32_MAX, &n, err);
+		o->cut = (uint32_t)n;
+		return r;
 	case 'k': o->engine.insecure = true; return 0;
 	case 'j': o->json = true; return 0;
 	default: return -EINVAL; /* getopt said why */
@@ -83,6 +87,7 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		r = kerf_plan_only(s->graph, s->cluster.info[0].name, &s->plan, err);
 	} else {
 		r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->problem, err);
+		s->problem.p.cut = o->cut;
 		if (!r)
 			r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);
 	}

@@ -17,7 +17,7 @@ struct kerf_cli_options {
 	struct kerf_engine_config engine;
 	struct kerf_load_options load;
 	struct kerf_profile_options profile;
-	uint32_t depth;
+	uint32_t depth, cut;
 	bool json;
 };
 
@@ -27,7 +27,7 @@ struct kerf_cli_options {
 		{"shape", required_argument, NULL, 's'}, {"threads", required_argument, NULL, 't'}, \
 		{"isa", required_argument, NULL, 'I'}, {"pin", no_argument, NULL, 'p'},            \
 		{"depth", required_argument, NULL, 'd'}, {"insecure", no_argument, NULL, 'k'},     \
-		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'},                \
+		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'},                \
 	{                                                                                          \
 		NULL, 0, NULL, 0                                                                   \
 	}
@@ -35,7 +35,8 @@ struct kerf_cli_options {
 #define KERF_CLI_OPTIONS_HELP                                                                      \
 	"  --on ENGINES        engines, home first: cpu, ref, null, http://HOST:PORT[/ENGINE]\n"   \
 	"                      (default cpu)\n"                                                    \
-	"  --policy NAME       mincut (default), local, remote\n"                                  \
+	"  --policy NAME       mincut (default), local, remote, cut\n"                             \
+	"  --cut N             for policy cut: operators that stay here\n"                         \
 	"  --shape NAME:DIMS   fix an input's shape: data:1,3,224,224\n"                           \
 	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \
 	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \

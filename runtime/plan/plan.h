@@ -34,6 +34,7 @@ struct kerf_problem {
 	const struct kerf_link_model *link; /* [from * n_node + to] */
 	const double *op_s;		    /* [op * n_engine + engine] */
 	uint32_t home; /* node that holds the inputs and wants the outputs */
+	uint32_t cut;  /* for the policy "cut": operators that stay at home */
 };
 
 /* Seconds to move bytes between nodes; 0 within one, INFINITY without a path. */
@@ -67,7 +68,7 @@ struct kerf_policy {
 	kerf_policy_fn plan;
 };
 
-/* "local", "remote", "mincut"; NULL name: the default, mincut. NULL if unknown. */
+/* "mincut", "local", "remote", "cut"; NULL name: the default, mincut. NULL if unknown. */
 const struct kerf_policy *kerf_policy_find(const char *name);
 const struct kerf_policy *kerf_policy_at(uint32_t i); /* NULL past the last */
 

@@ -8,6 +8,7 @@ static const struct kerf_policy policies[] = {
 	 kerf_policy_mincut},
 	{"local", "everything on this node's engine", kerf_policy_local},
 	{"remote", "everything on another node's engine", kerf_policy_remote},
+	{"cut", "the first --cut operators here, the rest on another node", kerf_policy_cut},
 };
 
 const struct kerf_policy *kerf_policy_find(const char *name)

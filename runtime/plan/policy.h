@@ -12,6 +12,9 @@ int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, str
 /* The cut of least cost between home's first engine and one of another node. */
 int kerf_policy_mincut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 
+/* problem.cut operators at home, the rest away. */
+int kerf_policy_cut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+
 /* Prices all operators on engine e. */
 int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *plan,
 		    struct kerf_err *err);
