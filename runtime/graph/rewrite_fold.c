@@ -219,10 +219,15 @@ static int32_t unchanged(const struct fold *f, const struct kerf_op *op)
 		return kerf_tensor_same_shape(&b->t, &y->t) && b->nhwc == y->nhwc ? op->in[1] : -1;
 	}
 	if (x->t.dtype != y->t.dtype || !kerf_tensor_same_shape(&x->t, &y->t) ||
-	    x->nhwc != y->nhwc || x->bounded != y->bounded)
+	    x->bounded != y->bounded)
+		return -1;
+	/* A model's input is not marked as an image, whatever reads it. */
+	if (y->nhwc && !x->nhwc && x->producer < 0)
 		return -1;
 	k = same_as_input(f, op);
-	return k < 0 ? -1 : op->in[k];
+	if (k >= 0 && y->nhwc)
+		f->e.g->value[op->in[0]].nhwc = true;
+	return k < 0 ? -1 : op->in[0];
 }
 
 /* --- views and transposes ------------------------------------------------------------- */

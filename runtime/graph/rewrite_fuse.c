@@ -197,7 +197,8 @@ static bool affine(const struct kerf_edit *e, const struct kerf_op *op, const st
 	bool add = kerf_op_is(op, "Add"), sub = kerf_op_is(op, "Sub"), div = kerf_op_is(op, "Div");
 
 	*x = in[0];
-	if (op->act.kind != KERF_ACT_NONE)
+	/* Before opset 7 an attribute told where to broadcast. */
+	if (op->act.kind != KERF_ACT_NONE || kerf_op_attr(op, "axis"))
 		return false;
 	if (kerf_op_is(op, "BatchNormalization"))
 		return batch_norm(e, op, n, s, b);

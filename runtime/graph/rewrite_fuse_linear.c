@@ -135,7 +135,7 @@ static int match_bias(struct kerf_edit *e, uint32_t j)
 	bool transposed;
 	int k;
 
-	if (op->act.kind != KERF_ACT_NONE || y.dtype != KERF_F32)
+	if (op->act.kind != KERF_ACT_NONE || y.dtype != KERF_F32 || kerf_op_attr(op, "axis"))
 		return 0;
 	for (k = 0; k < 2; k++)
 		if (kerf_edit_is_const(e, kerf_edit_in(e, op, k)))
