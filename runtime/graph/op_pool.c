@@ -373,56 +373,80 @@ static int global_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 
 /* --- MaxUnpool: x, indices, [output_shape] --- */
 
+/* The shape that MaxPool's input had, if no padding rows were cut off by its stride. */
+static int natural_shape(const struct kerf_op *op, const struct kerf_tensor *x,
+			 struct kerf_tensor *y, struct kerf_err *err)
+{
+	struct kerf_window w;
+	int i, r = kerf_op_window(op, x, NULL, &w, err);
+
+	if (r)
+		return r;
+	*y = *x;
+	for (i = 0; i < w.n_spatial; i++)
+		if (!kerf_mul(x->dims[i + 2] - 1, w.stride[i], &y->dims[i + 2]) ||
+		    __builtin_add_overflow(y->dims[i + 2],
+					   w.kernel[i] - w.pad_begin[i] - w.pad_end[i],
+					   &y->dims[i + 2]))
+			return kerf_fail(err, -EINVAL, "the output of axis %d is too large", i);
+	r = kerf_tensor_check(y);
+	return r ? kerf_fail(err, r, "pads or strides give no possible output") : 0;
+}
+
 static int unpool_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 			struct kerf_tensor *out, struct kerf_err *err)
 {
 	const struct kerf_tensor *shape = kerf_in(op, in, 2);
-	struct kerf_window w;
 	int i, r;
 
 	if (in[1].dtype != KERF_I64 || !kerf_tensor_same_shape(&in[0], &in[1]))
 		return kerf_fail(err, -EINVAL, "indices are not int64 of the shape of input 0");
 	r = kerf_want_f32_like(&in[0], 0, err);
 	if (!r)
-		r = kerf_op_window(op, &in[0], NULL, &w, err);
-	if (r)
+		r = natural_shape(op, &in[0], &out[0], err);
+	if (r || !shape)
 		return r;
-	out[0] = in[0];
-	if (shape) {
-		if (shape->dtype != KERF_I64 || shape->rank != 1 || shape->dims[0] != in[0].rank)
-			return kerf_fail(err, -EINVAL, "output_shape does not have %d int64 elements",
-					 in[0].rank);
-		if (!shape->data)
-			return -ENODATA;
-		for (i = 0; i < in[0].rank; i++)
-			out[0].dims[i] = kerf_tensor_int(shape, i);
-		return 0;
+	if (shape->dtype != KERF_I64 || shape->rank != 1 || shape->dims[0] != in[0].rank)
+		return kerf_fail(err, -EINVAL, "output_shape does not have %d int64 elements",
+				 in[0].rank);
+	if (!shape->data)
+		return -ENODATA;
+	for (i = 0; i < in[0].rank; i++) {
+		out[0].dims[i] = kerf_tensor_int(shape, i);
+		if (i < 2 && out[0].dims[i] != in[0].dims[i])
+			return kerf_fail(err, -EINVAL, "output_shape[%d] is %lld, expected %lld", i,
+					 (long long)out[0].dims[i], (long long)in[0].dims[i]);
 	}
-	for (i = 0; i < w.n_spatial; i++)
-		if (!kerf_mul(in[0].dims[i + 2] - 1, w.stride[i], &out[0].dims[i + 2]) ||
-		    __builtin_add_overflow(out[0].dims[i + 2],
-					   w.kernel[i] - w.pad_begin[i] - w.pad_end[i],
-					   &out[0].dims[i + 2]))
-			return kerf_fail(err, -EINVAL, "the output of axis %d is too large", i);
 	return 0;
 }
 
-/*
- * Indices count in the input that MaxPool saw. With an output_shape beyond the
- * natural one they still do: the rest stays zero.
- */
+/* Indices count in the natural shape; output_shape may be larger: the rest is zero. */
 static int unpool_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 		       struct kerf_tensor *out)
 {
-	int64_t i, n = kerf_tensor_count(&in[0]), total = kerf_tensor_count(&out[0]);
+	int64_t i, n = kerf_tensor_count(&in[0]), total, rest, at, step, pos;
 	const int64_t *index = in[1].data;
 	size_t size = kerf_dtype_size(in[0].dtype);
+	struct kerf_tensor natural;
+	int d, r = natural_shape(op, &in[0], &natural, NULL);
 
+	if (r)
+		return r;
+	total = kerf_tensor_count(&natural);
 	memset(out[0].data, 0, kerf_tensor_bytes(&out[0]));
 	for (i = 0; i < n; i++) {
 		if (index[i] < 0 || index[i] >= total)
 			return -EINVAL;
-		memcpy((char *)out[0].data + (size_t)index[i] * size,
+		rest = index[i];
+		for (at = 0, step = 1, d = natural.rank - 1; d >= 0; d--) {
+			pos = rest % natural.dims[d];
+			if (pos >= out[0].dims[d])
+				return -EINVAL;
+			at += pos * step;
+			step *= out[0].dims[d];
+			rest /= natural.dims[d];
+		}
+		memcpy((char *)out[0].data + (size_t)at * size,
 		       (const char *)in[0].data + (size_t)i * size, size);
 	}
 	return 0;
