@@ -10,8 +10,8 @@
 #include <string.h>
 
 static const struct kerf_gen_arch *const families[] = {
-	kerf_gen_classic, kerf_gen_resnet,
-	kerf_gen_concat,  kerf_gen_mobile,
+	kerf_gen_classic, kerf_gen_concat, kerf_gen_resnet,	kerf_gen_quant,
+	kerf_gen_mobile,  kerf_gen_detect, kerf_gen_transformer,
 };
 
 #define MAX_SIDE 16384

@@ -66,7 +66,7 @@ struct kerf_gen_arch {
 };
 
 extern const struct kerf_gen_arch kerf_gen_classic[], kerf_gen_resnet[], kerf_gen_concat[],
-	kerf_gen_mobile[], kerf_gen_detect[], kerf_gen_transformer[];
+	kerf_gen_mobile[], kerf_gen_detect[], kerf_gen_quant[], kerf_gen_transformer[];
 
 void kerf_gen_init(struct kerf_gen *g, uint64_t seed, int64_t batch);
 void kerf_gen_finish(struct kerf_gen *g);

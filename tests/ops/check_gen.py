@@ -87,6 +87,8 @@ def parameters(model):
     for node in model.graph.node:
         if node.op_type == "BatchNormalization":
             skip.update(node.input[3:5])
+        if node.op_type == "Resize":
+            skip.update(node.input[1:])
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             quant.update(node.input[1:3])
     count = 0
