@@ -4,7 +4,7 @@
 #include "exec/cpu_kernels.h"
 #include "util/clock.h"
 
-#define ROUNDS 100000
+#define ROUNDS 150000
 #define TRIES 40
 
 struct peak {

@@ -3,30 +3,22 @@
 #include "exec/cpu_peak.h"
 #include "exec/vec.h"
 
-/* As many chains as registers allow; more than latency x width of any core. */
-#if defined(KERF_ISA_avx512) || defined(KERF_ISA_neon)
-#define CHAINS 24
-#else
-#define CHAINS 12
-#endif
+/* Named one by one, so that they are registers at any level of optimisation. */
+#define EACH(x) x(0) x(1) x(2) x(3) x(4) x(5) x(6) x(7) x(8) x(9) x(10) x(11)
+#define CHAINS 12 /* more than latency x width of the cores we know; fewer than registers */
+#define BEGIN(i) vf acc##i = vf_set1((float)i);
+#define STEP(i) acc##i = vf_fma(acc##i, a, b);
+#define SUM(i) sum += acc##i;
 
 static float chains(int64_t rounds)
 {
-	vf acc[CHAINS], a = vf_set1(0.5f), b = vf_set1(1.0f), sum = vf_zero();
-	int i;
+	vf a = vf_set1(0.5f), b = vf_set1(1.0f), sum = vf_zero();
 
-	_Pragma("GCC unroll 24") for (i = 0; i < CHAINS; i++)
-		acc[i] = vf_set1((float)i);
+	EACH(BEGIN)
 	while (rounds--) {
-		_Pragma("GCC unroll 24") for (i = 0; i < CHAINS; i++) {
-			acc[i] = vf_fma(acc[i], a, b);
-#if defined(__x86_64__)
-			__asm__ volatile("" : "+x"(acc[i])); /* one chain is one chain */
-#endif
-		}
+		EACH(STEP)
 	}
-	_Pragma("GCC unroll 24") for (i = 0; i < CHAINS; i++)
-		sum += acc[i];
+	EACH(SUM)
 	return sum[0];
 }
 
