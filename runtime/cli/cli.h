@@ -16,6 +16,7 @@ int kerf_cmd_bench(int argc, char **argv);
 int kerf_cmd_conformance(int argc, char **argv);
 int kerf_cmd_gen(int argc, char **argv);
 int kerf_cmd_inspect(int argc, char **argv);
+int kerf_cmd_kerfd(int argc, char **argv); /* kerf under the name kerfd: node run */
 int kerf_cmd_node(int argc, char **argv);
 int kerf_cmd_plan(int argc, char **argv);
 int kerf_cmd_profile(int argc, char **argv);

@@ -9,6 +9,7 @@ static const struct kerf_command commands[] = {
 	{"conformance", "run folders of ONNX test cases", kerf_cmd_conformance},
 	{"gen", "write ONNX models of well-known architectures", kerf_cmd_gen},
 	{"inspect", "what a model is made of; what kerf is built with", kerf_cmd_inspect},
+	{"node", "serve this machine's engines and models", kerf_cmd_node},
 	{"plan", "where a policy would run what, and why", kerf_cmd_plan},
 	{"profile", "measure a model's operators on engines", kerf_cmd_profile},
 	{"run", "run a model once, from files to files", kerf_cmd_run},
@@ -35,7 +36,10 @@ static int usage(FILE *f)
 int main(int argc, char **argv)
 {
 	const struct kerf_command *c;
+	const char *name = argc ? strrchr(argv[0], '/') : NULL;
 
+	if (argc && !strcmp(name ? name + 1 : argv[0], "kerfd"))
+		return kerf_cmd_kerfd(argc, argv);
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "--version")) {

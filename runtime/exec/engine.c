@@ -19,6 +19,8 @@ int kerf_engine_open(const char *spec, const struct kerf_engine_config *cfg,
 
 	if (!cfg)
 		cfg = &defaults;
+	if (!strncmp(spec, "http://", 7))
+		return kerf_engine_remote.open(spec, cfg, engine, err);
 	for (i = 0; i < KERF_ARRAY_SIZE(local_engines); i++) {
 		size_t n = strlen(local_engines[i]->kind);
 

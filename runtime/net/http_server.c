@@ -59,7 +59,7 @@ struct conn {
 	bool dead;	     /* shut down by the watcher */
 
 	/* This request's. */
-	uint64_t got, charged;
+	uint64_t charged;
 	bool begun, drop;
 	int status;
 	struct MHD_Response *reply; /* made, not yet queued */
@@ -343,7 +343,7 @@ static void check_head(struct conn *c, const char *method, const char *url)
 		c->begun = true;
 		route->begin(&c->r);
 	}
-	if (c->reply || c->r.sink || route->body || !c->r.length)
+	if (c->reply || c->r.in_pieces || !c->r.length)
 		return;
 	if (!kerf_http_charge(&c->r, c->r.length)) {
 		kerf_http_error(&c->r, 503, "too many bodies at once");
@@ -359,24 +359,17 @@ static void check_head(struct conn *c, const char *method, const char *url)
 
 static void take_body(struct conn *c, const char *data, size_t n)
 {
-	int status;
-
 	if (c->reply || c->drop)
 		return;
-	if (n > c->r.length - c->got) {
+	if (n > c->r.length - c->r.got) {
 		kerf_http_error(&c->r, 400, "body longer than its Content-Length");
 		return;
 	}
-	if (c->r.sink) {
-		memcpy((char *)c->r.sink + c->got, data, n);
-	} else if (c->r.body) {
-		memcpy(c->r.body + c->got, data, n);
-	} else if (c->r.route->body) {
-		status = c->r.route->body(&c->r, data, n);
-		if (status && !c->reply)
-			kerf_http_error(&c->r, status, "body refused");
-	}
-	c->got += n;
+	if (c->r.in_pieces)
+		c->r.route->body(&c->r, data, n);
+	else
+		memcpy(c->r.body + c->r.got, data, n);
+	c->r.got += n;
 }
 
 static enum MHD_Result send_reply(struct conn *c)
@@ -416,9 +409,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 	set_phase(c, PHASE_WORK, 0);
 	if (c->dead)
 		return MHD_NO;
-	if (!c->reply && c->got != c->r.length)
+	if (!c->reply && c->r.got != c->r.length)
 		kerf_http_error(&c->r, 400, "body of %llu bytes, Content-Length says %llu",
-				(unsigned long long)c->got, (unsigned long long)c->r.length);
+				(unsigned long long)c->r.got, (unsigned long long)c->r.length);
 	if (!c->reply)
 		c->r.route->end(&c->r);
 	if (!c->reply)
@@ -456,7 +449,6 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **req,
 	free(c->r.body);
 	memset(&c->r, 0, sizeof(c->r));
 	c->r.server_user = s->user;
-	c->got = 0;
 	c->begun = c->drop = false;
 	c->n_head = 0;
 	pthread_mutex_lock(&s->lock);

@@ -5,11 +5,11 @@
  * A route is served in up to four steps, all on the connection's own thread, so that
  * each of them may block:
  *
- *   begin  the head is in. Says where the body goes by setting r->sink, or leaves it,
- *	    and the server keeps the body in memory (r->body) and charges it to the
- *	    budget; or replies at once, which refuses the body.
- *   body   one piece of the body, for routes that take it in pieces. 0, or an HTTP
- *	    status to answer with after kerf_http_error() was given the sentence.
+ *   begin  the head is in. May reply at once, which refuses the body; may set
+ *	    r->in_pieces.
+ *   body   one piece of the body, if r->in_pieces; may reply, and the rest is dropped.
+ *	    Without it the server keeps the body in memory (r->body) and charges it to
+ *	    the budget.
  *   end    the body is whole. Must reply.
  *   done   the reply is sent or the connection is gone; what the reply pointed to is
  *	    free again. Called exactly once if begin was called.
@@ -37,7 +37,7 @@ struct kerf_http_route {
 	const char *pattern; /* "/v2/models/?/infer": each '?' is one segment, r->arg[i] */
 	uint64_t max_body;   /* 0: no body */
 	void (*begin)(struct kerf_http_request *r);
-	int (*body)(struct kerf_http_request *r, const void *data, size_t n);
+	void (*body)(struct kerf_http_request *r, const void *data, size_t n);
 	void (*end)(struct kerf_http_request *r);
 	void (*done)(struct kerf_http_request *r);
 };
@@ -48,8 +48,8 @@ struct kerf_http_request {
 	const struct kerf_http_route *route;
 	char arg[KERF_HTTP_ARGS][KERF_HTTP_ARG_MAX];
 	uint64_t length; /* of the body */
-	/* Set by begin to receive the body in place: length bytes, alive until done. */
-	void *sink;
+	uint64_t got;	 /* of it, before this piece */
+	bool in_pieces;	 /* set by begin */
 	/* At end: the whole body, length bytes and a NUL, if the server kept it. */
 	char *body;
 };

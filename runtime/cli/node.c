@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* kerf node run, also installed as kerfd. */
+#include "cli/cli.h"
+#include "node/node.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int usage(FILE *f)
+{
+	fprintf(f,
+		"usage: kerf node run [OPTIONS]\n"
+		"       kerfd [OPTIONS]\n\n"
+		"Serves this machine's engines, and models, to other nodes and to clients of the\n"
+		"Open Inference Protocol.\n\n"
+		"  --listen ADDR:PORT   where (default 127.0.0.1:8470; port 0: any)\n"
+		"  --insecure           allow plain TCP on other addresses than loopback\n"
+		"  --model NAME=FILE    serve a model (may be repeated)\n"
+		"  --engine SPEC        offer an engine (may be repeated; the first is the default;\n"
+		"                       default cpu, ref, null)\n"
+		"  --threads N          threads of the cpu engine (default: all CPUs)\n"
+		"  --cache DIR          where uploaded models are kept\n"
+		"  --cache-bytes N      how much of them (default 4294967296)\n"
+		"  --slice-bytes N      memory of prepared slices (default: half the machine's)\n"
+		"  --body-bytes N       memory of request bodies (default 268435456)\n"
+		"  --connections N      at most (default 64)\n");
+	return f == stdout ? KERF_EXIT_OK : KERF_EXIT_USAGE;
+}
+
+/* sd_notify(3)'s datagram; nothing when systemd did not start us. */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	size_t n = path ? strlen(path) : 0;
+	int fd;
+
+	if (!n || n >= sizeof(to.sun_path) || (*path != '/' && *path != '@'))
+		return;
+	memcpy(to.sun_path, path, n);
+	if (*path == '@')
+		to.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		perror("kerf: NOTIFY_SOCKET");
+	close(fd);
+}
+
+struct arguments {
+	struct kerf_node_config cfg;
+	struct kerf_node_model model[KERF_NODE_MODELS];
+	const char *engine[KERF_NODE_ENGINES];
+};
+
+static int number(const char *what, const char *arg, uint64_t max, uint64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(arg, &end, 10);
+	if (*arg >= '0' && *arg <= '9' && !*end && !errno && *out && *out <= max)
+		return 0;
+	fprintf(stderr, "kerf: %s '%s': expected 1 to %llu\n", what, arg, (unsigned long long)max);
+	return -EINVAL;
+}
+
+static int add_model(struct arguments *a, char *arg)
+{
+	char *eq = strchr(arg, '=');
+
+	if (!eq || eq == arg || !eq[1]) {
+		fprintf(stderr, "kerf: --model '%s': expected NAME=FILE\n", arg);
+		return -EINVAL;
+	}
+	if (a->cfg.n_model == KERF_NODE_MODELS) {
+		fprintf(stderr, "kerf: --model: at most %d\n", KERF_NODE_MODELS);
+		return -EINVAL;
+	}
+	*eq = 0;
+	a->model[a->cfg.n_model++] = (struct kerf_node_model){arg, eq + 1};
+	return 0;
+}
+
+static int take(struct arguments *a, int opt, char *arg)
+{
+	uint64_t n;
+	int r = 0;
+
+	switch (opt) {
+	case 'l': a->cfg.listen = arg; break;
+	case 'k': a->cfg.insecure = a->cfg.engine_config.insecure = true; break;
+	case 'm': return add_model(a, arg);
+	case 'e':
+		if (a->cfg.n_engine == KERF_NODE_ENGINES)
+			return -EINVAL;
+		a->engine[a->cfg.n_engine++] = arg;
+		break;
+	case 't':
+		r = number("--threads", arg, 1024, &n);
+		a->cfg.engine_config.threads = (int)n;
+		break;
+	case 'c': a->cfg.cache_dir = arg; break;
+	case 'C': return number("--cache-bytes", arg, INT64_MAX, &a->cfg.cache_bytes);
+	case 'S': return number("--slice-bytes", arg, INT64_MAX, &a->cfg.slice_bytes);
+	case 'B': return number("--body-bytes", arg, INT64_MAX, &a->cfg.body_budget);
+	case 'n':
+		r = number("--connections", arg, 4096, &n);
+		a->cfg.max_connections = (uint32_t)n;
+		break;
+	default: return -EINVAL;
+	}
+	return r;
+}
+
+static int parse(int argc, char **argv, struct arguments *a)
+{
+	static const struct option options[] = {
+		{"listen", required_argument, NULL, 'l'},
+		{"insecure", no_argument, NULL, 'k'},
+		{"model", required_argument, NULL, 'm'},
+		{"engine", required_argument, NULL, 'e'},
+		{"threads", required_argument, NULL, 't'},
+		{"cache", required_argument, NULL, 'c'},
+		{"cache-bytes", required_argument, NULL, 'C'},
+		{"slice-bytes", required_argument, NULL, 'S'},
+		{"body-bytes", required_argument, NULL, 'B'},
+		{"connections", required_argument, NULL, 'n'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int opt;
+
+	a->cfg.model = a->model;
+	a->cfg.engine = a->engine;
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt == 'h') {
+			usage(stdout);
+			return 1;
+		}
+		if (take(a, opt, optarg))
+			return -EINVAL;
+	}
+	return optind == argc ? 0 : -EINVAL;
+}
+
+static int run(int argc, char **argv)
+{
+	struct arguments a = {.cfg = {.listen = NULL}};
+	struct kerf_err err = {""};
+	struct kerf_node *node;
+	sigset_t set;
+	int r, sig;
+
+	r = parse(argc, argv, &a);
+	if (r)
+		return r > 0 ? KERF_EXIT_OK : usage(stderr);
+	/* Before any thread is made, so that all inherit it and only sigwait sees them. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	r = kerf_node_open(&a.cfg, &node, &err);
+	if (r)
+		return kerf_cli_fail(&err, r);
+	if (a.cfg.insecure)
+		fprintf(stderr, "kerf: WARNING: --insecure: anyone who reaches this port can run models "
+				"here, read what is sent and change it\n");
+	printf("listening on port %u\n", kerf_node_port(node));
+	fflush(stdout);
+	notify("READY=1");
+	sigwait(&set, &sig);
+	notify("STOPPING=1");
+	kerf_node_close(node);
+	return KERF_EXIT_OK;
+}
+
+int kerf_cmd_node(int argc, char **argv)
+{
+	if (argc >= 2 && !strcmp(argv[1], "run"))
+		return run(argc - 1, argv + 1);
+	if (argc >= 2 && !strcmp(argv[1], "--help"))
+		return usage(stdout);
+	return usage(stderr);
+}
+
+int kerf_cmd_kerfd(int argc, char **argv)
+{
+	return run(argc, argv);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The remote engine's two halves: remote.c talks about engines, models and slices,
+ * remote_wire.c moves jobs.
+ */
+#ifndef KERF_EXEC_REMOTE_H
+#define KERF_EXEC_REMOTE_H
+
+#include "exec/engine.h"
+#include "net/http_client.h"
+#include "net/oip.h"
+
+#include <pthread.h>
+
+struct remote_conn;
+
+struct remote_engine {
+	struct kerf_engine base;
+	struct kerf_engine_info info;
+	char url[256], host[256], engine[64]; /* "http://h:p", "h:p", "cpu" or "" */
+	bool insecure;
+
+	/* Calls other than jobs, one at a time. */
+	pthread_mutex_t call_lock;
+	struct kerf_http_client *client;
+
+	/* Jobs. */
+	pthread_mutex_t lock;
+	struct kerf_job *queue, **queue_tail; /* waiting for a connection */
+	struct remote_conn *conn;
+	uint32_t n_conn;
+	bool dead, stop;
+	bool look; /* the reactor's: a connection needs its attention */
+	int epoll_fd, event_fd;
+	pthread_t reactor;
+};
+
+struct remote_program {
+	struct kerf_program base;
+	struct kerf_program_info info;
+	char id[64], name[96]; /* the peer's slice, and its name as a model */
+	struct kerf_oip_io *in, *out;
+	struct kerf_oip_spec spec;
+	bool bounded;	/* an output's dims may shrink */
+	char *head;	/* HTTP head of every job */
+	size_t head_size;
+	char *reply;	/* OIP header of a reply whose outputs have their full shapes */
+	size_t reply_size;
+	uint64_t in_bytes, out_bytes;
+};
+
+/* n connections, opened when first needed; a thread that waits on them. */
+int remote_wire_init(struct remote_engine *e, uint32_t n, struct kerf_err *err);
+void remote_wire_finish(struct remote_engine *e);
+int remote_wire_submit(struct kerf_job *job);
+void remote_wire_cancel(struct kerf_job *job);
+
+#endif

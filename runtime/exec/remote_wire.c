@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs of a remote engine. Each takes one of a few keep-alive connections, or waits in
+ * a queue for one. The caller's thread sends the head and as much of the inputs as fits
+ * into one small write, so that a small job costs no thread switch before it is on its
+ * way; one thread waits on all connections with epoll, sends the rest and receives
+ * replies straight into the job's outputs.
+ *
+ * A connection may have been closed by the peer while it was idle: a job that got no
+ * byte of a reply is sent once more on a new connection. If that cannot be made, the
+ * engine is dead: every job ends with -EIO and submit says -ENODEV.
+ *
+ * Locks: e->lock for the queue and who has which connection; c->lock for what goes on
+ * on one. e->lock may be taken under c->lock, not the other way round.
+ */
+#include "exec/remote.h"
+
+#include "net/http_head.h"
+#include "util/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define JOB_LIMIT_NS (120ull * 1000000000u)
+#define TICK_MS 1000
+/* Head and first bytes of the inputs leave in one segment train. */
+#define FIRST_SEND (16u << 10)
+/* More than this, and the thread that waits does the sending. */
+#define CALLER_SEND (64u << 10)
+/* Head and OIP header of a reply; of its data only what one read brings along. */
+#define HEAD_ROOM (64u << 10)
+#define FIRST_READ (4u << 10)
+
+struct remote_conn {
+	struct remote_engine *e;
+	pthread_mutex_t lock;
+	struct kerf_wire *wire; /* NULL: not connected */
+	bool connected;		/* the same, for a look from outside c->lock */
+	struct kerf_job *job;	/* changes under e->lock; NULL: free to take */
+	bool started;		/* job is on its way */
+	bool canceled, retried, wants_out;
+	uint64_t deadline_ns;
+
+	/* Sending: the first bytes lie in tx, the rest in the job's inputs. */
+	size_t tx_size, tx_done;
+	uint64_t sent;	  /* of the inputs, including what lies in tx */
+	char *tx;
+
+	/* Receiving. */
+	char *rx;
+	size_t rx_size;	  /* bytes in rx */
+	bool in_data;	  /* heads are read; data goes to the outputs */
+	struct kerf_http_head head;
+	uint64_t received; /* of the outputs */
+	uint64_t expected;
+};
+
+static struct remote_program *program_of(const struct kerf_job *job)
+{
+	return (struct remote_program *)job->program;
+}
+
+static void set_events(struct remote_conn *c, bool out)
+{
+	struct epoll_event ev = {.events = EPOLLIN | (out ? EPOLLOUT : 0u), .data.ptr = c};
+
+	if (c->wants_out == out)
+		return;
+	c->wants_out = out;
+	epoll_ctl(c->e->epoll_fd, EPOLL_CTL_MOD, kerf_wire_fd(c->wire), &ev);
+}
+
+static void disconnect(struct remote_conn *c)
+{
+	if (!c->wire)
+		return;
+	epoll_ctl(c->e->epoll_fd, EPOLL_CTL_DEL, kerf_wire_fd(c->wire), NULL);
+	kerf_wire_close(c->wire);
+	c->wire = NULL;
+	__atomic_store_n(&c->connected, false, __ATOMIC_RELAXED);
+	c->wants_out = false;
+}
+
+static int do_connect(struct remote_conn *c)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+	int r = kerf_wire_open(c->e->url, c->e->insecure, &c->wire, NULL);
+
+	if (r)
+		return r;
+	if (epoll_ctl(c->e->epoll_fd, EPOLL_CTL_ADD, kerf_wire_fd(c->wire), &ev)) {
+		r = -errno;
+		kerf_wire_close(c->wire);
+		c->wire = NULL;
+		return r;
+	}
+	__atomic_store_n(&c->connected, true, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* --- Sending --- */
+
+/* Copies the next n bytes of the inputs, taken as one string, to dst; returns how many. */
+static size_t gather(const struct remote_program *p, const struct kerf_job *job, uint64_t from,
+		     char *dst, size_t n)
+{
+	size_t done = 0;
+	uint32_t i;
+
+	for (i = 0; i < p->spec.n_in && done < n; i++) {
+		size_t size = kerf_tensor_bytes(&p->in[i].t), k;
+
+		if (from >= size) {
+			from -= size;
+			continue;
+		}
+		k = KERF_MIN(size - (size_t)from, n - done);
+		memcpy(dst + done, (const char *)job->in[i].data + from, k);
+		done += k;
+		from = 0;
+	}
+	return done;
+}
+
+static void start_send(struct remote_conn *c)
+{
+	struct remote_program *p = program_of(c->job);
+
+	memcpy(c->tx, p->head, p->head_size);
+	c->tx_size = p->head_size;
+	c->sent = gather(p, c->job, 0, c->tx + c->tx_size, FIRST_SEND - c->tx_size);
+	c->tx_size += c->sent;
+	c->tx_done = 0;
+	c->rx_size = 0;
+	c->in_data = false;
+	c->received = 0;
+	c->started = true;
+	c->job->start_ns = kerf_now_ns();
+	c->deadline_ns = c->job->start_ns + JOB_LIMIT_NS;
+}
+
+/* Where the inputs' byte number c->sent lies, and how many follow it there; *n 0: no more. */
+static const char *next_input(const struct remote_conn *c, size_t *n)
+{
+	struct remote_program *p = program_of(c->job);
+	uint64_t from = c->sent;
+	uint32_t i;
+
+	for (i = 0; i < p->spec.n_in; i++) {
+		size_t size = kerf_tensor_bytes(&p->in[i].t);
+
+		if (from < size) {
+			*n = size - (size_t)from;
+			return (const char *)c->job->in[i].data + from;
+		}
+		from -= size;
+	}
+	*n = 0;
+	return NULL;
+}
+
+/* Sends what the socket takes, up to about budget bytes. 0 or a negative errno. */
+static int push(struct remote_conn *c, size_t budget)
+{
+	uint64_t total = program_of(c->job)->in_bytes;
+	ssize_t n;
+
+	while (c->tx_done < c->tx_size) {
+		n = kerf_wire_send(c->wire, c->tx + c->tx_done, c->tx_size - c->tx_done);
+		if (n < 0)
+			return (int)n;
+		if (!n)
+			goto wait;
+		c->tx_done += (size_t)n;
+	}
+	while (c->sent < total) {
+		size_t k;
+		const char *data = next_input(c, &k);
+
+		if (!budget)
+			goto wait;
+		k = KERF_MIN(k, budget);
+		n = kerf_wire_send(c->wire, data, k);
+		if (n < 0)
+			return (int)n;
+		if (!n)
+			goto wait;
+		c->sent += (uint64_t)n;
+		budget -= (size_t)n;
+	}
+	set_events(c, false);
+	return 0;
+wait:
+	set_events(c, true);
+	return 0;
+}
+
+/* --- Receiving --- */
+
+/* The heads are whole in rx: checks them, sets dims. Returns their size, 0: more, or -EPROTO. */
+static ssize_t read_heads(struct remote_conn *c)
+{
+	struct remote_program *p = program_of(c->job);
+	struct kerf_tensor *out = c->job->out;
+	int64_t at[KERF_OIP_TENSORS];
+	uint64_t next = 0;
+	ssize_t n = kerf_http_head_parse(c->rx, c->rx_size, &c->head);
+	const char *oip = c->rx + n;
+	uint64_t len;
+	uint32_t i;
+
+	if (n <= 0)
+		return n;
+	if (c->head.status != 200) {
+		c->expected = c->head.length;
+		return n;
+	}
+	if (c->head.oip_length < 0 || (uint64_t)c->head.oip_length > c->head.length ||
+	    (uint64_t)n + (uint64_t)c->head.oip_length > HEAD_ROOM)
+		return -EPROTO;
+	len = (uint64_t)c->head.oip_length;
+	if (c->rx_size - (size_t)n < len)
+		return 0;
+	c->expected = c->head.length - len;
+	/* The usual case: the very bytes that were predicted when the slice was prepared. */
+	if (len == p->reply_size && !memcmp(oip, p->reply, len)) {
+		for (i = 0; i < p->spec.n_out; i++)
+			memcpy(out[i].dims, p->out[i].t.dims, sizeof(out[i].dims));
+		return c->expected == p->out_bytes ? n + (ssize_t)len : -EPROTO;
+	}
+	if (kerf_oip_reply_decode(&p->spec, oip, len, c->expected, p->bounded, out, at, NULL))
+		return -EPROTO;
+	for (i = 0; i < p->spec.n_out; i++) {
+		if (at[i] != (int64_t)next)
+			return -EPROTO;
+		next += kerf_tensor_bytes(&out[i]);
+	}
+	return n + (ssize_t)len;
+}
+
+/* Where byte number c->received of the outputs goes, and how many fit there; 0: no more. */
+static char *next_output(const struct remote_conn *c, size_t *n)
+{
+	struct remote_program *p = program_of(c->job);
+	uint64_t from = c->received;
+	uint32_t i;
+
+	for (i = 0; i < p->spec.n_out; i++) {
+		size_t size = kerf_tensor_bytes(&c->job->out[i]);
+
+		if (from < size) {
+			*n = size - (size_t)from;
+			return (char *)c->job->out[i].data + from;
+		}
+		from -= size;
+	}
+	*n = 0;
+	return NULL;
+}
+
+/* Data that came with the heads. */
+static int take_rest(struct remote_conn *c, const char *data, size_t n)
+{
+	if (n > c->expected)
+		return -EPROTO;
+	if (c->head.status != 200) {
+		c->received = n;
+		return 0;
+	}
+	while (n) {
+		size_t room, k;
+		char *to = next_output(c, &room);
+
+		k = KERF_MIN(room, n);
+		memcpy(to, data, k);
+		c->received += k;
+		data += k;
+		n -= k;
+	}
+	return 0;
+}
+
+/* 1: the reply is whole; 0: more to come; or a negative errno. */
+static int pull(struct remote_conn *c)
+{
+	ssize_t n;
+	int r;
+
+	while (!c->in_data) {
+		if (c->rx_size == HEAD_ROOM)
+			return -EPROTO;
+		n = kerf_wire_recv(c->wire, c->rx + c->rx_size,
+				   KERF_MIN(HEAD_ROOM - c->rx_size, FIRST_READ));
+		if (n <= 0)
+			return (int)n;
+		c->rx_size += (size_t)n;
+		n = read_heads(c);
+		if (n < 0)
+			return (int)n;
+		if (!n)
+			continue;
+		c->in_data = true;
+		r = take_rest(c, c->rx + n, c->rx_size - (size_t)n);
+		if (r)
+			return r;
+	}
+	while (c->received < c->expected) {
+		size_t room = HEAD_ROOM;
+		char *to = c->head.status == 200 ? next_output(c, &room) : c->rx;
+
+		n = kerf_wire_recv(c->wire, to,
+				   KERF_MIN(room, (size_t)(c->expected - c->received)));
+		if (n <= 0)
+			return (int)n;
+		c->received += (uint64_t)n;
+	}
+	return 1;
+}
+
+/* --- Life of a job --- */
+
+static int job_status(int status)
+{
+	switch (status) {
+	case 200: return 0;
+	case 400: return -EINVAL;
+	case 503: return -ENOMEM;
+	case 504: return -ETIMEDOUT;
+	default: return -EIO;
+	}
+}
+
+static void finish_job(struct kerf_job *job, int status)
+{
+	job->end_ns = kerf_now_ns();
+	job->done(job, status);
+}
+
+/* Gives the connection its next job, or none. Under c->lock. */
+static bool take_next(struct remote_conn *c)
+{
+	struct remote_engine *e = c->e;
+	struct kerf_job *job;
+
+	pthread_mutex_lock(&e->lock);
+	job = e->dead ? NULL : e->queue;
+	if (job) {
+		e->queue = job->next;
+		if (!e->queue)
+			e->queue_tail = &e->queue;
+	}
+	__atomic_store_n(&c->job, job, __ATOMIC_RELAXED);
+	c->started = c->canceled = c->retried = false;
+	pthread_mutex_unlock(&e->lock);
+	return job != NULL;
+}
+
+static void mark_dead(struct remote_engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->dead = true;
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Connects if need be and sends. The reactor's, as it may block. Under c->lock. */
+static int launch(struct remote_conn *c)
+{
+	int r = c->wire ? 0 : do_connect(c);
+
+	if (r)
+		return r;
+	start_send(c);
+	r = push(c, SIZE_MAX);
+	if (r)
+		disconnect(c);
+	return r;
+}
+
+/* Ends c's job and begins the next. Leaves c->lock. */
+static void complete(struct remote_conn *c, int status)
+{
+	struct kerf_job *job = c->job;
+
+	job->busy_ns = status ? 0 : c->head.busy_ns;
+	if (take_next(c) && launch(c))
+		c->e->look = true;
+	pthread_mutex_unlock(&c->lock);
+	finish_job(job, status);
+}
+
+/* The connection failed under its job. Leaves c->lock. */
+static void broken(struct remote_conn *c, int why)
+{
+	bool again = !c->rx_size && !c->canceled && !c->retried && why != -ETIMEDOUT;
+
+	disconnect(c);
+	if (again) {
+		c->retried = true;
+		if (!launch(c)) {
+			pthread_mutex_unlock(&c->lock);
+			return;
+		}
+		mark_dead(c->e);
+	}
+	complete(c, c->canceled ? -ECANCELED : why == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
+}
+
+static void on_event(struct remote_conn *c, uint32_t events)
+{
+	char byte;
+	int r = 0, got;
+
+	pthread_mutex_lock(&c->lock);
+	if (!c->wire || !c->started) {
+		/* An idle peer says nothing but good-bye; a stale event finds nothing. */
+		if (c->wire && kerf_wire_recv(c->wire, &byte, 1))
+			disconnect(c);
+		pthread_mutex_unlock(&c->lock);
+		return;
+	}
+	if (c->wants_out && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		r = push(c, SIZE_MAX);
+	/* Even when sending failed, the peer may have said why. */
+	got = pull(c);
+	if (got)
+		r = got;
+	if (r < 0) {
+		broken(c, r);
+	} else if (!r) {
+		pthread_mutex_unlock(&c->lock);
+	} else {
+		/* After a reply to half a request the rest would be taken for the next one. */
+		if (c->head.close || c->wants_out)
+			disconnect(c);
+		complete(c, c->canceled ? -ECANCELED : job_status(c->head.status));
+	}
+}
+
+/* Jobs that were given an unconnected connection, and jobs that take too long. */
+static void look_around(struct remote_engine *e)
+{
+	uint64_t now = kerf_now_ns();
+	uint32_t i;
+
+	for (i = 0; i < e->n_conn; i++) {
+		struct remote_conn *c = &e->conn[i];
+
+		pthread_mutex_lock(&c->lock);
+		if (__atomic_load_n(&c->job, __ATOMIC_RELAXED) && !c->wire) {
+			if (launch(c)) {
+				mark_dead(e);
+				complete(c, c->canceled ? -ECANCELED : -EIO);
+				continue;
+			}
+		} else if (c->started && now > c->deadline_ns) {
+			broken(c, -ETIMEDOUT);
+			continue;
+		}
+		pthread_mutex_unlock(&c->lock);
+	}
+}
+
+/* A dead engine takes no more jobs; those that wait will never get a connection. */
+static void fail_queue(struct remote_engine *e)
+{
+	struct kerf_job *job, *next;
+
+	pthread_mutex_lock(&e->lock);
+	job = e->dead ? e->queue : NULL;
+	if (job) {
+		e->queue = NULL;
+		e->queue_tail = &e->queue;
+	}
+	pthread_mutex_unlock(&e->lock);
+	for (; job; job = next) {
+		next = job->next;
+		job->start_ns = kerf_now_ns();
+		finish_job(job, -EIO);
+	}
+}
+
+static void *react(void *arg)
+{
+	struct remote_engine *e = arg;
+	struct epoll_event ev[16];
+	uint64_t word, looked = 0;
+	int n, i;
+
+	while (!__atomic_load_n(&e->stop, __ATOMIC_ACQUIRE)) {
+		n = epoll_wait(e->epoll_fd, ev, KERF_ARRAY_SIZE(ev), TICK_MS);
+		for (i = 0; i < n; i++) {
+			if (ev[i].data.ptr)
+				on_event(ev[i].data.ptr, ev[i].events);
+			else if (read(e->event_fd, &word, sizeof(word)) > 0)
+				e->look = true;
+		}
+		/* A next job may fail to start while we look: hence the loop. */
+		while (e->look || kerf_now_ns() - looked > TICK_MS * 1000000ull) {
+			e->look = false;
+			looked = kerf_now_ns();
+			look_around(e);
+		}
+		fail_queue(e);
+	}
+	return NULL;
+}
+
+static void wake(struct remote_engine *e)
+{
+	uint64_t one = 1;
+
+	/* Fails only when the counter is full: then it is awake anyway. */
+	if (write(e->event_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static bool is_connected(const struct remote_conn *c)
+{
+	return __atomic_load_n(&c->connected, __ATOMIC_RELAXED);
+}
+
+/* A free connection for job, connected if possible; NULL after queueing it. Under e->lock. */
+static struct remote_conn *assign(struct remote_engine *e, struct kerf_job *job)
+{
+	struct remote_conn *c = NULL;
+	uint32_t i;
+
+	for (i = 0; i < e->n_conn; i++)
+		if (!e->conn[i].job && (!c || (is_connected(&e->conn[i]) && !is_connected(c))))
+			c = &e->conn[i];
+	if (c) {
+		__atomic_store_n(&c->job, job, __ATOMIC_RELAXED);
+		return c;
+	}
+	job->next = NULL;
+	*e->queue_tail = job;
+	e->queue_tail = &job->next;
+	return NULL;
+}
+
+int remote_wire_submit(struct kerf_job *job)
+{
+	struct remote_engine *e = (struct remote_engine *)job->program->engine;
+	struct remote_conn *c;
+
+	job->queued_ns = kerf_now_ns();
+	job->start_ns = job->end_ns = job->busy_ns = 0;
+	pthread_mutex_lock(&e->lock);
+	if (e->dead) {
+		pthread_mutex_unlock(&e->lock);
+		return -ENODEV;
+	}
+	c = assign(e, job);
+	pthread_mutex_unlock(&e->lock);
+	if (!c)
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	/* The reactor may have been quicker: it looks for jobs without a connection. */
+	if (c->job == job && c->wire && !c->started) {
+		start_send(c);
+		if (push(c, CALLER_SEND))
+			disconnect(c);
+	}
+	if (c->job == job && !c->wire)
+		wake(e);
+	pthread_mutex_unlock(&c->lock);
+	return 0;
+}
+
+void remote_wire_cancel(struct kerf_job *job)
+{
+	struct remote_engine *e = (struct remote_engine *)job->program->engine;
+	struct remote_conn *c = NULL;
+	struct kerf_job **p;
+	uint32_t i;
+
+	pthread_mutex_lock(&e->lock);
+	for (p = &e->queue; *p && *p != job; p = &(*p)->next)
+		;
+	if (*p) {
+		*p = job->next;
+		if (!*p)
+			e->queue_tail = p;
+		pthread_mutex_unlock(&e->lock);
+		job->start_ns = kerf_now_ns();
+		finish_job(job, -ECANCELED);
+		return;
+	}
+	for (i = 0; i < e->n_conn; i++)
+		if (e->conn[i].job == job)
+			c = &e->conn[i];
+	pthread_mutex_unlock(&e->lock);
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	if (c->job == job) {
+		c->canceled = true;
+		if (c->wire)
+			shutdown(kerf_wire_fd(c->wire), SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void free_conns(struct remote_engine *e)
+{
+	uint32_t i;
+
+	for (i = 0; i < e->n_conn; i++) {
+		disconnect(&e->conn[i]);
+		pthread_mutex_destroy(&e->conn[i].lock);
+		free(e->conn[i].tx);
+		free(e->conn[i].rx);
+	}
+	free(e->conn);
+}
+
+int remote_wire_init(struct remote_engine *e, uint32_t n, struct kerf_err *err)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
+	int r = -ENOMEM;
+
+	e->queue_tail = &e->queue;
+	e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e->conn = calloc(n, sizeof(*e->conn));
+	if (e->epoll_fd < 0 || e->event_fd < 0 ||
+	    epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, e->event_fd, &ev))
+		r = -errno;
+	else
+		r = e->conn ? 0 : -ENOMEM;
+	for (; !r && e->n_conn < n; e->n_conn++) {
+		struct remote_conn *c = &e->conn[e->n_conn];
+
+		c->e = e;
+		pthread_mutex_init(&c->lock, NULL);
+		c->tx = malloc(FIRST_SEND);
+		c->rx = malloc(HEAD_ROOM);
+		if (!c->tx || !c->rx)
+			r = -ENOMEM;
+	}
+	if (!r)
+		r = do_connect(&e->conn[0]);
+	if (!r)
+		r = -pthread_create(&e->reactor, NULL, react, e);
+	if (!r)
+		return 0;
+	kerf_fail(err, r, "%s: cannot set up connections: %s", e->url, strerror(-r));
+	free_conns(e);
+	if (e->epoll_fd >= 0)
+		close(e->epoll_fd);
+	if (e->event_fd >= 0)
+		close(e->event_fd);
+	return r;
+}
+
+void remote_wire_finish(struct remote_engine *e)
+{
+	__atomic_store_n(&e->stop, true, __ATOMIC_RELEASE);
+	wake(e);
+	pthread_join(e->reactor, NULL);
+	free_conns(e);
+	close(e->epoll_fd);
+	close(e->event_fd);
+}

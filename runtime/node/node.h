@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A node: engines and models behind the Open Inference Protocol and kerf's own
+ * resources (docs/protocol.md). Runs in whatever process opens it; kerfd is one.
+ *
+ * The table of resources is in routes.c; what they do is in route_oip.c (/v2) and
+ * route_kerf.c (/kerf/v1).
+ */
+#ifndef KERF_NODE_NODE_H
+#define KERF_NODE_NODE_H
+
+#include "exec/engine.h"
+#include "net/http_server.h"
+#include "node/model_store.h"
+#include "node/served.h"
+
+#define KERF_NODE_ENGINES 16
+#define KERF_NODE_MODELS 64
+#define KERF_NODE_SLICES 64
+#define KERF_NODE_GRAPHS 4
+
+struct kerf_node_model {
+	const char *name, *path;
+};
+
+struct kerf_node_config {
+	const char *listen; /* NULL: 127.0.0.1:8470 */
+	bool insecure;
+	uint32_t n_engine;
+	const char *const *engine; /* specs; the first is the default. None: cpu, ref, null */
+	struct kerf_engine_config engine_config;
+	uint32_t n_model;
+	const struct kerf_node_model *model;
+	const char *cache_dir;	 /* NULL: the user's cache */
+	uint64_t cache_bytes;	 /* 0: 4 GiB */
+	uint64_t slice_bytes;	 /* memory of prepared slices; 0: half the machine's */
+	uint32_t max_connections; /* 0: 64 */
+	uint64_t body_budget;	 /* 0: 256 MiB */
+	uint32_t head_timeout_ms, body_timeout_ms; /* 0: the server's defaults */
+};
+
+struct kerf_node;
+
+/* Prepares every model, then listens. */
+int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
+		   struct kerf_err *err);
+/* Answers what it has begun to answer, then goes. NULL allowed. */
+void kerf_node_close(struct kerf_node *node);
+uint16_t kerf_node_port(const struct kerf_node *node);
+
+#endif
