@@ -9,7 +9,7 @@ static const struct kerf_op_def *const families[] = {
 	kerf_ops_elementwise, kerf_ops_unary,	kerf_ops_reduce,    kerf_ops_order,
 	kerf_ops_shape,	      kerf_ops_move,	kerf_ops_index,	    kerf_ops_conv,
 	kerf_ops_pool,	      kerf_ops_matmul,	kerf_ops_norm,	    kerf_ops_image,
-	kerf_ops_quant,	      kerf_ops_qlinear, kerf_ops_recurrent, kerf_ops_misc,
+	kerf_ops_quant,	      kerf_ops_qlinear, kerf_ops_recurrent, kerf_ops_signal, kerf_ops_misc,
 	kerf_ops_tile,	      kerf_ops_internal, kerf_ops_resize,   kerf_ops_detect,
 };
 

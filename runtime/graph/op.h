@@ -191,6 +191,7 @@ extern const struct kerf_op_def kerf_ops_qlinear[];	/* internal: qAdd, qConcat, 
 extern const struct kerf_op_def kerf_ops_recurrent[];	/* LSTM, GRU, RNN */
 extern const struct kerf_op_def kerf_ops_tile[];	/* internal: what tiles need */
 extern const struct kerf_op_def kerf_ops_internal[];	/* made by rewrites: act */
-extern const struct kerf_op_def kerf_ops_misc[];	/* losses, windows, DFT and the like */
+extern const struct kerf_op_def kerf_ops_signal[];	/* windows, DFT, STFT, mel filters */
+extern const struct kerf_op_def kerf_ops_misc[];	/* losses, Det, n-grams */
 
 #endif
