@@ -69,12 +69,14 @@ static int bind_symbols(struct kerf_importer *im, const Onnx__ValueInfoProto *v,
 {
 	const Onnx__TensorShapeProto *s = v->type->tensor_type->shape;
 	enum kerf_dtype dtype = (enum kerf_dtype)v->type->tensor_type->elem_type;
+	struct kerf_tensor given = fix->t;
 	char text[KERF_SHAPE_TEXT];
 	size_t i;
 
-	if (kerf_tensor_check(&fix->t))
-		return kerf_fail(im->err, -EINVAL, "input '%.128s': %s is not a shape", v->name,
-				 kerf_tensor_text(&fix->t, text));
+	given.dtype = dtype;
+	if (kerf_tensor_check(&given))
+		return kerf_fail(im->err, -EINVAL, "input '%.128s': %s is not a shape, or too large",
+				 v->name, kerf_tensor_text(&given, text));
 	if (fix->t.data && fix->t.dtype != dtype)
 		return kerf_fail(im->err, -EINVAL, "input '%.128s': bound to %s, expected %s",
 				 v->name, kerf_dtype_name(fix->t.dtype), kerf_dtype_name(dtype));

@@ -114,10 +114,17 @@ static int read_external(struct kerf_wire_tensor *t, const struct kerf_wire_fiel
 	return 0;
 }
 
-static void set_name(struct kerf_wire_tensor *t)
+/* Before all else, and whatever else is wrong: sentences need it. */
+static void find_name(struct kerf_wire_tensor *t)
 {
-	size_t n = KERF_MIN(t->full_name.size, sizeof(t->name) - 1);
+	struct kerf_wire in = {t->message.data, t->message.data + t->message.size};
+	struct kerf_wire_field f;
+	size_t n;
 
+	while (kerf_wire_next(&in, &f) > 0)
+		if (f.number == KERF_TENSOR_NAME && f.type == KERF_WIRE_BYTES)
+			t->full_name = (struct kerf_wire_range){f.data, f.size};
+	n = KERF_MIN(t->full_name.size, sizeof(t->name) - 1);
 	if (n)
 		memcpy(t->name, t->full_name.data, n);
 	t->name[n] = 0;
@@ -146,8 +153,6 @@ static int read_head(struct kerf_wire_tensor *t, struct seen *seen, struct kerf_
 			break;
 		case KERF_TENSOR_NAME:
 			r = f.type == KERF_WIRE_BYTES ? 0 : -EINVAL;
-			t->full_name = (struct kerf_wire_range){f.data, f.size};
-			set_name(t);
 			break;
 		case KERF_TENSOR_RAW_DATA:
 			r = f.type == KERF_WIRE_BYTES ? 0 : -EINVAL;
@@ -238,6 +243,7 @@ int kerf_wire_tensor_parse(struct kerf_wire_range message, struct kerf_wire_tens
 	memset(t, 0, sizeof(*t));
 	t->message = message;
 	t->length = UINT64_MAX;
+	find_name(t);
 	r = read_head(t, &seen, err);
 	if (r)
 		return kerf_fail(err, r, "malformed TensorProto");
