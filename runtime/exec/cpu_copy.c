@@ -100,28 +100,35 @@ struct span {
 	int64_t na, nb, from_a, from_b, to_a, to_b;
 };
 
-/* Reads run along a, writes along b: by squares, so that both sides use whole cache lines. */
+/*
+ * Reads run along a, writes along b: by squares, so that both sides use whole cache
+ * lines. A short b (an image's three channels) is the outer loop: its columns are few
+ * enough to be written side by side.
+ */
 #define DEFINE_SPAN(T)                                                                             \
+	static void square_##T(const T *x, T *y, const struct span *s, int64_t na, int64_t nb)     \
+	{                                                                                          \
+		int64_t a, b;                                                                      \
+                                                                                                   \
+		if (nb < 8 && s->from_a == 1) {                                                    \
+			for (b = 0; b < nb; b++)                                                   \
+				for (a = 0; a < na; a++)                                           \
+					y[a * s->to_a + b * s->to_b] = x[a + b * s->from_b];       \
+			return;                                                                    \
+		}                                                                                  \
+		for (a = 0; a < na; a++)                                                           \
+			for (b = 0; b < nb; b++)                                                   \
+				y[a * s->to_a + b * s->to_b] = x[a * s->from_a + b * s->from_b];   \
+	}                                                                                          \
 	static void span_##T(const T *in, T *out, const struct span *s)                            \
 	{                                                                                          \
-		int64_t a0, b0, a, b;                                                              \
+		int64_t side = s->nb < 8 ? 256 : 16, a, b;                                         \
                                                                                                    \
-		for (a0 = 0; a0 < s->na; a0 += 16)                                                 \
-			for (b0 = 0; b0 < s->nb; b0 += 16) {                                       \
-				int64_t a1 = KERF_MIN(a0 + 16, s->na);                             \
-				int64_t b1 = KERF_MIN(b0 + 16, s->nb);                             \
-                                                                                                   \
-				for (a = a0; a < a1; a++) {                                        \
-					const T *x = in + a * s->from_a + b0 * s->from_b;          \
-					T *y = out + a * s->to_a + b0 * s->to_b;                   \
-                                                                                                   \
-					for (b = b0; b < b1; b++) {                                \
-						*y = *x;                                           \
-						x += s->from_b;                                    \
-						y += s->to_b;                                      \
-					}                                                          \
-				}                                                                  \
-			}                                                                          \
+		for (a = 0; a < s->na; a += side)                                                  \
+			for (b = 0; b < s->nb; b += side)                                          \
+				square_##T(in + a * s->from_a + b * s->from_b,                     \
+					   out + a * s->to_a + b * s->to_b, s,                     \
+					   KERF_MIN(side, s->na - a), KERF_MIN(side, s->nb - b));  \
 	}
 
 DEFINE_SPAN(uint8_t)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/cpu_light.h"
-#include "exec/vec.h"
-#include "exec/vec_log.h"
+#include "exec/vec_light.h"
 
 extern const struct kerf_cpu_map_fns KERF_ISA_NAME(kerf_cpu_map);
 
@@ -12,9 +11,8 @@ VEC vf apply2(enum kerf_map2 op, vf a, vf b)
 	case KERF_MAP_SUB: return a - b;
 	case KERF_MAP_MUL: return a * b;
 	case KERF_MAP_DIV: return a / b;
-	/* A NaN on either side is the result. */
-	case KERF_MAP_MAX: return vf_select(a != a, a, vf_max(a, b));
-	case KERF_MAP_MIN: return vf_select(a != a, a, vf_min(a, b));
+	case KERF_MAP_MAX: return vf_max_nan(a, b);
+	case KERF_MAP_MIN: return vf_min_nan(a, b);
 	default: return vf_select(a < vf_zero(), a * b, a);
 	}
 }

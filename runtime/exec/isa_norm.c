@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/cpu_light.h"
-#include "exec/vec.h"
-#include "exec/vec_log.h"
+#include "exec/vec_light.h"
 
 extern const struct kerf_cpu_norm_fns KERF_ISA_NAME(kerf_cpu_norm);
 
@@ -16,8 +15,8 @@ VEC vf fold_in(enum kerf_fold f, vf acc, vf x)
 	case KERF_FOLD_SUM: return acc + x;
 	case KERF_FOLD_SQUARES: return vf_fma(x, x, acc);
 	case KERF_FOLD_ABS: return acc + vf_abs(x);
-	case KERF_FOLD_MAX: return vf_select(acc != acc, acc, vf_max(acc, x));
-	default: return vf_select(acc != acc, acc, vf_min(acc, x));
+	case KERF_FOLD_MAX: return vf_max_nan(acc, x);
+	default: return vf_min_nan(acc, x);
 	}
 }
 

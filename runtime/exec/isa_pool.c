@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/cpu_light.h"
-#include "exec/vec.h"
-
-#include <math.h>
+#include "exec/vec_light.h"
 
 extern const struct kerf_cpu_pool_fns KERF_ISA_NAME(kerf_cpu_pool);
 
@@ -39,8 +37,7 @@ VEC void pool_some(float *y, const float *x, const struct kerf_cpu_taps *t, int 
 			for (k = 0; k < nv; k++) {
 				vf v = load_some(p + k * VL, k == nv - 1 ? last : 0);
 
-				acc[k] = mean ? acc[k] + v
-					      : vf_select(acc[k] != acc[k], acc[k], vf_max(acc[k], v));
+				acc[k] = mean ? acc[k] + v : vf_max_nan(acc[k], v);
 			}
 		}
 	for (k = 0; k < nv; k++)

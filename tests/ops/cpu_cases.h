@@ -79,6 +79,8 @@ static const struct cpu_case cpu_cases[] = {
 	  "=+float32:17"}, .nhwc = true, RELU, .tol = 2e-6},
 	/* moving */
 	{"Transpose", {F "1,3,63,65"}, "I:perm=0,2,3,1"},
+	{"Transpose", {F "1,3,224,224"}, "I:perm=0,2,3,1"},
+	{"Transpose", {F "1,13,17,3"}, "I:perm=0,3,1,2"},
 	{"Transpose", {F "1,63,65,3"}, "I:perm=0,3,1,2"},
 	{"Transpose", {F "2,17,65,33"}, "I:perm=0,2,3,1"},
 	{"Transpose", {F "2,17,65,33"}, "I:perm=3,1,0,2"},
@@ -94,6 +96,14 @@ static const struct cpu_case cpu_cases[] = {
 	{"Slice", {F "1,20,17,5", "=int64:2:1,-3", "=int64:2:19,-900", "=int64:2:1,2", "=int64:2:2,-2"}},
 	{"Slice", {F "4,65"}, "I:starts=1,3 I:ends=3,60", .opset = 9},
 	{"Expand", {F "3,1", "=int64:3:2,3,17"}},
+	{"DepthToSpace", {F "1,12,5,7"}, "i:blocksize=2"},
+	{"DepthToSpace", {F "1,12,5,7"}, "i:blocksize=2 s:mode=CRD"},
+	{"DepthToSpace", {F "2,5,7,12"}, "i:blocksize=2", .nhwc = true},
+	{"DepthToSpace", {F "2,5,7,12"}, "i:blocksize=2 s:mode=CRD", .nhwc = true},
+	{"SpaceToDepth", {F "1,3,6,8"}, "i:blocksize=2"},
+	{"SpaceToDepth", {F "1,6,8,3"}, "i:blocksize=2", .nhwc = true},
+	{"Gather", {F "30,65", "int64:2,3:1,-2,29,0,-30,4"}},
+	{"Gather", {F "2,5,17", "int32:3:0,4,-1"}, "i:axis=1"},
 	{"rowCrop", {F "1,9,5,3"}, "i:axis=1 i:begin=2 i:end=7"},
 	/* windows */
 	{"MaxPool", {F "1,17,13,3"}, "I:kernel_shape=3,3 I:strides=2,2 I:pads=1,1,1,1", .nhwc = true},

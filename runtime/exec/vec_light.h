@@ -1,11 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* Logarithms on vectors, of correctly rounded operations in one order, as vec_math.h. */
-#ifndef KERF_EXEC_VEC_LOG_H
-#define KERF_EXEC_VEC_LOG_H
+/*
+ * What the light kernels need beside vec_math.h: extremes that keep NaNs, logarithms
+ * (of correctly rounded operations in one order, as there).
+ */
+#ifndef KERF_EXEC_VEC_LIGHT_H
+#define KERF_EXEC_VEC_LIGHT_H
 
 #include "exec/vec_math.h"
 
 #include <math.h>
+
+/* v where it is a NaN, else r */
+VEC vf vf_keep_nan(vf v, vf r)
+{
+#if defined(KERF_ISA_avx512)
+	return _mm512_mask_mov_ps(r, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), v);
+#elif defined(KERF_ISA_avx2)
+	return _mm256_blendv_ps(r, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+#else
+	return vf_select(v != v, v, r);
+#endif
+}
+
+/* The larger, the smaller; a NaN on either side is the result. */
+VEC vf vf_max_nan(vf a, vf b)
+{
+	return vf_keep_nan(a, vf_max(a, b));
+}
+
+VEC vf vf_min_nan(vf a, vf b)
+{
+	return vf_keep_nan(a, vf_min(a, b));
+}
 
 /*
  * x = 2^n m with m in [sqrt 1/2, sqrt 2); log m = 2 atanh((m - 1) / (m + 1)), its series
