@@ -52,6 +52,7 @@ static const char help[] =
 	"  --cut LIST|all      with --policy cut: the cuts to measure one by one\n"
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
+	"  --wire              alone: a remote slice against a plain TCP echo\n"
 	"  --format NAME       md (default), csv, json\n"
 	KERF_CLI_OPTIONS_HELP;
 
@@ -456,8 +457,11 @@ int kerf_cmd_bench(int argc, char **argv)
 				  .warmup = 3,
 				  .seconds = 3};
 	struct kerf_err err = {""};
-	int r = parse(argc, argv, &o, &err), status = KERF_EXIT_OK;
+	int r, status = KERF_EXIT_OK;
 
+	if (argc > 1 && !strcmp(argv[1], "--wire"))
+		return kerf_bench_wire(argc - 1, argv + 1);
+	r = parse(argc, argv, &o, &err);
 	if (r > 0) {
 		fputs(help, stdout);
 	} else if (r) {

@@ -13,4 +13,7 @@ struct kerf_bench_stats {
 /* Sorts samples. */
 void kerf_bench_summarise(double *samples, uint32_t n, struct kerf_bench_stats *s);
 
+/* kerf bench --wire; argv[0] is "--wire". The exit status. */
+int kerf_bench_wire(int argc, char **argv);
+
 #endif
