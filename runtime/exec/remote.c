@@ -546,4 +546,5 @@ const struct kerf_engine_ops kerf_engine_remote = {
 	.program_info = remote_program_info,
 	.submit = remote_wire_submit,
 	.cancel = remote_wire_cancel,
+	.profile = kerf_remote_profile,
 };

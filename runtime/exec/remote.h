@@ -55,4 +55,8 @@ void remote_wire_finish(struct remote_engine *e);
 int remote_wire_submit(struct kerf_job *job);
 void remote_wire_cancel(struct kerf_job *job);
 
+/* remote_profile.c */
+int kerf_remote_profile(struct kerf_program *program, const struct kerf_tensor *in,
+			struct kerf_tensor *out, uint64_t *op_ns);
+
 #endif

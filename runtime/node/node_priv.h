@@ -71,6 +71,7 @@ void kerf_route_upload(struct kerf_http_request *r);
 void kerf_route_upload_done(struct kerf_http_request *r);
 void kerf_route_slice_new(struct kerf_http_request *r);
 void kerf_route_slice(struct kerf_http_request *r);
+void kerf_route_slice_profile(struct kerf_http_request *r);
 void kerf_route_slice_delete(struct kerf_http_request *r);
 void kerf_route_sink_begin(struct kerf_http_request *r);
 void kerf_route_sink_body(struct kerf_http_request *r, const void *data, size_t n);

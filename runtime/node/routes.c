@@ -29,6 +29,7 @@ const struct kerf_http_route kerf_node_routes[] = {
 	 kerf_route_upload, kerf_route_upload_done},
 	{"POST", "/kerf/v1/slices", SLICE_MAX, .end = kerf_route_slice_new},
 	{"GET", "/kerf/v1/slices/?", .end = kerf_route_slice},
+	{"POST", "/kerf/v1/slices/?/profile", .end = kerf_route_slice_profile},
 	{"DELETE", "/kerf/v1/slices/?", .end = kerf_route_slice_delete},
 	{"POST", "/kerf/v1/sink", SINK_MAX, kerf_route_sink_begin, kerf_route_sink_body,
 	 kerf_route_sink, kerf_route_sink_done},
