@@ -43,14 +43,6 @@ static void *widened(const struct kerf_tensor *t)
 	return v;
 }
 
-static void store_int(struct kerf_tensor *y, int64_t i, uint64_t v)
-{
-	if (kerf_dtype_size(y->dtype) == 4)
-		((uint32_t *)y->data)[i] = (uint32_t)v;
-	else
-		((uint64_t *)y->data)[i] = v;
-}
-
 static void product_run(const struct product *p, const void *a, const void *b,
 			struct kerf_tensor *y, int64_t y0)
 {
@@ -78,7 +70,7 @@ static void product_run(const struct product *p, const void *a, const void *b,
 			else if (f64)
 				((double *)y->data)[o] = dacc;
 			else
-				store_int(y, o, iacc);
+				kerf_int_put(y, o, iacc);
 		}
 }
 
@@ -358,7 +350,7 @@ static void gemm_bias(struct kerf_tensor *y, const struct kerf_tensor *c, float 
 
 			((double *)y->data)[i] = c ? v + (double)beta * kerf_tensor_float(c, ic) : v;
 		} else {
-			store_int(y, i, (uint64_t)((int64_t)alpha * kerf_tensor_int(y, i)) +
+			kerf_int_put(y, i, (uint64_t)((int64_t)alpha * kerf_tensor_int(y, i)) +
 						(c ? (uint64_t)((int64_t)beta * kerf_tensor_int(c, ic)) : 0));
 		}
 	}
@@ -440,6 +432,17 @@ const struct kerf_op_def kerf_ops_matmul[] = {
 		.infer = gemm_infer,
 		.eval = gemm_eval,
 		.flops = gemm_flops,
+	},
+	{
+		.name = "Einsum",
+		.since = 12,
+		.min_in = 1,
+		.max_in = -1,
+		.min_out = 1,
+		.max_out = 1,
+		.infer = kerf_einsum_infer,
+		.eval = kerf_einsum_eval,
+		.flops = kerf_einsum_flops,
 	},
 	{.name = NULL},
 };

@@ -473,15 +473,10 @@ static bool extrapolated(const struct plan *p, const int64_t *pos)
 
 static void put_number(struct kerf_tensor *y, int64_t i, float v)
 {
-	if (kerf_is_f32_like(y->dtype) || y->dtype == KERF_F64) {
+	if (kerf_is_f32_like(y->dtype) || y->dtype == KERF_F64)
 		kerf_f32_put(y, i, v);
-	} else {
-		int64_t n = (int64_t)v;
-
-		/* Little endian, as all of kerf's targets are. */
-		memcpy((char *)y->data + (size_t)i * kerf_dtype_size(y->dtype), &n,
-		       kerf_dtype_size(y->dtype));
-	}
+	else
+		kerf_int_put(y, i, (uint64_t)(int64_t)fminf(fmaxf(v, -0x1p62f), 0x1p62f));
 }
 
 static void resize_run(const struct kerf_op *op, const struct resize *z, const struct plan *p,

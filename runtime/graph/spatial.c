@@ -368,6 +368,16 @@ void kerf_f32_put(struct kerf_tensor *t, int64_t i, float v)
 	}
 }
 
+void kerf_int_put(struct kerf_tensor *t, int64_t i, uint64_t v)
+{
+	switch (kerf_dtype_size(t->dtype)) {
+	case 1: ((uint8_t *)t->data)[i] = (uint8_t)v; break;
+	case 2: ((uint16_t *)t->data)[i] = (uint16_t)v; break;
+	case 4: ((uint32_t *)t->data)[i] = (uint32_t)v; break;
+	default: ((uint64_t *)t->data)[i] = v;
+	}
+}
+
 int kerf_want_f32_like(const struct kerf_tensor *t, int k, struct kerf_err *err)
 {
 	if (kerf_is_f32_like(t->dtype))

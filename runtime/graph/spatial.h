@@ -131,6 +131,8 @@ static inline bool kerf_is_f32_like(enum kerf_dtype t)
 const float *kerf_f32_of(const struct kerf_tensor *t, float **owned);
 /* Stores one float32 into a float32, float16, bfloat16 or float64 tensor. */
 void kerf_f32_put(struct kerf_tensor *t, int64_t i, float v);
+/* Stores the low bits of v into any integer tensor. */
+void kerf_int_put(struct kerf_tensor *t, int64_t i, uint64_t v);
 
 /* -EINVAL or -EOPNOTSUPP with a sentence about input k, unless its dtype is one of the three. */
 int kerf_want_f32_like(const struct kerf_tensor *t, int k, struct kerf_err *err);
