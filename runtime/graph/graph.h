@@ -46,7 +46,7 @@ struct kerf_value {
 enum kerf_attr_type {
 	KERF_ATTR_INT,
 	KERF_ATTR_FLOAT,
-	KERF_ATTR_STRING,
+	KERF_ATTR_STRING, /* also a list of words, joined by commas */
 	KERF_ATTR_INTS,
 	KERF_ATTR_FLOATS,
 	KERF_ATTR_TENSOR,

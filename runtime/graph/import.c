@@ -197,6 +197,30 @@ static int read_attr_tensor(struct kerf_importer *im, const Onnx__AttributeProto
 	return 0;
 }
 
+/* A list of words as one string, joined by commas: activations of recurrent operators. */
+static int join_strings(struct kerf_importer *im, const Onnx__AttributeProto *a, char **out)
+{
+	size_t i, n = 1;
+	char *p;
+
+	for (i = 0; i < a->n_strings; i++) {
+		if (a->strings[i].len && memchr(a->strings[i].data, ',', a->strings[i].len))
+			return kerf_fail(im->err, -EOPNOTSUPP, "a list of strings that hold commas");
+		n += a->strings[i].len + 1;
+	}
+	p = *out = calloc(1, n);
+	if (!p)
+		return -ENOMEM;
+	for (i = 0; i < a->n_strings; i++) {
+		if (i)
+			*p++ = ',';
+		if (a->strings[i].len)
+			memcpy(p, a->strings[i].data, a->strings[i].len);
+		p += a->strings[i].len;
+	}
+	return 0;
+}
+
 /* STRING and TENSOR contents are allocated; free_attr releases them. */
 static int read_attr(struct kerf_importer *im, const Onnx__AttributeProto *a,
 		     struct kerf_attr *out)
@@ -219,6 +243,9 @@ static int read_attr(struct kerf_importer *im, const Onnx__AttributeProto *a,
 		out->type = KERF_ATTR_STRING;
 		out->s = strndup(a->s.data ? (const char *)a->s.data : "", a->s.len);
 		return out->s ? 0 : -ENOMEM;
+	case ATTR_STRINGS:
+		out->type = KERF_ATTR_STRING;
+		return join_strings(im, a, (char **)&out->s);
 	case ATTR_FLOATS:
 		out->type = KERF_ATTR_FLOATS;
 		out->n = (uint32_t)a->n_floats;
