@@ -27,7 +27,7 @@ struct bench_options {
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
 	long runs, warmup, seconds;
-	bool peak;
+	bool peak, load;
 	enum format format;
 };
 
@@ -53,6 +53,7 @@ static const char help[] =
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
 	"  --wire              alone: a remote slice against a plain TCP echo\n"
+	"  --load              instead: time and memory to make MODEL ready\n"
 	"  --format NAME       md (default), csv, json\n"
 	KERF_CLI_OPTIONS_HELP;
 
@@ -60,7 +61,8 @@ static const struct option longs[] = {
 	{"runs", required_argument, NULL, 'R'},	    {"seconds", required_argument, NULL, 'S'},
 	{"warmup", required_argument, NULL, 'w'},   {"threads", required_argument, NULL, 'T'},
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
-	{"cut", required_argument, NULL, 'C'},	    {"peak", no_argument, NULL, 'K'},	    
+	{"cut", required_argument, NULL, 'C'},	    {"peak", no_argument, NULL, 'K'},
+	{"load", no_argument, NULL, 'M'},	    
 	{"format", required_argument, NULL, 'F'},   KERF_CLI_LONG_OPTIONS,
 };
 
@@ -151,6 +153,7 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 			break;
 		case 'L': r = policy_list(o, optarg, err); break;
 		case 'C': o->cut = optarg; break;
+		case 'M': o->load = true; break;
 		case 'K': o->peak = true; break;
 		case 'F': r = parse_format(o, optarg, err); break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
@@ -433,6 +436,13 @@ static int bench(const struct bench_options *o, struct kerf_err *err)
 	uint32_t t;
 	int r = 0;
 
+	if (o->common.model && o->load) {
+		struct kerf_engine_config cfg = o->common.engine;
+
+		cfg.threads = (int)o->threads[0];
+		return kerf_bench_load(o->common.model, &o->common.load,
+				       o->common.on ? o->common.on : "cpu", &cfg, err);
+	}
 	if (!o->common.model) {
 		for (t = 0; o->peak && t < o->n_threads; t++)
 			printf("%ld thread%s: %.2f GFLOP/s\n", o->threads[t],

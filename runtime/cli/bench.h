@@ -3,7 +3,8 @@
 #ifndef KERF_CLI_BENCH_H
 #define KERF_CLI_BENCH_H
 
-#include "util/base.h"
+#include "exec/engine.h"
+#include "graph/import.h"
 
 struct kerf_bench_stats {
 	uint32_t n;
@@ -15,5 +16,9 @@ void kerf_bench_summarise(double *samples, uint32_t n, struct kerf_bench_stats *
 
 /* kerf bench --wire; argv[0] is "--wire". The exit status. */
 int kerf_bench_wire(int argc, char **argv);
+
+/* Time and memory to make a model ready on an engine; prints two lines. */
+int kerf_bench_load(const char *path, const struct kerf_load_options *opt, const char *engine,
+		    const struct kerf_engine_config *cfg, struct kerf_err *err);
 
 #endif
