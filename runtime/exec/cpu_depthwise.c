@@ -6,13 +6,41 @@
 
 #include "exec/cpu_tile.h"
 
+#define CHUNK_BYTES (256 << 10) /* of input a task reads: a part of a second-level cache */
+
 struct kerf_cpu_depthwise {
 	const struct kerf_cpu_isa *isa;
 	struct kerf_cpu_conv_desc d;
 	float *w;    /* [kh * kw][oc], then oc of bias */
 	float *bias; /* in the same block, or NULL */
+	struct kerf_cpu_stretch *stretch;
+	int64_t n_stretch;
 	size_t bytes;
 };
+
+/* The two borders and the middle, as a rule; more if the kernel is wide or dilated. */
+static int find_stretches(struct kerf_cpu_depthwise *dw)
+{
+	const struct kerf_cpu_conv_desc *d = &dw->d;
+	struct kerf_cpu_stretch *s = calloc((size_t)d->ow, sizeof(*s)), *last = NULL, *fit;
+	int64_t x, kx0, kx1;
+
+	if (!s)
+		return -ENOMEM;
+	for (x = 0; x < d->ow; x++) {
+		kerf_cpu_taps_inside(x * d->stride_w - d->pad_w, d->w, d->kw, d->dilation_w, &kx0,
+				     &kx1);
+		if (last && last->kx0 == kx0 && last->kx1 == kx1) {
+			last->to = x + 1;
+			continue;
+		}
+		last = &s[dw->n_stretch++];
+		*last = (struct kerf_cpu_stretch){.from = x, .to = x + 1, .kx0 = kx0, .kx1 = kx1};
+	}
+	fit = realloc(s, (size_t)dw->n_stretch * sizeof(*s));
+	dw->stretch = fit ? fit : s;
+	return 0;
+}
 
 int kerf_cpu_depthwise_prepare(const struct kerf_cpu_isa *isa,
 			       const struct kerf_cpu_conv_desc *d, const float *w,
@@ -31,8 +59,8 @@ int kerf_cpu_depthwise_prepare(const struct kerf_cpu_isa *isa,
 	dw->d = *d;
 	dw->bytes = kerf_align((size_t)n * sizeof(float));
 	dw->w = aligned_alloc(KERF_ALIGN, dw->bytes);
-	if (!dw->w) {
-		free(dw);
+	if (!dw->w || find_stretches(dw)) {
+		kerf_cpu_depthwise_free(dw);
 		return -ENOMEM;
 	}
 	for (o = 0; o < d->oc; o++)
@@ -51,6 +79,7 @@ void kerf_cpu_depthwise_free(struct kerf_cpu_depthwise *dw)
 	if (!dw)
 		return;
 	free(dw->w);
+	free(dw->stretch);
 	free(dw);
 }
 
@@ -63,62 +92,47 @@ struct run {
 	const struct kerf_cpu_depthwise *dw;
 	const float *x, *residual;
 	float *y;
+	int64_t step, chunks;
 };
 
-/* Taps begin .. end of k that stay inside [0, in) from position pos on. */
-static void inside(int64_t pos, int64_t in, int64_t k, int64_t dilation, int64_t *begin,
-		   int64_t *end)
-{
-	*begin = pos < 0 ? KERF_MIN(kerf_div_up(-pos, dilation), k) : 0;
-	*end = pos >= in ? 0 : KERF_MIN(kerf_div_up(in - pos, dilation), k);
-	*end = KERF_MAX(*begin, *end);
-}
-
-static void run_row(void *arg, int64_t item, int thread)
+static void run_rows(void *arg, int64_t item, int thread)
 {
 	const struct run *r = arg;
 	const struct kerf_cpu_depthwise *dw = r->dw;
 	const struct kerf_cpu_conv_desc *d = &dw->d;
-	int64_t image = item / d->oh, oy = item % d->oh, iy = oy * d->stride_h - d->pad_h;
-	int64_t ky0, ky1, kx0, kx1;
-	struct kerf_cpu_depthwise_row row = {
-		.x_tap_row = d->dilation_h * d->w * d->c,
-		.x_tap = d->dilation_w * d->c,
-		.x_pixel = d->stride_w * d->c,
-		.kw = d->kw,
+	int64_t image = item / r->chunks, out = image * d->oh * d->ow * d->oc;
+	struct kerf_cpu_depthwise_task t = {
+		.d = d,
+		.stretch = dw->stretch,
+		.n_stretch = dw->n_stretch,
+		.x = r->x + image * d->h * d->w * d->c,
+		.w = dw->w,
 		.bias = dw->bias,
-		.residual = r->residual ? r->residual + item * d->ow * d->oc : NULL,
-		.y = r->y + item * d->ow * d->oc,
-		.oc = d->oc,
-		.multiplier = d->oc / d->c,
+		.residual = r->residual ? r->residual + out : NULL,
+		.y = r->y + out,
+		.row0 = item % r->chunks * r->step,
 	};
-	bool act = !kerf_cpu_act_is_clamp(&d->act, &row.low, &row.high);
+	bool act = !kerf_cpu_act_is_clamp(&d->act, &t.low, &t.high);
 
-	row.clamp = !act && d->act.kind != KERF_ACT_NONE;
-	inside(iy, d->h, d->kh, d->dilation_h, &ky0, &ky1);
-	row.taps_h = ky1 - ky0;
-	row.w = dw->w + ky0 * d->kw * d->oc;
-	row.x = r->x + ((image * d->h + iy + ky0 * d->dilation_h) * d->w - d->pad_w) * d->c;
-	/* Stretches of outputs that see the same taps: some borders, and the middle. */
-	for (row.from = 0; row.from < d->ow; row.from = row.to) {
-		inside(row.from * d->stride_w - d->pad_w, d->w, d->kw, d->dilation_w, &row.kx0,
-		       &row.kx1);
-		for (row.to = row.from + 1; row.to < d->ow; row.to++) {
-			inside(row.to * d->stride_w - d->pad_w, d->w, d->kw, d->dilation_w, &kx0,
-			       &kx1);
-			if (kx0 != row.kx0 || kx1 != row.kx1)
-				break;
-		}
-		dw->isa->depthwise->row(&row);
-	}
+	t.row1 = KERF_MIN(t.row0 + r->step, d->oh);
+	t.clamp = !act && d->act.kind != KERF_ACT_NONE;
+	dw->isa->depthwise->rows(&t);
 	if (act)
-		dw->isa->tile->act(&d->act, row.y, 0, 1, d->ow * d->oc);
+		dw->isa->tile->act(&d->act, t.y + t.row0 * d->ow * d->oc, 0, 1,
+				   (t.row1 - t.row0) * d->ow * d->oc);
 }
 
 void kerf_cpu_depthwise_run(const struct kerf_cpu_depthwise *dw, struct kerf_pool *pool,
 			    const float *x, const float *residual, float *y)
 {
+	const struct kerf_cpu_conv_desc *d = &dw->d;
 	struct run r = {.dw = dw, .x = x, .residual = residual, .y = y};
+	int64_t row_bytes = d->stride_h * d->w * d->c * (int64_t)sizeof(float);
+	int threads = kerf_pool_threads(pool);
 
-	kerf_pool_run(pool, run_row, &r, dw->d.n * dw->d.oh);
+	r.step = KERF_MIN(KERF_MAX(CHUNK_BYTES / row_bytes, 4), d->oh);
+	if (threads > 1)
+		r.step = KERF_MIN(r.step, kerf_div_up(d->n * d->oh, 4 * threads));
+	r.chunks = kerf_div_up(d->oh, r.step);
+	kerf_pool_run(pool, run_rows, &r, d->n * r.chunks);
 }

@@ -9,24 +9,28 @@
 
 #include "exec/cpu_kernels.h"
 
-/* One output row. Steps in floats. */
-struct kerf_cpu_depthwise_row {
-	const float *x;	 /* of the first tap row; column of output 0's first tap, channel 0 */
-	int64_t x_tap_row, x_tap, x_pixel; /* next tap row, tap in a row, output */
-	const float *w;	 /* [taps_h][kw][oc], from the first tap row that exists on */
-	int64_t taps_h, kw;
-	const float *bias; /* [oc] or NULL */
-	const float *residual; /* or NULL */
-	float *y;
-	int64_t oc, multiplier;
-	int64_t from, to; /* outputs of the row that see kx0 .. kx1 of the taps */
-	int64_t kx0, kx1;
+/* Outputs from .. to of a row see taps kx0 .. kx1 of the kernel's row. */
+struct kerf_cpu_stretch {
+	int64_t from, to, kx0, kx1;
+};
+
+/* Some rows of one image. */
+struct kerf_cpu_depthwise_task {
+	const struct kerf_cpu_conv_desc *d;
+	const struct kerf_cpu_stretch *stretch;
+	int64_t n_stretch;
+	const float *x;		/* the image */
+	const float *w;		/* [kh][kw][oc] */
+	const float *bias;	/* [oc] or NULL */
+	const float *residual;	/* as y, or NULL */
+	float *y;		/* the image's output */
+	int64_t row0, row1;	/* output rows to make */
 	float low, high;
 	bool clamp;
 };
 
 struct kerf_cpu_depthwise_fns {
-	void (*row)(const struct kerf_cpu_depthwise_row *r);
+	void (*rows)(const struct kerf_cpu_depthwise_task *t);
 };
 
 struct kerf_cpu_depthwise;
@@ -40,5 +44,14 @@ void kerf_cpu_depthwise_free(struct kerf_cpu_depthwise *dw);
 size_t kerf_cpu_depthwise_weight_bytes(const struct kerf_cpu_depthwise *dw);
 void kerf_cpu_depthwise_run(const struct kerf_cpu_depthwise *dw, struct kerf_pool *pool,
 			    const float *x, const float *residual, float *y);
+
+/* Taps begin .. end of k that stay inside [0, in) from position pos on. */
+static inline void kerf_cpu_taps_inside(int64_t pos, int64_t in, int64_t k, int64_t dilation,
+					int64_t *begin, int64_t *end)
+{
+	*begin = pos < 0 ? KERF_MIN(kerf_div_up(-pos, dilation), k) : 0;
+	*end = pos >= in ? 0 : KERF_MIN(kerf_div_up(in - pos, dilation), k);
+	*end = KERF_MAX(*begin, *end);
+}
 
 #endif
