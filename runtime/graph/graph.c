@@ -178,14 +178,15 @@ void *kerf_graph_alloc(struct kerf_graph *g, size_t bytes)
 {
 	void *p;
 
-	if (grow(&g->heap, g->n_heap, &g->cap_heap, sizeof(*g->heap)))
+	if (bytes > KERF_MAX_TENSOR_BYTES ||
+	    grow(&g->heap, g->n_heap, &g->cap_heap, sizeof(*g->heap)))
 		return NULL;
-	p = aligned_alloc(KERF_ALIGN, kerf_align(bytes ? bytes : 1));
+	/* calloc knows which pages are zero already: large constants are written once. */
+	p = calloc(1, kerf_align(bytes) + KERF_ALIGN);
 	if (!p)
 		return NULL;
-	memset(p, 0, kerf_align(bytes ? bytes : 1));
 	g->heap[g->n_heap++] = p;
-	return p;
+	return (void *)kerf_align((uintptr_t)p);
 }
 
 int kerf_op_set_attr(struct kerf_graph *g, struct kerf_op *op, const struct kerf_attr *attr)
@@ -548,6 +549,22 @@ int kerf_graph_consumers(const struct kerf_graph *g, uint32_t **first, uint32_t 
 	return 0;
 }
 
+/* Piece by piece, so that hashing does not bring a whole model into memory. */
+static void hash_file(struct kerf_file *f, uint8_t out[32])
+{
+	const size_t piece = (size_t)4 << 20;
+	struct sha256_ctx c;
+	size_t at, n;
+
+	sha256_init(&c);
+	for (at = 0; at < f->size; at += n) {
+		n = KERF_MIN(piece, f->size - at);
+		sha256_update(&c, n, f->data + at);
+		kerf_file_forget(f, f->data + at, n);
+	}
+	sha256_digest(&c, 32, out);
+}
+
 void kerf_graph_model_sha256(const struct kerf_graph *g, uint8_t out[32])
 {
 	struct kerf_graph *whole = (struct kerf_graph *)g;
@@ -556,7 +573,7 @@ void kerf_graph_model_sha256(const struct kerf_graph *g, uint8_t out[32])
 		whole = whole->parent;
 	pthread_mutex_lock(&whole->digest_lock);
 	if (!whole->has_digest && whole->file) {
-		kerf_sha256(whole->file->data, whole->file->size, whole->digest);
+		hash_file(whole->file, whole->digest);
 		whole->has_digest = true;
 	}
 	memcpy(out, whole->digest, sizeof(whole->digest));
