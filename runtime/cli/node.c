@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kerf node run, also installed as kerfd. */
 #include "cli/cli.h"
+#include "net/link_probe.h"
 #include "node/node.h"
 
 #include <getopt.h>
@@ -16,9 +17,10 @@ static int usage(FILE *f)
 {
 	fprintf(f,
 		"usage: kerf node run [OPTIONS]\n"
-		"       kerfd [OPTIONS]\n\n"
+		"       kerfd [OPTIONS]\n"
+		"       kerf node probe http://HOST:PORT [--insecure] [--json]\n\n"
 		"Serves this machine's engines, and models, to other nodes and to clients of the\n"
-		"Open Inference Protocol.\n\n"
+		"Open Inference Protocol; probe measures the link to a node.\n\n"
 		"  --listen ADDR:PORT   where (default 127.0.0.1:8470; port 0: any)\n"
 		"  --insecure           allow plain TCP on other addresses than loopback\n"
 		"  --model NAME=FILE    serve a model (may be repeated)\n"
@@ -185,8 +187,44 @@ static int run(int argc, char **argv)
 	return KERF_EXIT_OK;
 }
 
+static int probe(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"insecure", no_argument, NULL, 'k'},
+		{"json", no_argument, NULL, 'j'},
+		{0},
+	};
+	bool insecure = false, json = false;
+	struct kerf_link_state s;
+	struct kerf_err err = {""};
+	int opt, r;
+
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt == '?')
+			return usage(stderr);
+		insecure |= opt == 'k';
+		json |= opt == 'j';
+	}
+	if (optind + 1 != argc)
+		return usage(stderr);
+	r = kerf_link_probe(argv[optind], insecure, &s, &err);
+	if (r)
+		return kerf_cli_fail(&err, r);
+	if (json)
+		printf("{\"rtt_s\":%.6f,\"request_s\":%.6f,\"up_bytes_s\":%.0f,\"down_bytes_s\":%.0f,"
+		       "\"tcp_rate_bytes_s\":%.0f,\"source\":\"%s\"}\n",
+		       s.rtt_s, s.request_s, s.up_bytes_s, s.down_bytes_s, s.tcp_rate_bytes_s, s.source);
+	else
+		printf("round trip %.3f ms, small request %.3f ms, up %.2f Mbit/s, down %.2f Mbit/s of payload\n",
+		       s.rtt_s * 1e3, s.request_s * 1e3, s.up_bytes_s * 8e-6, s.down_bytes_s * 8e-6);
+	return KERF_EXIT_OK;
+}
+
 int kerf_cmd_node(int argc, char **argv)
 {
+	if (argc >= 2 && !strcmp(argv[1], "probe"))
+		return probe(argc - 1, argv + 1);
 	if (argc >= 2 && !strcmp(argv[1], "run"))
 		return run(argc - 1, argv + 1);
 	if (argc >= 2 && !strcmp(argv[1], "--help"))
