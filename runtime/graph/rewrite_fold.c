@@ -11,11 +11,10 @@
 
 #include <stdlib.h>
 
-#define SMALL_BYTES (64 << 10)	 /* always worth folding */
+#define SMALL_BYTES (64 << 10)	 /* always worth folding; so is what halves its inputs */
 #define GROWTH 4		 /* int8 weights to float32 */
 #define EXTRA_BYTES (64ll << 20) /* budget beyond GROWTH times the model's constants */
 #define FLOPS_BUDGET (1ll << 30)
-#define MAX_OUT 16
 
 struct fold {
 	struct kerf_edit e;
@@ -41,6 +40,9 @@ static bool known(const struct fold *f, const struct kerf_op *op, int64_t *bytes
 
 	*bytes = 0;
 	if (op->def->flags & (KERF_OP_IMPURE | KERF_OP_BOUNDED))
+		return false;
+	/* The quantisation rewrite wants to see 8-bit weights. */
+	if (!f->weights && kerf_op_is(op, "DequantizeLinear"))
 		return false;
 	if (kerf_op_is(op, "Shape") || kerf_op_is(op, "Size"))
 		return !g->value[op->in[0]].bounded;
@@ -68,7 +70,8 @@ static bool affordable(struct fold *f, const struct kerf_op *op, int64_t in_byte
 			return false;
 		bytes += (int64_t)kerf_tensor_bytes(&g->value[op->out[k]].t);
 	}
-	if (bytes > SMALL_BYTES && (!f->weights || bytes / GROWTH > in_bytes))
+	if (bytes > SMALL_BYTES && bytes > in_bytes / 2 &&
+	    (!f->weights || bytes / GROWTH > in_bytes))
 		return false;
 	if (flops > f->flops_left || bytes > f->bytes_left)
 		return false;
@@ -81,9 +84,9 @@ static bool affordable(struct fold *f, const struct kerf_op *op, int64_t in_byte
 static int evaluate(struct fold *f, struct kerf_op *op)
 {
 	struct kerf_graph *g = f->e.g;
-	int n_in = KERF_MAX(op->n_in, op->def->max_in);
-	struct kerf_tensor *in = calloc((size_t)n_in + MAX_OUT, sizeof(*in)), *out = in + n_in;
-	int k, r = -ENOMEM;
+	int n_in = kerf_op_in_slots(op), k, r = -ENOMEM;
+	struct kerf_tensor *in = calloc((size_t)(n_in + kerf_op_out_slots(op)) + 1, sizeof(*in));
+	struct kerf_tensor *out = in + n_in;
 
 	if (!in)
 		return -ENOMEM;
@@ -424,7 +427,7 @@ static int visit(struct fold *f, uint32_t j)
 		if (op->in[k] >= 0 && op->in[k] < (int32_t)f->cap / 4)
 			share_const(f, op->in[k]);
 	kerf_edit_resolve(&f->e, op);
-	if (op->n_out <= MAX_OUT && known(f, op, &bytes) && affordable(f, op, bytes)) {
+	if (known(f, op, &bytes) && affordable(f, op, bytes)) {
 		r = evaluate(f, op);
 		if (r || !f->e.g->op[j].n_out)
 			return r;

@@ -36,8 +36,7 @@ static bool clip_bounds(const struct kerf_edit *e, const struct kerf_op *op, str
 	return true;
 }
 
-/* The activation that op is, if it is one. */
-static bool as_act(const struct kerf_edit *e, const struct kerf_op *op, struct kerf_act *a)
+bool kerf_fuse_as_act(const struct kerf_edit *e, const struct kerf_op *op, struct kerf_act *a)
 {
 	static const struct {
 		const char *type;
@@ -119,7 +118,7 @@ static int absorb_act(struct kerf_edit *e, uint32_t j)
 	uint32_t i;
 	int r;
 
-	if (op->n_in < 1 || !as_act(e, op, &act) || kerf_edit_t(e, op->out[0])->dtype != KERF_F32)
+	if (op->n_in < 1 || !kerf_fuse_as_act(e, op, &act) || kerf_edit_t(e, op->out[0])->dtype != KERF_F32)
 		return 0;
 	p = sole_producer(e, kerf_edit_in(e, op, 0));
 	if (p && kerf_op_is(p, "Reshape"))

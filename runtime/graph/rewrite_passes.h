@@ -24,4 +24,7 @@ int kerf_fuse_linear(struct kerf_edit *e, uint32_t j); /* MatMul + bias */
 /* Operator j is the activation act after a Gemm and a view of it: becomes the Gemm's. */
 int kerf_fuse_linear_act(struct kerf_edit *e, uint32_t j, const struct kerf_act *act);
 
+/* The activation that op is, if it is one. */
+bool kerf_fuse_as_act(const struct kerf_edit *e, const struct kerf_op *op, struct kerf_act *act);
+
 #endif
