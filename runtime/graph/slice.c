@@ -239,6 +239,34 @@ static int add_crop_op(struct slicer *s, int32_t v, int32_t made, int axis, stru
 	return 0;
 }
 
+/* Gives value made the contents of these rows of a constant: in place if they lie together. */
+static int crop_const(struct slicer *s, const struct kerf_tensor *from, int32_t made, int axis,
+		      struct kerf_rows rows)
+{
+	struct kerf_tensor *t = &s->slice->value[made].t;
+	size_t row = kerf_dtype_size(t->dtype), band;
+	int64_t outer = 1, i;
+	const char *src;
+
+	for (i = 0; i < axis; i++)
+		outer *= t->dims[i];
+	for (i = axis + 1; i < t->rank; i++)
+		row *= (size_t)t->dims[i];
+	src = (const char *)from->data + row * (size_t)rows.begin;
+	if (outer == 1) {
+		t->data = (void *)src;
+		return 0;
+	}
+	t->data = kerf_graph_alloc(s->slice, kerf_tensor_bytes(t));
+	if (!t->data)
+		return -ENOMEM;
+	band = row * (size_t)(rows.end - rows.begin);
+	for (i = 0; i < outer; i++)
+		memcpy((char *)t->data + (size_t)i * band,
+		       src + (size_t)i * row * (size_t)from->dims[axis], band);
+	return 0;
+}
+
 /* The value of the slice with exactly these rows of whole value v. Id or -ENOMEM. */
 static int32_t cropped(struct slicer *s, int32_t v, const struct kerf_tile_need *need,
 		       uint32_t origin)
@@ -263,7 +291,9 @@ static int32_t cropped(struct slicer *s, int32_t v, const struct kerf_tile_need 
 	made = add_rows(s, name, v, need->axis, need->rows);
 	if (made < 0)
 		return made;
-	r = add_crop_op(s, v, made, need->axis, need->rows, origin);
+	r = kerf_value_is_const(&s->whole->value[v])
+		    ? crop_const(s, &s->whole->value[v].t, made, need->axis, need->rows)
+		    : add_crop_op(s, v, made, need->axis, need->rows, origin);
 	if (r)
 		return r;
 	s->crop[s->n_crop++] = (struct crop){v, made, need->axis, need->rows};

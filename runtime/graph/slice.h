@@ -12,7 +12,8 @@
  * windows keep their exact padding at the border of the whole image, so that the
  * rows of a tile are bit for bit those of the whole run on the same engine kind.
  * A reader that needs fewer rows than are held, and cannot say so by op->tile, reads
- * through an internal operator, rowCrop (op_tile.c), whose origin is the reader's.
+ * through an internal operator, rowCrop (op_tile.c), whose origin is the reader's;
+ * rows of constants are taken when the slice is made.
  * Values that are not nhwc, and everything an operator without a row rule reads or
  * makes, are held whole; if that cannot be, the tile is refused.
  *

@@ -82,10 +82,23 @@ static bool wanted(const struct kerf_graph *g, const struct kerf_op *op,
 	return true;
 }
 
-/* True if rows of input k can mean anything to op: shapes and tables are read whole. */
-static bool input_has_rows(const struct kerf_graph *g, const struct kerf_op *op, int k)
+/* True if rows of input k can mean anything to op: weights, shapes and tables are read whole. */
+static bool input_has_rows(const struct kerf_graph *g, const struct kerf_op *op, int k,
+			   const struct kerf_tensor *in, const struct kerf_tensor *out)
 {
-	return has_rows(g, op->in[k]) || op->def->flags & KERF_OP_ELEMENTWISE;
+	if (has_rows(g, op->in[k]) || op->def->flags & KERF_OP_ELEMENTWISE)
+		return true;
+	/* A constant beside maps, as in Concat, is stored as they are. */
+	return kerf_value_is_const(&g->value[op->in[k]]) && in[k].rank >= 3 &&
+	       in[k].rank == out[0].rank && !(op->def->flags & KERF_OP_WINDOW);
+}
+
+/* True if op can make a part of its rows from a part of its first input's. */
+static bool has_row_rule(const struct kerf_graph *g, const struct kerf_op *op)
+{
+	if (op->def->flags & KERF_OP_ELEMENTWISE)
+		return true;
+	return op->def->rows && op->n_in && op->in[0] >= 0 && has_rows(g, op->in[0]);
 }
 
 static int need_of(const struct kerf_graph *g, const struct kerf_op *op,
@@ -97,7 +110,9 @@ static int need_of(const struct kerf_graph *g, const struct kerf_op *op,
 	int axis = broadcast ? kerf_op_row_axis(&in[k], &out[0]) : 1, r;
 
 	*need = (struct kerf_tile_need){.axis = axis};
-	if (!input_has_rows(g, op, k))
+	if (!has_row_rule(g, op))
+		return whole ? 0 : -EOPNOTSUPP;
+	if (!input_has_rows(g, op, k, in, out))
 		return 0;
 	r = kerf_op_rows(op, in, out, k, want, &need->rows);
 	if (r == -EOPNOTSUPP && whole)
@@ -161,7 +176,8 @@ static int propagate_op(const struct kerf_graph *g, const struct kerf_op *op, bo
 					 "tile: node '%s' (%s) cannot be limited to rows %lld to %lld",
 					 op->name, op->def->name, (long long)want.begin,
 					 (long long)want.end);
-		if (!need[k].limited || need[k].axis != 1 || !has_rows(g, v))
+		if (!need[k].limited || need[k].axis != 1 || !has_rows(g, v) ||
+		    kerf_value_is_const(&g->value[v]))
 			held_whole[v] = true;
 		else
 			widen(&hold[v], need[k].rows);

@@ -5,7 +5,8 @@ What `kerf gen` writes, judged by others: ONNX's own checker and shape inference
 parameter counts as published, weights aligned in the file, finite, and the same
 from the same seed.
 
-usage: check_gen.py KERF [ARCH...]     exit 0 ok, 1 wrong, 77 python3-onnx is absent
+usage: [KERF=build/kerf] check_gen.py [ARCH...]
+exit 0 ok, 1 wrong, 77 python3-onnx is absent
 """
 import hashlib
 import os
@@ -151,12 +152,12 @@ def check(kerf, arch, folder):
 
 
 def main():
-    kerf = sys.argv[1]
+    kerf = os.environ.get("KERF", "build/kerf")
     listed = subprocess.run([kerf, "gen", "--list"], check=True, capture_output=True, text=True)
     archs = [line.split()[0] for line in listed.stdout.splitlines()]
     for line in listed.stdout.splitlines():
         assert int(line.split()[1]) == KNOWN[line.split()[0]][0], line
-    for arch in sys.argv[2:] or archs:
+    for arch in sys.argv[1:] or archs:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 check(kerf, arch, folder)
