@@ -13,9 +13,10 @@
  * rows of a tile are bit for bit those of the whole run on the same engine kind.
  * A reader that needs fewer rows than are held, and cannot say so by op->tile, reads
  * through an internal operator, rowCrop (op_tile.c), whose origin is the reader's;
- * rows of constants are taken when the slice is made.
- * Values that are not nhwc, and everything an operator without a row rule reads or
- * makes, are held whole; if that cannot be, the tile is refused.
+ * rows of constants are taken when the slice is made. The change of layout at a
+ * model's input is made for the rows alone, out of the whole input. Values that are
+ * not nhwc, and everything an operator without a row rule reads or makes, are held
+ * whole; if that cannot be, the tile is refused.
  *
  * Why a tile is exact: take its operators in order, and suppose that every row held
  * of every input is the whole run's. Each operator makes output rows from the same

@@ -93,6 +93,31 @@ static bool input_has_rows(const struct kerf_graph *g, const struct kerf_op *op,
 	       in[k].rank == out[0].rank && !(op->def->flags & KERF_OP_WINDOW);
 }
 
+/*
+ * Where rows stand in the input of a change of layout at the model's border, which
+ * has them elsewhere than on axis 1: a Transpose to channels-last, or the Reshape that
+ * does it for one channel. -1 for every other operator.
+ */
+static int border_axis(const struct kerf_graph *g, const struct kerf_op *op,
+		       const struct kerf_tensor *in, const struct kerf_tensor *out)
+{
+	const int64_t *perm;
+	uint32_t n;
+
+	if (op->n_in < 1 || op->in[0] < 0 || has_rows(g, op->in[0]) || !has_rows(g, op->out[0]) ||
+	    in[0].rank != out[0].rank)
+		return -1;
+	if (!strcmp(op->def->name, "Transpose")) {
+		perm = kerf_op_ints(op, "perm", &n);
+		return n == (uint32_t)in[0].rank ? kerf_axis(perm[1], in[0].rank) : -1;
+	}
+	if (!strcmp(op->def->name, "Reshape") && in[0].dims[0] == out[0].dims[0] &&
+	    in[0].dims[1] == 1 && out[0].dims[out[0].rank - 1] == 1 &&
+	    !memcmp(&in[0].dims[2], &out[0].dims[1], (size_t)(in[0].rank - 2) * sizeof(in[0].dims[0])))
+		return 2;
+	return -1;
+}
+
 /* True if op can make a part of its rows from a part of its first input's. */
 static bool has_row_rule(const struct kerf_graph *g, const struct kerf_op *op)
 {
@@ -101,28 +126,40 @@ static bool has_row_rule(const struct kerf_graph *g, const struct kerf_op *op)
 	return op->def->rows && op->n_in && op->in[0] >= 0 && has_rows(g, op->in[0]);
 }
 
+static int rule_of(const struct kerf_graph *g, const struct kerf_op *op,
+		   const struct kerf_tensor *in, const struct kerf_tensor *out, int k,
+		   struct kerf_rows want, struct kerf_tile_need *need)
+{
+	int border = border_axis(g, op, in, out);
+
+	*need = (struct kerf_tile_need){.axis = 1};
+	if (border >= 0) {
+		need->axis = k ? -1 : border;
+		need->rows = want;
+		return 0;
+	}
+	if (!has_row_rule(g, op))
+		return -EOPNOTSUPP;
+	if (op->def->flags & KERF_OP_ELEMENTWISE)
+		need->axis = kerf_op_row_axis(&in[k], &out[0]);
+	if (!input_has_rows(g, op, k, in, out))
+		need->axis = -1;
+	return need->axis < 0 ? 0 : kerf_op_rows(op, in, out, k, want, &need->rows);
+}
+
 static int need_of(const struct kerf_graph *g, const struct kerf_op *op,
 		   const struct kerf_tensor *in, const struct kerf_tensor *out, int k,
 		   struct kerf_rows want, struct kerf_tile_need *need)
 {
 	bool whole = want.begin == 0 && want.end == out[0].dims[1];
-	bool broadcast = op->def->flags & KERF_OP_ELEMENTWISE;
-	int axis = broadcast ? kerf_op_row_axis(&in[k], &out[0]) : 1, r;
+	int r = rule_of(g, op, in, out, k, want, need);
 
-	*need = (struct kerf_tile_need){.axis = axis};
-	if (!has_row_rule(g, op))
-		return whole ? 0 : -EOPNOTSUPP;
-	if (!input_has_rows(g, op, k, in, out))
-		return 0;
-	r = kerf_op_rows(op, in, out, k, want, &need->rows);
 	if (r == -EOPNOTSUPP && whole)
 		return 0;
-	if (r)
+	if (r || need->axis < 0)
 		return r;
-	if (axis < 0)
-		return 0;
-	need->rows = at_least_one(need->rows, in[k].dims[axis]);
-	need->limited = need->rows.begin > 0 || need->rows.end < in[k].dims[axis];
+	need->rows = at_least_one(need->rows, in[k].dims[need->axis]);
+	need->limited = need->rows.begin > 0 || need->rows.end < in[k].dims[need->axis];
 	return 0;
 }
 

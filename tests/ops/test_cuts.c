@@ -541,14 +541,14 @@ static struct kerf_graph *load(const char *path)
 	return g;
 }
 
-/* `kerf`, from $KERF or beside this program's folder. */
+/* `kerf` of the machine's own build, or the one beside this program's folder. */
 static void kerf_path(char path[PATH_MAX])
 {
-	const char *given = getenv("KERF");
+	const char *build = getenv("KERF_BUILD");
 	ssize_t n;
 
-	if (given && *given) {
-		snprintf(path, PATH_MAX, "%s", given);
+	if (build && *build) {
+		snprintf(path, PATH_MAX, "%s/kerf", build);
 		return;
 	}
 	n = readlink("/proc/self/exe", path, PATH_MAX - 32);
