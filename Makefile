@@ -74,7 +74,7 @@ endif
 # --- sources ----------------------------------------------------------------
 
 ROOMS := util graph cost plan exec telemetry net sim node
-SRC := $(wildcard $(ROOMS:%=runtime/%/*.c))
+SRC := runtime/api.c $(wildcard $(ROOMS:%=runtime/%/*.c))
 CLI_SRC := $(wildcard runtime/cli/*.c)
 
 # Kernels compiled once for each instruction set they may meet; cpu_dispatch picks.

@@ -45,6 +45,19 @@ static void print_ranges(const uint32_t *id, uint32_t n, char *out, size_t size)
 	}
 }
 
+static void print_links(const struct kerf_cluster *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->n_engine; i++)
+		if (c->info[i].remote)
+			printf("link to %s: rtt %.3f ms, request %.3f ms, up %.2f MB/s, down %.2f MB/s (%s)\n",
+			       c->info[i].name, c->link[i].rtt_s * 1e3,
+			       c->link[i].request_s * 1e3,
+			       c->link[i].up_bytes_s / 1e6, c->link[i].down_bytes_s / 1e6,
+			       c->link[i].source);
+}
+
 static void print_steps(const struct kerf_cli_setup *s, const struct kerf_plan *plan)
 {
 	char ranges[256];
@@ -65,6 +78,7 @@ static void explain(const struct kerf_cli_setup *s)
 	const struct kerf_policy *policy;
 	uint32_t i;
 
+	print_links(&s->cluster);
 	for (i = 0; (policy = kerf_policy_at(i)); i++) {
 		struct kerf_err err = {""};
 		struct kerf_plan plan;

@@ -53,6 +53,18 @@ void kerf_cluster_close(struct kerf_cluster *c)
 		kerf_engine_close(c->engine[--c->n_engine]);
 }
 
+int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
+		       struct kerf_err *err)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; i < c->n_engine && !r; i++)
+		if (c->info[i].remote)
+			r = kerf_link_probe(c->info[i].name, cfg->insecure, &c->link[i], err);
+	return r;
+}
+
 int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_graph *g,
 			 const struct kerf_profile_options *opt, struct kerf_profile *p,
 			 struct kerf_err *err)
@@ -112,10 +124,18 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	p->link = cp->link;
 	p->op_s = cp->op_s;
 	for (i = 0; i < c->n_engine && !r; i++) {
+		const struct kerf_link_state *l = &c->link[i];
+
 		p->engine[i].name = c->info[i].name;
 		p->engine[i].node = c->node[i];
 		p->engine[i].job_s = c->info[i].remote ? 0 : LOCAL_JOB_S;
 		r = fill_engine(c, i, g, opt, cp->op_s, err);
+		if (!c->info[i].remote)
+			continue;
+		/* A request of no work: holds what a job costs beside its operators. */
+		cp->link[c->node[i]] = (struct kerf_link_model){l->request_s / 2, l->up_bytes_s};
+		cp->link[c->node[i] * c->n_node] =
+			(struct kerf_link_model){l->request_s / 2, l->down_bytes_s};
 	}
 	if (r)
 		kerf_cluster_problem_finish(cp);

@@ -9,6 +9,7 @@
 
 #include "cost/profile.h"
 #include "exec/engine.h"
+#include "net/link_probe.h"
 #include "plan/plan.h"
 
 struct kerf_cluster {
@@ -16,12 +17,17 @@ struct kerf_cluster {
 	struct kerf_engine *engine[KERF_MAX_ENGINES];
 	struct kerf_engine_info info[KERF_MAX_ENGINES];
 	uint32_t node[KERF_MAX_ENGINES];
+	struct kerf_link_state link[KERF_MAX_ENGINES]; /* of remote engines, once probed */
 };
 
 /* list: engine specs separated by commas, at least one ("cpu,http://10.0.0.2:8470"). */
 int kerf_cluster_open(const char *list, const struct kerf_engine_config *cfg,
 		      struct kerf_cluster *c, struct kerf_err *err);
 void kerf_cluster_close(struct kerf_cluster *c);
+
+/* Measures the link to every remote engine anew. Blocks. */
+int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
+		       struct kerf_err *err);
 
 struct kerf_profile_options {
 	double seconds;	   /* measuring time an engine; 0: 1 s */

@@ -57,10 +57,11 @@ net_quota() {
 
 # net_dev COMMAND...: on the device; net_srv COMMAND...: on the server.
 net_dev() {
+	# Into the cgroup first: ip netns exec mounts a /sys of its own.
 	# shellcheck disable=SC2016
-	NET_CGROUP=$NET_CGROUP ip netns exec "$NET_DEV" sh -c '
-		[ -z "$NET_CGROUP" ] || echo $$ >"$NET_CGROUP/cgroup.procs"
-		exec "$@"' sh "$@"
+	NET_CGROUP=$NET_CGROUP sh -c '
+		[ -z "$NET_CGROUP" ] || echo $$ >"$NET_CGROUP/cgroup.procs" || exit 1
+		exec "$@"' sh ip netns exec "$NET_DEV" "$@"
 }
 
 net_srv() {

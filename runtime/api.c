@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* The public API (kerf.h) over graph, cluster, plan and session. */
+#include "kerf.h"
+
+#include "exec/cluster.h"
+#include "exec/session.h"
+#include "graph/import.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct kerf_handle {
+	struct kerf_graph *graph;
+	struct kerf_cluster cluster;
+	struct kerf_plan plan;
+	struct kerf_session *session;
+	struct slot *slot; /* tensors of requests in flight */
+	uint32_t depth;
+};
+
+/* The session wants tensors where callers give pointers; one set for each request. */
+struct slot {
+	struct kerf_handle *handle;
+	struct kerf_tensor *in, *out;
+	kerf_done done;
+	void *user;
+	int busy;
+};
+
+static int parse_shapes(const char *text, struct kerf_load_options *load, struct kerf_err *err)
+{
+	char *copy = text ? strdup(text) : NULL, *save = NULL, *one;
+	int r = text && !copy ? -ENOMEM : 0;
+
+	for (one = copy ? strtok_r(copy, ";", &save) : NULL; one && !r;
+	     one = strtok_r(NULL, ";", &save)) {
+		struct kerf_input_fix *fix =
+			reallocarray((void *)load->fix, load->n_fix + 1, sizeof(*fix));
+
+		if (!fix) {
+			r = -ENOMEM;
+			break;
+		}
+		load->fix = fix;
+		memset(&fix[load->n_fix], 0, sizeof(*fix));
+		r = kerf_input_fix_parse(one, &fix[load->n_fix], err);
+		load->n_fix += !r;
+	}
+	free(copy);
+	return r;
+}
+
+static void free_shapes(struct kerf_load_options *load)
+{
+	while (load->n_fix)
+		free((void *)load->fix[--load->n_fix].name);
+	free((void *)load->fix);
+}
+
+static int make_plan(struct kerf_handle *k, const struct kerf_config *cfg,
+		     const struct kerf_engine_config *engine, struct kerf_err *err)
+{
+	const struct kerf_policy *policy = kerf_policy_find(cfg->policy);
+	const struct kerf_profile_options profile = {.seconds = 0};
+	struct kerf_cluster_problem problem;
+	int r;
+
+	if (!policy)
+		return kerf_fail(err, -EINVAL, "unknown policy '%s'", cfg->policy);
+	if (k->cluster.n_engine == 1)
+		return kerf_plan_only(k->graph, k->cluster.info[0].name, &k->plan, err);
+	r = kerf_cluster_probe(&k->cluster, engine, err);
+	if (!r)
+		r = kerf_cluster_problem(&k->cluster, k->graph, &profile, &problem, err);
+	if (r)
+		return r;
+	r = policy->plan(&problem.p, &k->plan, err);
+	kerf_cluster_problem_finish(&problem);
+	return r;
+}
+
+static int make_slots(struct kerf_handle *k)
+{
+	const struct kerf_graph *g = k->graph;
+	uint32_t i, j;
+
+	k->slot = calloc(k->depth, sizeof(*k->slot));
+	for (i = 0; k->slot && i < k->depth; i++) {
+		struct slot *s = &k->slot[i];
+
+		s->handle = k;
+		s->in = calloc(g->n_in + g->n_out + 1, sizeof(*s->in));
+		if (!s->in)
+			return -ENOMEM;
+		s->out = s->in + g->n_in;
+		for (j = 0; j < g->n_in; j++)
+			s->in[j] = g->value[g->in[j]].t;
+		for (j = 0; j < g->n_out; j++)
+			s->out[j] = g->value[g->out[j]].t;
+	}
+	return k->slot ? 0 : -ENOMEM;
+}
+
+int kerf_open(const char *model, const struct kerf_config *config, struct kerf_handle **handle,
+	      char *message, size_t message_size)
+{
+	struct kerf_handle *k = calloc(1, sizeof(*k));
+	struct kerf_config cfg = {0};
+	struct kerf_engine_config engine = {0};
+	struct kerf_load_options load = {0};
+	struct kerf_err err = {""};
+	int r = k ? 0 : -ENOMEM;
+
+	if (config)
+		memcpy(&cfg, config, KERF_MIN(config->size, sizeof(cfg)));
+	engine.threads = cfg.threads;
+	engine.insecure = cfg.flags & KERF_INSECURE;
+	if (!r && ((cfg.flags & ~KERF_INSECURE) || cfg.reserved || cfg.threads < 0))
+		r = kerf_fail(&err, -EINVAL, "config: unknown flag, or negative threads");
+	if (!r)
+		r = parse_shapes(cfg.shapes, &load, &err);
+	if (!r)
+		r = kerf_model_load(model, &load, &k->graph, &err);
+	free_shapes(&load);
+	if (!r)
+		r = kerf_cluster_open(cfg.engines ? cfg.engines : "cpu", &engine, &k->cluster, &err);
+	if (!r)
+		r = make_plan(k, &cfg, &engine, &err);
+	if (!r) {
+		k->depth = cfg.depth ? cfg.depth : 2;
+		r = make_slots(k);
+	}
+	if (!r)
+		r = kerf_session_open(k->graph, &k->plan, k->cluster.engine, k->depth, &k->session,
+				      &err);
+	if (!r) {
+		*handle = k;
+		return 0;
+	}
+	if (message && message_size)
+		snprintf(message, message_size, "%s", err.msg[0] ? err.msg : strerror(-r));
+	kerf_close(k);
+	return r;
+}
+
+void kerf_close(struct kerf_handle *k)
+{
+	uint32_t i;
+
+	if (!k)
+		return;
+	kerf_session_close(k->session);
+	for (i = 0; k->slot && i < k->depth; i++)
+		free(k->slot[i].in);
+	free(k->slot);
+	kerf_plan_finish(&k->plan);
+	kerf_cluster_close(&k->cluster);
+	kerf_graph_unref(k->graph);
+	free(k);
+}
+
+uint32_t kerf_inputs(const struct kerf_handle *k)
+{
+	return k->graph->n_in;
+}
+
+uint32_t kerf_outputs(const struct kerf_handle *k)
+{
+	return k->graph->n_out;
+}
+
+static int describe(const struct kerf_graph *g, const int32_t *ids, uint32_t n, uint32_t i,
+		    struct kerf_io_info *info)
+{
+	const struct kerf_value *v;
+
+	if (i >= n)
+		return -EINVAL;
+	v = &g->value[ids[i]];
+	*info = (struct kerf_io_info){.name = v->name,
+				      .datatype = kerf_dtype_oip(v->t.dtype),
+				      .dims = v->t.dims,
+				      .rank = (uint32_t)v->t.rank,
+				      .bytes = kerf_tensor_bytes(&v->t)};
+	return 0;
+}
+
+int kerf_input(const struct kerf_handle *k, uint32_t i, struct kerf_io_info *info)
+{
+	return describe(k->graph, k->graph->in, k->graph->n_in, i, info);
+}
+
+int kerf_output(const struct kerf_handle *k, uint32_t i, struct kerf_io_info *info)
+{
+	return describe(k->graph, k->graph->out, k->graph->n_out, i, info);
+}
+
+/* A free slot filled with the caller's pointers; NULL when all are busy. */
+static struct slot *take_slot(struct kerf_handle *k, const void *const *inputs,
+			      void *const *outputs)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < k->depth; i++) {
+		struct slot *s = &k->slot[i];
+
+		if (__atomic_exchange_n(&s->busy, 1, __ATOMIC_ACQUIRE))
+			continue;
+		for (j = 0; j < k->graph->n_in; j++)
+			s->in[j].data = (void *)inputs[j];
+		for (j = 0; j < k->graph->n_out; j++)
+			s->out[j].data = outputs[j];
+		return s;
+	}
+	return NULL;
+}
+
+static void free_slot(struct slot *s)
+{
+	__atomic_store_n(&s->busy, 0, __ATOMIC_RELEASE);
+}
+
+int kerf_run(struct kerf_handle *k, const void *const *inputs, void *const *outputs)
+{
+	struct slot *s = take_slot(k, inputs, outputs);
+	int r;
+
+	if (!s)
+		return -EAGAIN;
+	r = kerf_session_run(k->session, s->in, s->out, NULL);
+	free_slot(s);
+	return r;
+}
+
+static void slot_done(void *user, int status)
+{
+	struct slot *s = user;
+	kerf_done done = s->done;
+	void *arg = s->user;
+
+	free_slot(s);
+	done(arg, status);
+}
+
+int kerf_submit(struct kerf_handle *k, const void *const *inputs, void *const *outputs,
+		kerf_done done, void *user)
+{
+	struct slot *s = take_slot(k, inputs, outputs);
+	int r;
+
+	if (!s)
+		return -EAGAIN;
+	s->done = done;
+	s->user = user;
+	r = kerf_session_submit(k->session, s->in, s->out, slot_done, s);
+	if (r)
+		free_slot(s);
+	return r;
+}
+
+void *kerf_buffer(size_t bytes)
+{
+	return kerf_tensor_alloc(bytes);
+}
+
+const char *kerf_plan_reason(const struct kerf_handle *k)
+{
+	return k->plan.reason;
+}
+
+int kerf_get_stats(struct kerf_handle *k, struct kerf_stats *stats)
+{
+	struct kerf_session_stats s;
+	struct kerf_stats out = {.predicted_s = k->plan.total_s, .steps = k->plan.n_step};
+	size_t size = stats->size;
+
+	if (size < sizeof(size))
+		return -EINVAL;
+	kerf_session_stats(k->session, &s);
+	out.size = KERF_MIN(size, sizeof(out));
+	out.requests = s.requests;
+	out.failures = s.failures;
+	out.weight_bytes = s.weight_bytes;
+	out.arena_bytes = s.arena_bytes;
+	out.tensor_bytes = s.tensor_bytes;
+	out.depth = s.depth;
+	memcpy(stats, &out, out.size);
+	return 0;
+}
+
+const char *kerf_version(void)
+{
+	return KERF_VERSION;
+}

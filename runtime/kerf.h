@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kerf: several small computers infer as one. The public C API of libkerf.
+ *
+ *	struct kerf_handle *k;
+ *	struct kerf_config cfg = {.size = sizeof(cfg), .engines = "cpu,http://10.0.0.2:8470"};
+ *
+ *	if (kerf_open("model.onnx", &cfg, &k, msg, sizeof(msg)))
+ *		errx(1, "%s", msg);
+ *	kerf_run(k, inputs, outputs);
+ *	kerf_close(k);
+ *
+ * Opening loads the model, measures links and engines (or uses stored profiles), plans,
+ * and prepares every slice where it will run. From then on requests cost what they
+ * compute and move; nothing on their way allocates, plans or parses.
+ *
+ * Every call returns 0 or a negative errno. Handles may be used from any thread;
+ * opening and closing one handle is for one thread at a time. Structs begin with their
+ * size, so that later versions can add fields.
+ */
+#ifndef KERF_H
+#define KERF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KERF_API __attribute__((visibility("default")))
+
+struct kerf_handle;
+
+/* Zero in any field but size means the default. */
+struct kerf_config {
+	size_t size;
+	const char *engines; /* separated by commas, home first; "cpu" */
+	const char *policy;  /* "mincut", "local", "remote" */
+	const char *shapes;  /* separated by ';': "data:1,3,224,224" */
+	int32_t threads;     /* of the cpu engine; all CPUs */
+	uint32_t depth;	     /* requests in flight; 2 */
+	uint32_t flags;	     /* KERF_INSECURE */
+	uint32_t reserved;   /* 0 */
+};
+
+/* Talk plain TCP to other than loopback. */
+#define KERF_INSECURE 1u
+
+/*
+ * One input or output as the model declares it. datatype is the Open Inference
+ * Protocol's name ("FP32", "INT64"); name, datatype and dims live as long as the handle.
+ */
+struct kerf_io_info {
+	const char *name;
+	const char *datatype;
+	const int64_t *dims;
+	uint32_t rank;
+	uint32_t reserved;
+	size_t bytes;
+};
+
+struct kerf_stats {
+	size_t size;
+	uint64_t requests, failures;
+	size_t weight_bytes, arena_bytes, tensor_bytes;
+	double predicted_s; /* latency of one request as planned; 0 with one engine */
+	uint32_t steps;	    /* jobs a request makes */
+	uint32_t depth;
+};
+
+/* On failure message (may be NULL) gets one line that says what and where. */
+KERF_API int kerf_open(const char *model, const struct kerf_config *config,
+		       struct kerf_handle **handle, char *message, size_t message_size);
+
+/* Waits for requests in flight. NULL is allowed. */
+KERF_API void kerf_close(struct kerf_handle *handle);
+
+KERF_API uint32_t kerf_inputs(const struct kerf_handle *handle);
+KERF_API uint32_t kerf_outputs(const struct kerf_handle *handle);
+/* -EINVAL if i is past the last. */
+KERF_API int kerf_input(const struct kerf_handle *handle, uint32_t i, struct kerf_io_info *info);
+KERF_API int kerf_output(const struct kerf_handle *handle, uint32_t i, struct kerf_io_info *info);
+
+/*
+ * One request. inputs[i] points to kerf_input(i).bytes of data, outputs[i] to
+ * kerf_output(i).bytes of room, each aligned to 64 bytes (aligned_alloc, or
+ * kerf_buffer). Blocks. -EAGAIN when depth requests are in flight; -EIO when an engine
+ * or its node died on the way.
+ */
+KERF_API int kerf_run(struct kerf_handle *handle, const void *const *inputs,
+		      void *const *outputs);
+
+/*
+ * The same without waiting: done is called once, from a thread of kerf's, unless
+ * submitting failed; it may submit again. All memory stays the caller's until then.
+ */
+typedef void (*kerf_done)(void *user, int status);
+KERF_API int kerf_submit(struct kerf_handle *handle, const void *const *inputs,
+			 void *const *outputs, kerf_done done, void *user);
+
+/* Zeroed memory aligned as requests want it; free() it. */
+KERF_API void *kerf_buffer(size_t bytes);
+
+/* Why the plan is as it is, one line; lives as long as the handle. */
+KERF_API const char *kerf_plan_reason(const struct kerf_handle *handle);
+
+/* stats->size is the caller's sizeof. */
+KERF_API int kerf_get_stats(struct kerf_handle *handle, struct kerf_stats *stats);
+
+KERF_API const char *kerf_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

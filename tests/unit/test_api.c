@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The public API, used as a stranger would: kerf.h and nothing else of kerf's. */
+#include "kerf.h"
+
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MODEL "/tmp/kerf-test-api.onnx"
+
+struct buffers {
+	void *in[4], *out[4];
+};
+
+static void make_buffers(struct kerf_handle *k, struct buffers *b)
+{
+	struct kerf_io_info info;
+	uint32_t i;
+	size_t j;
+
+	memset(b, 0, sizeof(*b));
+	for (i = 0; i < kerf_inputs(k); i++) {
+		assert_int_equal(kerf_input(k, i, &info), 0);
+		assert_string_equal(info.datatype, "FP32");
+		b->in[i] = kerf_buffer(info.bytes);
+		for (j = 0; j < info.bytes / sizeof(float); j++)
+			((float *)b->in[i])[j] = sinf((float)j);
+	}
+	for (i = 0; i < kerf_outputs(k); i++) {
+		assert_int_equal(kerf_output(k, i, &info), 0);
+		b->out[i] = kerf_buffer(info.bytes);
+	}
+}
+
+static void free_buffers(struct buffers *b)
+{
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		free(b->in[i]);
+		free(b->out[i]);
+	}
+}
+
+static int done_status = 1;
+
+static void done(void *user, int status)
+{
+	__atomic_store_n(&done_status, status, __ATOMIC_RELEASE);
+}
+
+static void test_run_and_submit_agree(void **state)
+{
+	struct kerf_config cfg = {.size = sizeof(cfg), .engines = "cpu", .threads = 1};
+	struct kerf_stats stats = {.size = sizeof(stats)};
+	struct kerf_io_info info;
+	struct kerf_handle *k;
+	struct buffers a, b;
+	char msg[256] = "";
+	int i;
+
+	assert_int_equal(kerf_open(MODEL, &cfg, &k, msg, sizeof(msg)), 0);
+	make_buffers(k, &a);
+	make_buffers(k, &b);
+	assert_int_equal(kerf_run(k, (const void *const *)a.in, a.out), 0);
+	assert_int_equal(kerf_submit(k, (const void *const *)b.in, b.out, done, NULL), 0);
+	for (i = 0; i < 10000 && __atomic_load_n(&done_status, __ATOMIC_ACQUIRE) == 1; i++)
+		usleep(1000);
+	assert_int_equal(done_status, 0);
+	assert_int_equal(kerf_output(k, 0, &info), 0);
+	assert_memory_equal(a.out[0], b.out[0], info.bytes);
+	assert_int_equal(kerf_output(k, kerf_outputs(k), &info), -EINVAL);
+	assert_int_equal(kerf_get_stats(k, &stats), 0);
+	assert_int_equal(stats.requests, 2);
+	assert_int_equal(stats.steps, 1);
+	kerf_close(k);
+	free_buffers(&a);
+	free_buffers(&b);
+}
+
+static void test_failure_says_why(void **state)
+{
+	struct kerf_config cfg = {.size = sizeof(cfg), .engines = "warp"};
+	struct kerf_handle *k = NULL;
+	char msg[256] = "";
+
+	assert_int_equal(kerf_open("/nonexistent.onnx", NULL, &k, msg, sizeof(msg)), -ENOENT);
+	assert_non_null(strstr(msg, "/nonexistent.onnx"));
+	assert_true(kerf_open(MODEL, &cfg, &k, msg, sizeof(msg)) < 0);
+	assert_non_null(strstr(msg, "warp"));
+	cfg.engines = NULL;
+	cfg.reserved = 1;
+	assert_int_equal(kerf_open(MODEL, &cfg, &k, msg, sizeof(msg)), -EINVAL);
+	assert_null(k);
+}
+
+/* A caller built against an older, smaller struct. */
+static void test_small_structs(void **state)
+{
+	struct kerf_config cfg = {.size = offsetof(struct kerf_config, policy), .policy = "bogus"};
+	struct kerf_stats stats;
+	struct kerf_handle *k;
+
+	memset(&stats, 0x55, sizeof(stats));
+	stats.size = offsetof(struct kerf_stats, weight_bytes);
+	assert_int_equal(kerf_open(MODEL, &cfg, &k, NULL, 0), 0);
+	assert_int_equal(kerf_get_stats(k, &stats), 0);
+	assert_int_equal(stats.requests, 0);
+	assert_int_equal(stats.weight_bytes, (size_t)0x5555555555555555u);
+	kerf_close(k);
+}
+
+static int make_model(void **state)
+{
+	const char *kerf = getenv("KERF");
+	char cmd[1024];
+
+	snprintf(cmd, sizeof(cmd), "%s gen tiny -o " MODEL, kerf ? kerf : "build/kerf");
+	return system(cmd);
+}
+
+static int remove_model(void **state)
+{
+	return unlink(MODEL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_run_and_submit_agree),
+		cmocka_unit_test(test_failure_says_why),
+		cmocka_unit_test(test_small_structs),
+	};
+
+	return cmocka_run_group_tests(tests, make_model, remove_model);
+}
