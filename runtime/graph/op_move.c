@@ -635,7 +635,7 @@ static int reverse_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 		r = kerf_want_dtype(in, 1, KERF_T(I64), err);
 	if (r)
 		return r;
-	if (batch + time != 1 || batch * time != 0)
+	if ((batch != 0 && batch != 1) || time != !batch)
 		return kerf_fail(err, -EINVAL, "batch_axis is %lld, time_axis is %lld: expected 0 and 1",
 				 (long long)batch, (long long)time);
 	if (in[1].rank != 1 || in[1].dims[0] != in[0].dims[batch])
