@@ -136,6 +136,7 @@ int kerf_cpu_blocks_new(const int64_t *seg, int64_t n_seg, int64_t seg_len,
 static void one_tile(const struct kerf_cpu_walk *w, struct kerf_cpu_tile *t, kerf_cpu_tile_fn fn,
 		     int64_t row, int64_t pixel, int mr, bool two_rows, int64_t n0, bool act)
 {
+	const int line = KERF_ALIGN / (int)sizeof(float);
 	int half = (mr + 1) / 2, h;
 
 	for (h = 0; h < 2; h++) {
@@ -147,6 +148,10 @@ static void one_tile(const struct kerf_cpu_walk *w, struct kerf_cpu_tile *t, ker
 			t->r[h] = w->residual + r * w->r_row + x * w->r_pixel + n0;
 	}
 	fn(t);
+	/* The tiles of a block share out the next block; those left over re-read their own. */
+	t->ahead += t->n_seg * t->seg_len * line;
+	if (t->ahead >= t->b + 2 * t->n_seg * t->seg_len * w->isa->tile->nr)
+		t->ahead = t->b;
 	if (act) {
 		w->isa->tile->act(w->act, t->c[0], t->ldc, half, t->cols);
 		w->isa->tile->act(w->act, t->c[1], t->ldc, mr - half, t->cols);
@@ -196,6 +201,7 @@ void kerf_cpu_walk(const struct kerf_cpu_walk *w, int64_t p0, int64_t p1)
 			t.n_seg = block->n_seg;
 			t.seg_len = block->seg_len;
 			t.b = w->b + (p * w->k + block->k0) * nr;
+			t.ahead = t.b + block->n_seg * block->seg_len * nr;
 			one_block(w, &t, p * nr, act && t.last);
 		}
 	}

@@ -27,6 +27,7 @@ struct kerf_cpu_tile {
 	const int64_t *seg;
 	int64_t n_seg, seg_len;
 	const float *b;	    /* the panel, at this block's first k */
+	const float *ahead; /* a line from here is fetched for each k: B of the next block */
 	float *c[2];	    /* as a: where the two halves of the rows go */
 	const float *r[2];  /* residual, or NULL */
 	ptrdiff_t ldc, ldr;

@@ -17,6 +17,7 @@
 #endif
 #define NR (2 * VL)
 #define ROW_PANELS 4
+#define LINE (KERF_ALIGN / (int)sizeof(float))
 _Static_assert(ROW_PANELS * NR <= KERF_CPU_ROW_FLOATS, "room of a caller's sums");
 
 #define UNROLLED _Pragma("GCC unroll 16")
@@ -98,7 +99,7 @@ VEC void tile(int mr, int nv, const struct kerf_cpu_tile *t)
 {
 	const int half = (mr + 1) / 2;
 	const int tail = t->cols < nv * VL ? t->cols - (nv - 1) * VL : 0;
-	const float *b = t->b;
+	const float *b = t->b, *ahead = t->ahead;
 	ptrdiff_t lda = t->lda;
 	int64_t s, k;
 	vf acc[MR][2];
@@ -119,6 +120,8 @@ VEC void tile(int mr, int nv, const struct kerf_cpu_tile *t)
 		for (k = 0; k < t->seg_len; k++) {
 			vf w[2];
 
+			__builtin_prefetch(ahead, 0, 2);
+			ahead += LINE;
 			UNROLLED for (j = 0; j < nv; j++)
 				w[j] = vf_load(b + j * VL);
 			UNROLLED for (i = 0; i < mr; i++) {
