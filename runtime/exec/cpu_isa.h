@@ -3,6 +3,7 @@
 #ifndef KERF_EXEC_CPU_ISA_H
 #define KERF_EXEC_CPU_ISA_H
 
+#include "exec/cpu_int8.h"
 #include "exec/cpu_kernels.h"
 #include "exec/cpu_light.h"
 
@@ -12,6 +13,8 @@ struct kerf_isa {
 	const struct kerf_cpu_map_fns *map;
 	const struct kerf_cpu_norm_fns *norm;
 	const struct kerf_cpu_pool_fns *pool;
+	const struct kerf_cpu_int8_fns *int8;
+	bool dots; /* this machine has int8->dots */
 };
 
 /* Fills *isa by name ("auto" and NULL: the best); -ENOENT if this machine has it not. */

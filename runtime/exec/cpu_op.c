@@ -9,6 +9,8 @@ const kerf_cpu_family kerf_cpu_families[] = {
 	kerf_cpu_layout,
 	kerf_cpu_pool,
 	kerf_cpu_norm,
+	kerf_cpu_product8,
+	kerf_cpu_quant,
 	NULL,
 };
 

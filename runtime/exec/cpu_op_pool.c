@@ -13,9 +13,8 @@ struct pool_arg {
 	bool mean, include_pad;
 };
 
-/* Taps k of one axis with start + k * dilation within [lo, hi): [first, end). */
-static void taps_within(int64_t start, int64_t dilation, int64_t kernel, int64_t lo, int64_t hi,
-			int64_t *first, int64_t *end)
+void kerf_cpu_taps_within(int64_t start, int64_t dilation, int64_t kernel, int64_t lo, int64_t hi,
+			  int64_t *first, int64_t *end)
 {
 	*first = start < lo ? kerf_div_up(lo - start, dilation) : 0;
 	*end = hi > start ? kerf_div_up(hi - start, dilation) : 0;
@@ -76,12 +75,12 @@ static void pool_item(void *arg, int64_t item, int thread)
 	struct kerf_cpu_taps t = {.step_h = w->dilation[0] * a->x.step[0],
 				  .step_w = w->dilation[1] * a->x.step[1]};
 
-	taps_within(start_h, w->dilation[0], w->kernel[0], held, held + a->x.size[0], &h0, &h1);
+	kerf_cpu_taps_within(start_h, w->dilation[0], w->kernel[0], held, held + a->x.size[0], &h0, &h1);
 	t.nh = h1 - h0;
 	for (ow = 0; ow < a->y.size[1]; ow++, y += a->y.channels * size) {
 		int64_t start_w = ow * w->stride[1] - w->pad_begin[1], w0, w1, at;
 
-		taps_within(start_w, w->dilation[1], w->kernel[1], 0, a->x.size[1], &w0, &w1);
+		kerf_cpu_taps_within(start_w, w->dilation[1], w->kernel[1], 0, a->x.size[1], &w0, &w1);
 		t.nw = w1 - w0;
 		at = (start_h + h0 * w->dilation[0] - held) * a->x.step[0] +
 		     (start_w + w0 * w->dilation[1]) * a->x.step[1];

@@ -30,6 +30,10 @@ struct cpu_case {
 #define RELU .act = {KERF_ACT_RELU, 0, 0}
 #define SILU .act = {KERF_ACT_SILU, 0, 0}
 #define F "float32:"
+/* one scale; one zero point */
+#define S(x) "=float32::" #x
+#define ZU(x) "=uint8::" #x
+#define ZI(x) "=int8::" #x
 
 /* What a case does not name is zero. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -170,7 +174,54 @@ static const struct cpu_case cpu_cases[] = {
 	{"MatMul", {F "2,17,33", "=float32:33,65"}},
 	{"MatMul", {F "33", F "2,33,5"}},
 	{"MatMul", {F "2,5,33", F "33"}},
+	/* quantised products: both dtypes, zero points, one scale or one a channel */
+	{"QLinearConv", {"uint8:1,17,13,3", S(0.02), ZU(128), "=int8:17,3,3,3", "=+float32:17", "=int8:17:0",
+	  S(9), ZU(3), "=int32:17:-500"}, "I:strides=2,2 I:pads=1,1,1,1", .nhwc = true, RELU},
+	{"QLinearConv", {"int8:2,9,7,17", S(0.02), ZI(-7), "=int8:33,17,1,1", S(0.1), ZI(0),
+	  S(1), ZI(5)}, .nhwc = true},
+	{"QLinearConv", {"uint8:1,14,14,64", S(0.02), ZU(7), "=int8:65,64,1,1", S(0.1), ZI(0),
+	  S(1), ZI(5)}, .nhwc = true},
+	{"QLinearConv", {"uint8:1,28,28,128", S(0.02), ZU(7), "=int8:128,128,3,3", S(0.1), ZI(0),
+	  S(8), ZU(5)}, "I:pads=1,1,1,1", .nhwc = true},
+	{"QLinearConv", {"uint8:1,9,7,20", S(0.02), ZU(99), "=uint8:33,20,3,3", S(0.1), ZU(128),
+	  S(4), ZU(128), "=int32:33:1000"}, "I:pads=1,1,1,1", .nhwc = true},
+	{"QLinearConv", {"uint8:1,9,7,20", S(0.02), ZU(99), "=uint8:33,20,3,3", S(0.1), ZU(120),
+	  S(4), ZU(128)}, "I:pads=1,1,1,1", .nhwc = true, .act = {KERF_ACT_CLIP, -90, 200}},
+	{"QLinearConv", {"int8:1,9,7,34", S(0.02), ZI(3), "=int8:6,17,3,2", "=+float32:6", "=int8:6",
+	  S(5), ZI(-3)}, "i:group=2 I:dilations=2,1 I:pads=2,0,1,1", .nhwc = true},
+	{"QLinearConv", {"uint8:1,15,13,67", S(0.02), ZU(128), "=int8:67,1,3,3", "=+float32:67",
+	  "=int8:67:0", S(1), ZU(3), "=int32:67:77"}, "i:group=67 I:pads=1,1,1,1", .nhwc = true, RELU},
+	{"QLinearConv", {"int8:2,15,13,17", S(0.02), ZI(-1), "=uint8:17,1,3,3", S(0.1), ZU(100),
+	  S(1), ZU(3)}, "i:group=17 I:strides=2,1 I:pads=1,0,1,2", .nhwc = true},
+	{"QLinearConv", {"uint8:1,6,9,17", S(0.02), ZU(99), "=int8:5,17,3,3", S(0.1), ZI(0), S(4), ZU(128)},
+	 "I:strides=2,2 I:pads=1,1,1,1", .nhwc = true, .tile = {3, 17, 2, 9}, .rows = 2},
+	{"QLinearMatMul", {"uint8:3,17,65", S(0.02), ZU(9), "=int8:65,33", S(0.1), ZI(0), S(2), ZU(128)}},
+	{"QLinearMatMul", {"int8:1,64", S(0.02), ZI(9), "=int8:64,1000", "=+float32:1000", "=int8:1000",
+	  S(9), ZI(0)}},
+	{"qGemm", {"uint8:5,65", S(0.02), ZU(9), "=int8:33,65", S(0.1), ZI(0), S(2), ZU(128),
+	  "=int32:33:-1"}},
+	/* quantised values one by one, and in windows */
+	{"QuantizeLinear", {F "3,17,65", S(0.007), ZU(100)}},
+	{"QuantizeLinear", {F "1,3,224,224", S(0.02), ZI(-3)}},
+	{"DequantizeLinear", {"int8:3,17,65", S(0.007), ZI(100)}},
+	{"DequantizeLinear", {"uint8:3,17,65", S(0.007), ZU(100)}, RELU},
+	{"qAdd", {"uint8:3,65", S(0.02), ZU(3), "int8:3,65", S(0.03), ZI(-4), S(0.03), ZU(9)}, RELU},
+	{"qAdd", {"int8:1,56,56,64", S(0.02), ZI(3), "int8:1,56,56,64", S(0.03), ZI(-4), S(0.03), ZI(9)}},
+	{"qMul", {"uint8:3,65", S(0.02), ZU(3), "uint8:3,65", S(0.03), ZU(200), S(0.03), ZU(9)}},
+	{"qRescale", {"int8:3,65", S(0.02), ZI(3), S(0.03), ZU(9)}},
+	{"qLut", {"uint8:3,65", "=int8:256"}},
+	{"qConcat", {S(0.02), ZU(3), "uint8:1,5,7,17", S(0.02), ZU(3), "int8:1,5,7,65", S(0.03), ZI(-3)},
+	 "i:axis=3"},
+	{"qAveragePool", {"uint8:1,17,13,33", S(0.02), ZU(3), S(0.03), ZI(-3)},
+	 "I:kernel_shape=3,3 I:pads=1,1,1,1", .nhwc = true},
+	{"qAveragePool", {"int8:1,17,13,33", S(0.02), ZI(3), S(0.03), ZI(-3)},
+	 "I:kernel_shape=3,2 I:strides=2,3 i:ceil_mode=1 I:pads=1,0,1,1 i:count_include_pad=1",
+	 .nhwc = true, RELU},
+	{"qGlobalAveragePool", {"uint8:2,7,7,67", S(0.02), ZU(3), S(0.01), ZU(3)}, .nhwc = true},
 };
 
+#undef S
+#undef ZU
+#undef ZI
 #undef F
 #endif
