@@ -250,6 +250,9 @@ static bool is_decided(const struct kerf_graph *g, const struct kerf_op *op)
 
 	if (op->def->flags & KERF_OP_IMPURE)
 		return false;
+	/* No shape comes from it, and the quantisation rewrite wants to see 8-bit weights. */
+	if (!op->def->domain && !strcmp(op->def->name, "DequantizeLinear"))
+		return false;
 	for (k = 0; k < op->n_in; k++) {
 		const struct kerf_value *v;
 

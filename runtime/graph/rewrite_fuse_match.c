@@ -380,8 +380,7 @@ int kerf_fuse_shuffle(struct kerf_edit *e, uint32_t j)
 				    {.name = "mode", .type = KERF_ATTR_STRING}};
 	int32_t in;
 
-	if (!kerf_op_is(op, "Reshape") || e->g->value[op->out[0]].bounded ||
-	    !kerf_op_find(NULL, "DepthToSpace", 13))
+	if (!kerf_op_is(op, "Reshape") || e->g->value[op->out[0]].bounded)
 		return 0;
 	t = kerf_edit_only(e, kerf_edit_in(e, op, 0), "Transpose");
 	first = t ? kerf_edit_only(e, kerf_edit_in(e, t, 0), "Reshape") : NULL;

@@ -3,7 +3,8 @@
  * QuantizeLinear and DequantizeLinear say where a model rounds; what stands between
  * them is meant to run on the 8-bit values. This pass looks at each QuantizeLinear,
  * at the operator before it and at the DequantizeLinears before that, and puts one
- * quantised operator in their place.
+ * quantised operator in their place. A DequantizeLinear before an operator that only
+ * moves elements goes behind it first.
  *
  * Meaning. Operators that only move elements, MaxPool, and functions of one element
  * (by a table of all 256 values) give the same bits as the three operators they
@@ -321,55 +322,45 @@ static bool moves(const struct kerf_edit *e, const struct kerf_op *p)
 				  (kerf_edit_scalar(e, kerf_edit_in(e, p, 2), &value) && value == 0));
 }
 
-/* The operator on 8-bit values takes the island's place; other parameters come after it. */
-static int match_move(const struct kerf_island *s)
+/*
+ * Operator j, on dequantised values, becomes the same on the 8-bit ones with the
+ * DequantizeLinear behind it, where a QuantizeLinear may meet it.
+ */
+static int push_down(struct kerf_edit *e, uint32_t j)
 {
-	struct kerf_edit *e = s->e;
-	struct kerf_island moved = *s;
+	struct kerf_op *op = &e->g->op[j], trial = *op;
+	struct kerf_tensor t;
 	struct kerf_quantised q;
-	struct kerf_op trial;
-	int32_t in[8], v;
-	int n = s->p->n_in, k, r;
+	struct kerf_island at = {.e = e, .j = j};
+	int32_t in[8], dq[3];
+	int n = op->n_in, k;
 
-	if (!moves(e, s->p) || n > 7 || n < 1 ||
-	    !kerf_dequantised(e, kerf_edit_in(e, s->p, 0), &q) || q.n != 1 ||
-	    !is_8bit(kerf_edit_t(e, q.x)->dtype))
+	if (op->n_out != 1 || n < 1 || n > 7 || !moves(e, op) ||
+	    !kerf_dequantised(e, kerf_edit_in(e, op, 0), &q) || q.n != 1 ||
+	    !is_8bit(kerf_edit_t(e, q.x)->dtype) ||
+	    kerf_edit_t(e, op->out[0])->dtype != KERF_F32 ||
+	    !(((float *)kerf_edit_t(e, q.scale)->data)[0] > 0))
 		return 0;
 	in[0] = q.x;
 	for (k = 1; k < n; k++)
-		in[k] = kerf_edit_in(e, s->p, k);
-	if (kerf_op_is(s->p, "Pad")) {
-		struct kerf_tensor t;
-
-		in[1] = kerf_edit_in(e, s->p, 1);
-		v = kerf_quantised_zero(e, &q);
-		if (v < 0)
-			return v;
-		t = *kerf_edit_t(e, v);
+		in[k] = kerf_edit_in(e, op, k);
+	dq[2] = kerf_quantised_zero(e, &q);
+	if (dq[2] < 0)
+		return dq[2];
+	if (kerf_op_is(op, "Pad")) {
+		t = *kerf_edit_t(e, dq[2]);
 		t.rank = 0;
-		in[2] = kerf_edit_const(e, s->p->name, &t);
-		in[3] = kerf_edit_in(e, s->p, 3);
-		n = in[3] < 0 ? 3 : 4;
+		in[2] = kerf_edit_const(e, op->name, &t);
+		n = KERF_MAX(n, 3);
 	}
-	moved.act.kind = KERF_ACT_NONE;
-	if (s->act.kind == KERF_ACT_NONE && same_params(s, &q))
-		return kerf_island_become(&moved, s->p->def->name, s->p->opset, n, in, s->p->n_attr,
-					  s->p->attr);
-	/* The move alone, then the change of parameters in j's place. */
-	trial = *s->p;
 	trial.in = in;
 	trial.n_in = n;
-	if (!accepts(s, &trial, kerf_edit_t(e, q.x)->dtype))
+	if (!accepts(&at, &trial, kerf_edit_t(e, q.x)->dtype))
 		return 0;
-	v = kerf_edit_node(e, s->j, s->p->def->name, s->p->opset, s->p->name, "q", n, in, s->p->n_attr,
-			   s->p->attr);
-	if (v < 0)
-		return v;
-	q.x = v;
-	r = unary_inputs(s, &q, in);
-	r = r ? r : kerf_island_become(s, "qRescale", 1, 5, in, 0, NULL);
-	/* Operators have moved in memory: no other rule may look at s->p. */
-	return r ? r : 1;
+	dq[0] = kerf_edit_node(e, j, trial.def->name, trial.opset, trial.name, "q", n, in, trial.n_attr,
+			       trial.attr);
+	dq[1] = q.scale;
+	return dq[0] < 0 ? dq[0] : kerf_edit_become(e, j, "DequantizeLinear", 13, 3, dq, 0, NULL);
 }
 
 /* --- the pass ------------------------------------------------------------------------------------- */
@@ -392,7 +383,6 @@ static int match(struct kerf_island *s)
 {
 	static int (*const rules[])(const struct kerf_island *) = {
 		kerf_quant_conv, kerf_quant_matmul, match_binary, match_average, match_concat,
-		match_move,
 	};
 	unsigned i;
 	int r = 0;
@@ -454,6 +444,8 @@ int kerf_rewrite_quant(struct kerf_graph *g, struct kerf_err *err)
 		kerf_edit_resolve(&e, &g->op[j]);
 		if (g->op[j].n_out == 1 && kerf_op_is(&g->op[j], "QuantizeLinear"))
 			r = visit(&e, j);
+		else if (g->op[j].n_in > 0)
+			r = push_down(&e, j);
 	}
 	return kerf_edit_end(&e, r);
 }

@@ -35,7 +35,8 @@ static inline int32_t b_value(struct kerf_graph *g, const char *name, enum kerf_
 	char tmp[32];
 
 	snprintf(tmp, sizeof(tmp), "v%u", g->n_value);
-	memcpy(t.dims, dims, (size_t)rank * sizeof(*dims));
+	if (rank)
+		memcpy(t.dims, dims, (size_t)rank * sizeof(*dims));
 	return kerf_graph_add_value(g, name ? name : tmp, &t);
 }
 
