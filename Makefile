@@ -155,7 +155,7 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/main.c tests/fuzz/fuzz.h $(LIB)
 fuzz-programs: $(FUZZ)
 
 # Further seeds: models that Debian's libonnx-testdata brings
-FUZZ_CORPUS ?= $(wildcard /usr/share/libonnx-testdata/data/simple)
+FUZZ_CORPUS ?= $(wildcard /usr/share/libonnx-testdata/data/*/*/model.onnx)
 FUZZ_SECONDS ?= 60
 
 # Each fuzzer for FUZZ_SECONDS, guided by coverage, under ASan and UBSan

@@ -440,7 +440,7 @@ static int add_node(struct kerf_importer *im, const Onnx__NodeProto *n, size_t i
 	struct kerf_attr *attr = NULL;
 	int32_t *id = NULL;
 	const char *name;
-	int opset = 0, r;
+	int opset = 0, k, r;
 
 	if (is_constant(n))
 		return 0;
@@ -456,6 +456,9 @@ static int add_node(struct kerf_importer *im, const Onnx__NodeProto *n, size_t i
 		r = resolve(im, n->input, n->n_input, id);
 	if (!r)
 		r = resolve(im, n->output, n->n_output, id + n->n_input);
+	for (k = 0; !r && k < def->min_out; k++)
+		if (k >= (int)n->n_output || !*n->output[k])
+			r = kerf_fail(im->err, -EINVAL, "output %d is missing", k);
 	if (!r)
 		r = kerf_graph_add_op(im->g, def, name, opset, (int)n->n_input, id, (int)n->n_output,
 				      id + n->n_input, (uint32_t)n->n_attribute, attr);

@@ -248,7 +248,7 @@ static bool is_decided(const struct kerf_graph *g, const struct kerf_op *op)
 			  (!strcmp(op->def->name, "Shape") || !strcmp(op->def->name, "Size"));
 	int k;
 
-	if (op->def->flags & KERF_OP_IMPURE)
+	if (op->def->flags & KERF_OP_IMPURE || !op->def->eval)
 		return false;
 	/* No shape comes from it, and the quantisation rewrite wants to see 8-bit weights. */
 	if (!op->def->domain && !strcmp(op->def->name, "DequantizeLinear"))
@@ -284,14 +284,13 @@ static bool is_affordable(const struct kerf_graph *g, const struct kerf_op *op, 
 static int learn(struct kerf_importer *im, struct kerf_op *op)
 {
 	struct kerf_graph *g = im->g;
-	size_t n_in = (size_t)KERF_MAX(op->n_in, op->def->max_in);
-	size_t n_out = (size_t)KERF_MAX(op->n_out, op->def->max_out);
-	struct kerf_tensor *in = calloc(n_in + n_out + 1, sizeof(*in)), *out;
+	size_t slots = (size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op));
+	struct kerf_tensor *in = calloc(slots + 1, sizeof(*in)), *out;
 	int k, r = -ENOMEM;
 
 	if (!in)
 		return -ENOMEM;
-	out = in + n_in;
+	out = in + kerf_op_in_slots(op);
 	kerf_op_tensors(g, op, in, out);
 	for (k = 0; k < op->n_out; k++) {
 		if (op->out[k] < 0)

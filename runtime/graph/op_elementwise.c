@@ -148,7 +148,7 @@ static int legacy_operand(const struct kerf_op *op, const struct kerf_tensor *a,
 	}
 	if (axis < 0)
 		axis += a->rank;
-	if (axis < 0 || axis + b->rank > a->rank)
+	if (axis < 0 || axis > a->rank - b->rank)
 		return kerf_fail(err, -EINVAL, "axis is %lld for operands of rank %d and %d",
 				 (long long)axis, a->rank, b->rank);
 	ones = a->rank - b->rank - (int)axis;

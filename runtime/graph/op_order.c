@@ -418,6 +418,8 @@ static void copy_groups(const struct slices *s, const struct groups *g, struct k
 	char *dst = out->data;
 	int64_t o, i;
 
+	if (!run)
+		return;
 	for (o = 0; o < s->l.outer; o++, src += (size_t)s->l.n * run)
 		for (i = 0; i < g->n; i++, dst += run)
 			memcpy(dst, src + (size_t)g->first[i] * run, run);

@@ -110,8 +110,12 @@ static void on_signal(int sig)
 }
 
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
-const char *__asan_default_options(void);
-const char *__ubsan_default_options(void);
+/* Looked up by the sanitizers' shared libraries, and called before they are ready. */
+#define SANITIZER_HOOK                                                                      \
+	__attribute__((visibility("default"), no_sanitize_coverage,                         \
+		       no_sanitize("address", "undefined")))
+SANITIZER_HOOK const char *__asan_default_options(void);
+SANITIZER_HOOK const char *__ubsan_default_options(void);
 
 /* An allocation of a size that only a file claims is a failure, as is a leak. */
 const char *__asan_default_options(void)
@@ -121,17 +125,18 @@ const char *__asan_default_options(void)
 
 const char *__ubsan_default_options(void)
 {
-	return "print_stacktrace=1";
+	return "print_stacktrace=1:abort_on_error=1";
 }
 
 static void catch_crashes(const char *name)
 {
-	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 	const char *base = strrchr(name, '/');
 	size_t i;
 
 	snprintf(crash_path, sizeof(crash_path), "crash-%.200s", base ? base + 1 : name);
 	signal(SIGALRM, on_signal);
+	signal(SIGABRT, on_signal);
 	if (__sanitizer_set_death_callback) {
 		__sanitizer_set_death_callback(save_crash);
 		return;
@@ -322,8 +327,14 @@ int main(int argc, char **argv)
 
 		current.size = base->size;
 		memcpy(current.data, base->data, base->size);
-		while (steps--)
-			mutate_once(&current, &rng);
+		while (steps--) {
+			if (LLVMFuzzerCustomMutator && kerf_rng_below(&rng, 2))
+				current.size = LLVMFuzzerCustomMutator(
+					current.data, current.size, INPUT_MAX,
+					(unsigned int)kerf_rng_next(&rng));
+			else
+				mutate_once(&current, &rng);
+		}
 		run();
 		runs++;
 		if (is_new())
