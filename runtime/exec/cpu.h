@@ -59,7 +59,7 @@ int kerf_cpu_own(struct kerf_cpu_build *b, void *p, void (*free_fn)(void *p), si
 void *kerf_cpu_weights(struct kerf_cpu_build *b, size_t bytes);
 
 /* A constant was packed and will not be read again: its file pages may go. */
-void kerf_cpu_forget(const struct kerf_cpu_build *b, const struct kerf_tensor *t);
+void kerf_cpu_forget(const struct kerf_cpu_build *b, const void *p, size_t bytes);
 
 /*
  * Fills s->run, arg, scratch_bytes for s->op; shapes and constants are in s->in and

@@ -112,6 +112,8 @@ static int keep_constants(struct kerf_cpu_gemm *g, const float *b, const float *
 			struct kerf_cpu_weights w =
 				describe_b(g, b + batch_at(&g->d, g->d.b_step, i));
 
+			w.drop = g->d.drop;
+			w.drop_arg = g->d.drop_arg;
 			kerf_cpu_pack(&w, nr, g->b + (size_t)i * g->panel_floats, pool);
 		}
 	}

@@ -97,6 +97,12 @@ struct kerf_cpu_gemm_desc {
 	int64_t batch[KERF_CPU_MAX_BATCH_RANK];
 	int64_t a_step[KERF_CPU_MAX_BATCH_RANK], b_step[KERF_CPU_MAX_BATCH_RANK];
 	struct kerf_act act;
+	/*
+	 * Told of each part of a constant B once it is packed, so that a mapping as large
+	 * as the model's memory need not stay whole until the end. NULL: nobody is.
+	 */
+	void (*drop)(void *arg, const void *p, size_t bytes);
+	void *drop_arg;
 };
 
 struct kerf_cpu_gemm;

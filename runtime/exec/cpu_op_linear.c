@@ -85,7 +85,7 @@ static int choose_conv(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 	r = kerf_cpu_own(b, conv, free_conv, kerf_cpu_conv_weight_bytes(conv));
 	if (r)
 		return r;
-	kerf_cpu_forget(b, w);
+	kerf_cpu_forget(b, w->data, kerf_tensor_bytes(w));
 	s->scratch_bytes = kerf_cpu_conv_scratch(conv, b->threads);
 	s->run = run_conv;
 	s->arg = conv;
@@ -116,10 +116,19 @@ static int run_gemm(const struct kerf_cpu_step *s, struct kerf_pool *pool)
 	return 0;
 }
 
-static int make_gemm(struct kerf_cpu_build *b, struct kerf_cpu_step *s, struct gemm_arg *a,
-		     const struct kerf_cpu_gemm_desc *d, const float *bias)
+static void drop_weights(void *build, const void *p, size_t bytes)
 {
-	int r = kerf_cpu_gemm_prepare(s->isa->heavy, d, s->in[1].data, bias, b->pool, &a->gemm);
+	kerf_cpu_forget(build, p, bytes);
+}
+
+static int make_gemm(struct kerf_cpu_build *b, struct kerf_cpu_step *s, struct gemm_arg *a,
+		     struct kerf_cpu_gemm_desc *d, const float *bias)
+{
+	int r;
+
+	d->drop = drop_weights;
+	d->drop_arg = b;
+	r = kerf_cpu_gemm_prepare(s->isa->heavy, d, s->in[1].data, bias, b->pool, &a->gemm);
 
 	if (r)
 		return r;
@@ -127,7 +136,7 @@ static int make_gemm(struct kerf_cpu_build *b, struct kerf_cpu_step *s, struct g
 	if (r)
 		return r;
 	a->packed = s->in[1].data != NULL;
-	kerf_cpu_forget(b, &s->in[1]);
+	kerf_cpu_forget(b, s->in[1].data, kerf_tensor_bytes(&s->in[1]));
 	s->scratch_bytes = kerf_cpu_gemm_scratch(a->gemm, b->threads);
 	s->run = run_gemm;
 	s->arg = kerf_arena_dup(b->mem, a, sizeof(*a));

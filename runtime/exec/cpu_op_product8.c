@@ -343,7 +343,7 @@ static int make_product(struct kerf_cpu_build *b, struct kerf_cpu_step *s, struc
 	if (r)
 		return r;
 	fill_columns(s, a, w, t.scale);
-	kerf_cpu_forget(b, w->w);
+	kerf_cpu_forget(b, w->w->data, kerf_tensor_bytes(w->w));
 	s->arg = kerf_arena_dup(b->mem, a, sizeof(*a));
 	return s->arg ? 0 : -ENOMEM;
 }

@@ -62,15 +62,19 @@ struct pack {
 	const struct kerf_cpu_weights *src;
 	int nr;
 	float *dst;
+	int64_t first; /* item */
 };
 
 #define PACK_ROWS 64
+/* Source bytes packed between two drops. */
+#define DROP_BYTES (8 << 20)
 
 static void pack_item(void *arg, int64_t item, int thread)
 {
 	const struct pack *p = arg;
 	const struct kerf_cpu_weights *s = p->src;
 
+	item += p->first;
 	if (s->column == 1 && s->taps == 1 && !s->scale)
 		kerf_cpu_pack_rows(s, item * PACK_ROWS,
 				   KERF_MIN((item + 1) * PACK_ROWS, s->n_chan), p->nr, p->dst);
@@ -82,10 +86,20 @@ void kerf_cpu_pack(const struct kerf_cpu_weights *src, int nr, float *dst, struc
 {
 	struct pack p = {.src = src, .nr = nr, .dst = dst};
 	bool by_rows = src->column == 1 && src->taps == 1 && !src->scale;
+	int64_t items = by_rows ? kerf_div_up(src->n_chan, PACK_ROWS) : kerf_div_up(src->columns, nr);
+	int64_t stride = by_rows ? src->chan * PACK_ROWS : src->column * nr; /* floats an item */
+	int64_t group = items, n;
 
-	kerf_pool_run(pool, pack_item, &p,
-		      by_rows ? kerf_div_up(src->n_chan, PACK_ROWS)
-			      : kerf_div_up(src->columns, nr));
+	if (src->drop)
+		group = KERF_MAX(1, DROP_BYTES / (KERF_MAX(stride, 1) * (int64_t)sizeof(float)));
+	for (; p.first < items; p.first += n) {
+		n = KERF_MIN(group, items - p.first);
+		kerf_pool_run(pool, pack_item, &p, n);
+		/* The last item may be a part of one: leave its end to the caller. */
+		if (src->drop && p.first + n < items)
+			src->drop(src->drop_arg, src->w + p.first * stride,
+				  (size_t)(n * stride) * sizeof(float));
+	}
 }
 
 int kerf_cpu_blocks_new(const int64_t *seg, int64_t n_seg, int64_t seg_len,

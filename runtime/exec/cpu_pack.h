@@ -19,6 +19,8 @@ struct kerf_cpu_weights {
 	float alpha;	    /* one for all; 1: none */
 	int64_t columns, taps, n_chan;
 	int64_t column, tap, chan;
+	void (*drop)(void *arg, const void *p, size_t bytes); /* of kerf_cpu_gemm_desc, or NULL */
+	void *drop_arg;
 };
 
 /* Bytes of the panels of that many columns by k; KERF_ALIGN multiples. -1 on overflow. */

@@ -66,15 +66,15 @@ void *kerf_cpu_weights(struct kerf_cpu_build *b, size_t bytes)
 	return p && !kerf_cpu_own(b, p, free, bytes) ? p : NULL;
 }
 
-void kerf_cpu_forget(const struct kerf_cpu_build *b, const struct kerf_tensor *t)
+void kerf_cpu_forget(const struct kerf_cpu_build *b, const void *p, size_t bytes)
 {
 	const struct kerf_graph *g;
 
 	/* A slice's constants point into its model's mapping. */
 	for (g = b->g; g && !g->file; g = g->parent)
 		;
-	if (g && t->data)
-		kerf_file_forget(g->file, t->data, kerf_tensor_bytes(t));
+	if (g && p)
+		kerf_file_forget(g->file, p, bytes);
 }
 
 static bool has_empty(const struct kerf_tensor *t, int n)
