@@ -73,6 +73,7 @@ static int grow(void *array, uint32_t n, uint32_t *cap, size_t size)
 
 int32_t kerf_graph_add_value(struct kerf_graph *g, const char *name, const struct kerf_tensor *t)
 {
+	struct kerf_tensor own = *t; /* t may be that of a value, which growing moves */
 	struct kerf_value *v;
 	char tmp[32];
 
@@ -87,7 +88,7 @@ int32_t kerf_graph_add_value(struct kerf_graph *g, const char *name, const struc
 	v->name = kerf_arena_strdup(&g->arena, name);
 	if (!v->name)
 		return -ENOMEM;
-	v->t = *t;
+	v->t = own;
 	v->producer = -1;
 	return (int32_t)g->n_value++;
 }

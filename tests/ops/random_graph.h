@@ -45,7 +45,8 @@ static inline int32_t rg_const(struct rg *r, int rank, const int64_t *dims, floa
 	struct kerf_tensor t = {.dtype = KERF_F32, .rank = rank};
 	int64_t i;
 
-	memcpy(t.dims, dims, (size_t)rank * sizeof(*dims));
+	for (i = 0; i < rank; i++)
+		t.dims[i] = dims[i];
 	t.data = kerf_graph_alloc(r->g, kerf_tensor_bytes(&t));
 	for (i = 0; t.data && i < kerf_tensor_count(&t); i++)
 		((float *)t.data)[i] = middle + limit * (2 * kerf_rng_float(&r->rng) - 1);
@@ -252,7 +253,7 @@ static inline int32_t rg_resize(struct rg *r, int32_t x)
 
 static inline int32_t rg_norm(struct rg *r, int32_t x)
 {
-	const int64_t *c = &rg_t(r, x)->dims[1];
+	const int64_t c[] = {rg_t(r, x)->dims[1]};
 	int32_t in[5] = {x, rg_const(r, 1, c, 0.2f, 1), rg_const(r, 1, c, 0.2f, 0),
 			 rg_const(r, 1, c, 0.2f, 0), rg_const(r, 1, c, 0.2f, 1)};
 
