@@ -395,7 +395,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 		return MHD_NO;
 	if (c->phase == PHASE_HEAD) {
 		check_head(c, method, url);
-		if (c->reply && c->r.length > DRAIN_MAX)
+		/* Who expects 100 has not sent the body yet. */
+		if (c->reply && (c->r.length > DRAIN_MAX || kerf_http_header(&c->r, "Expect")))
 			return send_reply(c);
 		c->drop = c->reply != NULL;
 		set_phase(c, PHASE_BODY, transfer_ns(c->s->body_ns, c->r.length));
