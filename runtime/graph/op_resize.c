@@ -8,6 +8,7 @@
  * over the axes in ONNX's order (N, C, spatial): v = w[0] * inner[0], then
  * v = fma(w[t], inner[t], v), where inner is the same over the next axis.
  */
+#include "graph/op_resize.h"
 #include "graph/spatial.h"
 
 #include <math.h>
@@ -316,14 +317,7 @@ static double place(const struct resize *z, const struct resize_axis *a, int64_t
 	}
 }
 
-#define MAX_TAPS 4
-struct taps {
-	int n; /* 0: extrapolated */
-	int64_t at[MAX_TAPS];
-	float w[MAX_TAPS];
-};
-
-static int64_t nearest(enum resize_round round, double p)
+static int64_t nearest_to(enum resize_round round, double p)
 {
 	double f = floor(p), frac = p - f;
 
@@ -346,12 +340,13 @@ static void cubic_weights(double a, double f, double w[4])
 	w[3] = ((a * (g + 1) - 5 * a) * (g + 1) + 8 * a) * (g + 1) - 4 * a;
 }
 
-static void taps_at(const struct resize *z, const struct resize_axis *a, int64_t out, struct taps *t)
+static void taps_at(const struct resize *z, const struct resize_axis *a, int64_t out,
+		    struct kerf_resize_taps *t)
 {
 	double p = a->in == a->out && a->scale == 1 && a->begin == 0 && a->end == 1
 			   ? (double)out
 			   : place(z, a, out);
-	double w[MAX_TAPS] = {1, 0, 0, 0}, sum = 0;
+	double w[KERF_RESIZE_TAPS] = {1, 0, 0, 0}, sum = 0;
 	int64_t first;
 	int i;
 
@@ -363,7 +358,7 @@ static void taps_at(const struct resize *z, const struct resize_axis *a, int64_t
 	first = (int64_t)floor(p);
 	t->n = z->mode == NEAREST ? 1 : z->mode == LINEAR ? 2 : 4;
 	if (z->mode == NEAREST) {
-		first = nearest(z->round, p);
+		first = nearest_to(z->round, p);
 	} else if (z->mode == LINEAR) {
 		w[1] = p - (double)first;
 		w[0] = 1 - w[1];
@@ -387,12 +382,12 @@ static void taps_at(const struct resize *z, const struct resize_axis *a, int64_t
 struct plan {
 	int rank;
 	int64_t step[KERF_MAX_RANK];
-	struct taps *taps[KERF_MAX_RANK];
+	struct kerf_resize_taps *taps[KERF_MAX_RANK];
 	bool nearest;
 };
 
 static int plan_axis(const struct kerf_op *op, const struct resize *z, int i,
-		     const struct kerf_tensor *x, int64_t n, struct taps *t)
+		     const struct kerf_tensor *x, int64_t n, struct kerf_resize_taps *t)
 {
 	int at = kerf_stored_axis(op, i, z->rank), k;
 	bool row = op->tile.out_rows && at == 1;
@@ -407,6 +402,19 @@ static int plan_axis(const struct kerf_op *op, const struct resize *z, int i,
 		}
 	}
 	return 0;
+}
+
+int kerf_resize_axis(const struct kerf_op *op, const struct kerf_tensor *in,
+		     const struct kerf_tensor *out, int axis, struct kerf_resize_taps *t,
+		     bool *nearest)
+{
+	struct resize z;
+	int r = parse(op, in, &z, NULL);
+
+	if (r)
+		return -EINVAL;
+	*nearest = z.mode == NEAREST;
+	return plan_axis(op, &z, axis, &in[0], out[0].dims[kerf_stored_axis(op, axis, z.rank)], t);
 }
 
 static void plan_finish(struct plan *p)
@@ -436,7 +444,7 @@ static int plan_init(struct plan *p, const struct kerf_op *op, const struct resi
 	for (i = 0; i < z->rank; i++) {
 		int64_t n = y->dims[kerf_stored_axis(op, i, z->rank)];
 
-		p->taps[i] = calloc((size_t)KERF_MAX(n, 1), sizeof(struct taps));
+		p->taps[i] = calloc((size_t)KERF_MAX(n, 1), sizeof(struct kerf_resize_taps));
 		r = p->taps[i] ? plan_axis(op, z, i, x, n, p->taps[i]) : -ENOMEM;
 		if (r) {
 			plan_finish(p);
@@ -448,7 +456,7 @@ static int plan_init(struct plan *p, const struct kerf_op *op, const struct resi
 
 static float nested(const struct plan *p, const int64_t *pos, int axis, const float *x)
 {
-	const struct taps *t;
+	const struct kerf_resize_taps *t;
 	float v;
 	int k;
 
@@ -550,7 +558,7 @@ static int resize_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 {
 	int64_t least = INT64_MAX, most = -1, row;
 	struct resize z;
-	struct taps t;
+	struct kerf_resize_taps t;
 	int k;
 
 	if (!op->nhwc || in[0].rank < 3)

@@ -128,6 +128,17 @@ static const struct cpu_case cpu_cases[] = {
 	{"GlobalAveragePool", {F "2,7,7,1280"}, .nhwc = true},
 	{"GlobalAveragePool", {F "2,17,5,7"}},
 	{"GlobalMaxPool", {F "2,7,7,65"}, .nhwc = true},
+	/* resizing */
+	{"Resize", {F "1,5,7,17", "", "=float32:4:1,1,2,2"}, .nhwc = true},
+	{"Resize", {"uint8:2,5,7,3", "", "", "=int64:4:2,3,9,4"}, "s:coordinate_transformation_mode=asymmetric",
+	 .nhwc = true},
+	{"Resize", {F "1,20,15,64", "", "=float32:4:1,1,2,2"}, "s:mode=linear", .nhwc = true},
+	{"Resize", {F "2,5,7,17", "", "", "=int64:4:2,17,13,3"},
+	 "s:mode=linear s:coordinate_transformation_mode=align_corners", .nhwc = true, RELU},
+	{"Resize", {F "1,9,7,3", "", "=float32:4:1,1,1.7,0.6"}, "s:mode=cubic", .nhwc = true, .tol = 2e-6},
+	{"Resize", {F "1,6,7,17", "", "=float32:4:1,1,2,2"}, "s:mode=linear", .nhwc = true,
+	 .tile = {3, 12, 8, 24}, .rows = 8},
+	{"Upsample", {F "1,5,7,17", "=float32:4:1,1,3,2"}, .nhwc = true, .opset = 9},
 	/* sums */
 	{"Softmax", {F "1,1000"}},
 	{"Softmax", {F "12,128,128"}, "i:axis=-1"},
