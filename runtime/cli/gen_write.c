@@ -21,6 +21,7 @@ enum { GRAPH_NAME = 2, GRAPH_INITIALIZER = 5 };
 enum { TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW = 9, TENSOR_DOC = 12 };
 
 #define MAX_VARINT 10
+#define MAX_FILE INT32_MAX /* what readers of protocol buffers accept */
 
 static size_t varint(uint64_t v, uint8_t out[MAX_VARINT])
 {
@@ -235,7 +236,7 @@ static bool write_weights(struct kerf_gen *g, FILE *f)
 
 /* Everything but the weights, laid out for a file; head ends where the graph's name starts. */
 static int encode(struct kerf_gen *g, const char *graph_name, struct kerf_gen_buf *head,
-		  struct kerf_gen_buf *small)
+		  struct kerf_gen_buf *small, struct kerf_err *err)
 {
 	struct kerf_gen_buf opset = {0};
 	size_t fixed, size, reserved;
@@ -260,6 +261,9 @@ static int encode(struct kerf_gen *g, const char *graph_name, struct kerf_gen_bu
 			break;
 	}
 	put_varint_in(head, size, reserved);
+	if (head->n + size > MAX_FILE)
+		return kerf_fail(err, -EFBIG, "the file would have %zu bytes; ONNX files hold at most %d",
+				 head->n + size, MAX_FILE);
 	return failed || head->failed || small->failed ? -ENOMEM : 0;
 }
 
@@ -275,7 +279,7 @@ int kerf_gen_write(struct kerf_gen *g, const char *graph_name, const char *path,
 		kerf_fail(err, r, "%s", g->err.msg[0] ? g->err.msg : strerror(-r));
 		return r;
 	}
-	r = encode(g, graph_name, &head, &small);
+	r = encode(g, graph_name, &head, &small, err);
 	if (!r && asprintf(&tmp, "%s.tmp-%d", path, (int)getpid()) < 0) {
 		tmp = NULL;
 		r = -ENOMEM;

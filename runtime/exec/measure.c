@@ -16,7 +16,8 @@ static void fill(struct kerf_tensor *t, struct kerf_rng *rng)
 
 	for (i = 0; i < n; i++) {
 		float f = 2 * kerf_rng_float(rng) - 1;
-		uint64_t small = kerf_rng_below(rng, t->dtype == KERF_BOOL ? 2 : 8);
+		bool pixel = t->dtype == KERF_U8 || t->dtype == KERF_I8;
+		uint64_t small = kerf_rng_below(rng, pixel ? 256 : 2);
 
 		switch (t->dtype) {
 		case KERF_F32: ((float *)t->data)[i] = f; break;

@@ -8,8 +8,8 @@
 
 /*
  * Tensors for every input and output of g: inputs filled from a seeded generator
- * (floats in [-1, 1), integers in [0, 8), which is in range of any vocabulary), outputs
- * zeroed. One block each; free with kerf_io_finish.
+ * (floats in [-1, 1), any 8-bit integer, wider ones 0 or 1, which are in range of
+ * any vocabulary, token type or mask), outputs zeroed. One block each; free with kerf_io_finish.
  */
 struct kerf_io {
 	struct kerf_tensor *in, *out;

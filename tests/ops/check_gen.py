@@ -167,7 +167,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "x.onnx")
         for bad, code in ((["nothing"], 2), (["tiny", "--size", "0x9"], 2), (["tiny", "--batch", "-1"], 2),
-                          ([], 2), (["squeezenet", "--size", "8x8"], 1), (["tiny", "--seed", "1z"], 2)):
+                          ([], 2), (["squeezenet", "--size", "8x8"], 1),
+                          (["vgg16", "--size", "2048x2048"], 1), (["tiny", "--seed", "1z"], 2)):
             r = subprocess.run([kerf, "gen", *bad, "-o", path], capture_output=True, text=True)
             assert r.returncode == code and r.stderr, (bad, r)
             assert os.listdir(folder) == [], "a partial file was left"
