@@ -63,6 +63,8 @@ static const struct op_case legacy[] = {
 	{"Add", 6, NULL, {"f32[2,3] ?0", "f32[3] ?0"}, .error = -EINVAL, .says = "broadcast"},
 	{"Add", 6, "broadcast=1 axis=2", {"f32[2,3] ?0", "f32[3] ?0"}, .error = -EINVAL,
 	 .says = "axis"},
+	{"Add", 6, "broadcast=1 axis=9223372036854775807", {"f32[2,3] ?0", "f32[3] ?0"},
+	 .error = -EINVAL, .says = "axis"},
 	{"PRelu", 6, NULL, {"f32[1,2,2] ?0", "f32[3] ?0"}, .error = -EINVAL, .says = "slope"},
 };
 
