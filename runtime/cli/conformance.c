@@ -215,12 +215,16 @@ static const char *reader_of(const struct kerf_graph *g, int32_t value)
 		for (k = 0; k < g->op[i].n_in; k++)
 			if (g->op[i].in[k] == value)
 				return g->op[i].def->name;
-	return "no operator";
+	return NULL;
 }
 
-/* The graph's inputs from the data set; one that does not fit is refused. */
+/*
+ * The graph's inputs from the data set. One that does not fit is refused, unless no
+ * operator reads it: then zeros do, kept in *unread for the caller to free.
+ */
 static int give_inputs(const struct kerf_graph *g, const struct inputs *in,
-		       struct kerf_tensor *gin, bool *refused, struct kerf_err *err)
+		       struct kerf_tensor *gin, void **unread, bool *refused,
+		       struct kerf_err *err)
 {
 	char a[KERF_SHAPE_TEXT], b[KERF_SHAPE_TEXT];
 	uint32_t i;
@@ -228,6 +232,7 @@ static int give_inputs(const struct kerf_graph *g, const struct inputs *in,
 	for (i = 0; i < g->n_in; i++) {
 		const struct kerf_value *v = &g->value[g->in[i]];
 		int k = find_input(in, v->name);
+		const char *op;
 
 		if (k < 0 || !in->t[k].dtype)
 			return kerf_fail(err, -EINVAL, "input '%.64s': %.300s", v->name,
@@ -236,10 +241,18 @@ static int give_inputs(const struct kerf_graph *g, const struct inputs *in,
 		as_declared(&gin[i], v->t.dtype);
 		if (gin[i].dtype == v->t.dtype && kerf_tensor_same_shape(&gin[i], &v->t))
 			continue;
+		op = reader_of(g, g->in[i]);
+		if (!op) {
+			gin[i] = v->t;
+			gin[i].data = unread[i] = kerf_tensor_alloc(kerf_tensor_bytes(&v->t));
+			if (!unread[i])
+				return -ENOMEM;
+			continue;
+		}
 		*refused = true;
 		return kerf_fail(err, -EINVAL,
 				 "input '%.64s' of %s is %s in the data set, the model declares %s",
-				 v->name, reader_of(g, g->in[i]), kerf_tensor_text(&gin[i], a),
+				 v->name, op, kerf_tensor_text(&gin[i], a),
 				 kerf_tensor_text(&v->t, b));
 	}
 	return 0;
@@ -298,14 +311,15 @@ static int run_graph(struct kerf_graph *g, const struct inputs *in, const char *
 	struct kerf_tensor gin[MAX_TENSORS], gout[MAX_TENSORS] = {{.dtype = KERF_NONE}};
 	struct kerf_engine *engine = NULL;
 	struct kerf_program *p = NULL;
+	void *unread[MAX_TENSORS] = {NULL};
 	uint32_t i;
 	int r;
 
 	if (g->n_in > MAX_TENSORS || g->n_out > MAX_TENSORS)
 		return kerf_fail(err, -E2BIG, "more than %d inputs or outputs", MAX_TENSORS);
-	r = give_inputs(g, in, gin, refused, err);
+	r = give_inputs(g, in, gin, unread, refused, err);
 	if (r)
-		return r;
+		goto out;
 	for (i = 0; i < g->n_out; i++) {
 		gout[i] = g->value[g->out[i]].t;
 		gout[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&gout[i]));
@@ -332,6 +346,8 @@ out:
 	kerf_engine_close(engine);
 	for (i = 0; i < g->n_out; i++)
 		free(gout[i].data);
+	for (i = 0; i < g->n_in; i++)
+		free(unread[i]);
 	return r;
 }
 
