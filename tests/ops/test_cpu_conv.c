@@ -322,8 +322,8 @@ static void test_conv_random(void **state)
 	for (round = 0; round < 150; round++) {
 		struct conv_case t = {
 			.n = 1 + (int64_t)kerf_rng_below(&rng, 2),
-			.h = 1 + (int64_t)kerf_rng_below(&rng, 20),
-			.w = 1 + (int64_t)kerf_rng_below(&rng, 34),
+			.h = 1 + (int64_t)kerf_rng_below(&rng, 12),
+			.w = 1 + (int64_t)kerf_rng_below(&rng, 20),
 			.kh = 1 + (int64_t)kerf_rng_below(&rng, 4),
 			.kw = 1 + (int64_t)kerf_rng_below(&rng, 4),
 			.stride_h = 1 + (int64_t)kerf_rng_below(&rng, 3),
@@ -341,7 +341,7 @@ static void test_conv_random(void **state)
 		};
 
 		t.groups = kerf_rng_below(&rng, 3) ? 1 : 1 + (int64_t)kerf_rng_below(&rng, 40);
-		t.c = t.groups * (1 + (int64_t)kerf_rng_below(&rng, t.groups > 8 ? 2 : 40));
+		t.c = t.groups * (1 + (int64_t)kerf_rng_below(&rng, t.groups > 8 ? 2 : 20));
 		t.oc = t.groups * (1 + (int64_t)kerf_rng_below(&rng, t.groups > 8 ? 3 : 50));
 		if (t.h + t.pad_top + t.pad_bottom < (t.kh - 1) * t.dilation_h + 1 ||
 		    t.w + t.pad_left + t.pad_right < (t.kw - 1) * t.dilation_w + 1)
@@ -605,11 +605,11 @@ static void test_gemm_random(void **state)
 	int round;
 
 	kerf_rng_seed(&rng, 21);
-	for (round = 0; round < 150; round++) {
+	for (round = 0; round < 60; round++) {
 		struct gemm_case t = {
 			.m = 1 + (int64_t)kerf_rng_below(&rng, 40),
 			.n = 1 + (int64_t)kerf_rng_below(&rng, 140),
-			.k = 1 + (int64_t)kerf_rng_below(&rng, 700),
+			.k = 1 + (int64_t)kerf_rng_below(&rng, 400),
 			.trans_a = kerf_rng_below(&rng, 2),
 			.trans_b = kerf_rng_below(&rng, 2),
 			.constant = kerf_rng_below(&rng, 2),

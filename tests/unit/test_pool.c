@@ -12,7 +12,7 @@
 #include "util/clock.h"
 #include "util/pool.h"
 
-#define MOST 5000
+#define MOST 1000
 
 struct loop {
 	atomic_int ran[MOST];
@@ -39,7 +39,7 @@ static void every_item_once(int threads, bool pin)
 
 	assert_int_equal(kerf_pool_new(threads, pin, &pool), 0);
 	l.threads = kerf_pool_threads(pool);
-	for (round = 0; round < 200; round++) {
+	for (round = 0; round < 50; round++) {
 		for (s = 0; s < KERF_ARRAY_SIZE(sizes); s++) {
 			memset(&l.ran, 0, sizeof(l.ran));
 			kerf_pool_run(pool, count, &l, sizes[s]);
