@@ -79,7 +79,9 @@ static int32_t act(struct random_net *n, int32_t x)
 		t = b_op(g, "Erf", IN(b_op(g, "Div", IN(x, b_scalar(g, 1.41421356f)), NO_ATTR)), NO_ATTR);
 		t = b_op(g, "Mul", IN(x, b_op(g, "Add", IN(t, b_scalar(g, 1)), NO_ATTR)), NO_ATTR);
 		return b_op(g, "Mul", IN(t, b_scalar(g, 0.5f)), NO_ATTR);
-	case 7: return b_op(g, "PRelu", IN(x, b_const(g, 0, 1, DIMS(dims_of(n, x)[1], 1, 1))), NO_ATTR);
+	case 7:
+		t = b_const(g, 0, 1, g->value[x].t.rank - 1, (int64_t[]){dims_of(n, x)[1], 1, 1});
+		return b_op(g, "PRelu", IN(x, t), NO_ATTR);
 	case 8: return b_op(g, "Elu", IN(x), NO_ATTR);
 	case 9: return b_op(g, "HardSigmoid", IN(x), NO_ATTR);
 	case 10: return b_op(g, "Tanh", IN(x), NO_ATTR);
@@ -144,6 +146,30 @@ static int32_t shuffle(struct random_net *n, int32_t x)
 	return b_reshape(g, t, DIMS(d[0], d[1], d[2], d[3]));
 }
 
+/* DepthToSpace or SpaceToDepth as exporters spell them. */
+static int32_t pixels(struct random_net *n, int32_t x)
+{
+	struct kerf_graph *g = n->g;
+	int64_t d[4];
+	int32_t t;
+
+	memcpy(d, dims_of(n, x), sizeof(d));
+	if (d[1] % 4 == 0 && below(n, 2)) {
+		bool crd = below(n, 2);
+
+		t = crd ? b_reshape(g, x, DIMS(d[0], d[1] / 4, 2, 2, d[2], d[3]))
+			: b_reshape(g, x, DIMS(d[0], 2, 2, d[1] / 4, d[2], d[3]));
+		t = crd ? b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 0, 1, 4, 2, 5, 3)))
+			: b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 0, 3, 4, 1, 5, 2)));
+		return b_reshape(g, t, DIMS(d[0], d[1] / 4, d[2] * 2, d[3] * 2));
+	}
+	if (d[2] % 2 || d[3] % 2)
+		return x;
+	t = b_reshape(g, x, DIMS(d[0], d[1], d[2] / 2, 2, d[3] / 2, 2));
+	t = b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 0, 3, 5, 1, 2, 4)));
+	return b_reshape(g, t, DIMS(d[0], d[1] * 4, d[2] / 2, d[3] / 2));
+}
+
 /* To [N,H,W,C], a product over channels with a bias, perhaps a layer norm, and back. */
 static int32_t channels_last(struct random_net *n, int32_t x)
 {
@@ -191,7 +217,7 @@ static int32_t move(struct random_net *n, int32_t x)
 			    IN(x, b_ints(g, DIMS(0, 1)), b_ints(g, DIMS(d[1] > 2 ? -1 : 1, 99)),
 			       b_ints(g, DIMS(1, 2)), b_ints(g, DIMS(1, 2))),
 			    NO_ATTR);
-	case 3: return shuffle(n, x);
+	case 3: return below(n, 2) ? shuffle(n, x) : pixels(n, x);
 	case 4: return b_op(g, "Softmax", IN(x), ATTR(A_INT("axis", 1 + below(n, 3))));
 	case 5:
 		t = b_reshape(g, x, DIMS(d[0], d[1], d[2] * d[3]));
@@ -280,13 +306,85 @@ static struct kerf_graph *make(uint64_t seed)
 	return n.g;
 }
 
+/* --- networks over sequences: [N,C,L], where one Transpose goes either way ---------- */
+
+static int32_t conv_1d(struct random_net *n, int32_t x, int64_t out, int64_t k, int64_t stride)
+{
+	struct kerf_graph *g = n->g;
+	int64_t c = dims_of(n, x)[1];
+
+	return b_op(g, "Conv", IN(x, b_const(g, -0.4f, 0.4f, DIMS(out, c, k)), b_const(g, -1, 1, DIMS(out))),
+		    ATTR(A_INTS("strides", stride), A_INTS("pads", k / 2, k / 2)));
+}
+
+static int32_t swap(struct random_net *n, int32_t x)
+{
+	return b_op(n->g, "Transpose", IN(x), ATTR(A_INTS("perm", 0, 2, 1)));
+}
+
+static int32_t step_1d(struct random_net *n)
+{
+	struct kerf_graph *g = n->g;
+	int32_t x = pick(n), t;
+	int64_t c = dims_of(n, x)[1], l = dims_of(n, x)[2];
+
+	if (l < 4 || c > 64)
+		return conv_1d(n, n->pool[0], 4, 3, 1);
+	switch (below(n, 12)) {
+	case 0: return conv_1d(n, x, 4 + 2 * below(n, 3), 3, 1);
+	case 1: return conv_1d(n, x, 6, 1, 2);
+	case 2: return b_batch_norm(g, x);
+	case 3: return act(n, conv_1d(n, x, 4, 3, 1));
+	case 4: return b_op(g, "MaxPool", IN(x), ATTR(A_INTS("kernel_shape", 2), A_INTS("strides", 2)));
+	case 5: return swap(n, x);
+	case 6:
+		t = b_op(g, "MatMul", IN(swap(n, x), b_const(g, -0.5f, 0.5f, DIMS(c, 6))), NO_ATTR);
+		t = b_op(g, "Add", IN(t, b_const(g, -1, 1, DIMS(6))), NO_ATTR);
+		return swap(n, below(n, 2) ? act(n, t) : t);
+	case 7: return b_op(g, "Concat", IN(x, x), ATTR(A_INT("axis", 1 + below(n, 2))));
+	case 8: return b_op(g, "Softmax", IN(x), ATTR(A_INT("axis", -1 - below(n, 2))));
+	case 9:
+		if (l % 2)
+			return x;
+		t = b_reshape(g, x, DIMS(dims_of(n, x)[0], c, 2, l / 2));
+		t = b_conv(g, t, 4, 3, 1, 1, true);
+		return b_reshape(g, t, DIMS(dims_of(n, x)[0], 4, l));
+	case 10:
+		t = b_op(g, "ReduceMax", IN(x), ATTR(A_INTS("axes", 1 + below(n, 2)), A_INT("keepdims", 0)));
+		t = b_op(g, "Unsqueeze", IN(t, b_ints(g, DIMS(dims_of(n, t)[1] == c ? 2 : 1))), NO_ATTR);
+		return dims_of(n, t)[1] == c || dims_of(n, t)[2] == l ? b_op(g, "Sub", IN(x, t), NO_ATTR) : x;
+	default: return b_op(g, "Add", IN(x, b_const(g, -1, 1, DIMS(c, 1))), NO_ATTR);
+	}
+}
+
+static struct kerf_graph *make_1d(uint64_t seed)
+{
+	struct random_net n = {.g = kerf_graph_new("sequence")};
+	int64_t steps, i;
+	int32_t t;
+
+	kerf_rng_seed(&n.rng, seed);
+	n.pool[n.n_pool++] = b_input(n.g, "x", DIMS(1 + below(&n, 2), 3, 12));
+	n.pool[n.n_pool++] = conv_1d(&n, n.pool[0], 6, 3, 1);
+	steps = 2 + below(&n, POOL - 4);
+	for (i = 0; i < steps; i++)
+		n.pool[n.n_pool++] = step_1d(&n);
+	kerf_graph_add_output(n.g, n.pool[n.n_pool - 1]);
+	t = n.pool[below(&n, n.n_pool)];
+	if (t != n.pool[n.n_pool - 1] && n.g->value[t].producer >= 0)
+		kerf_graph_add_output(n.g, t);
+	return n.g;
+}
+
+/* --- the property ---------------------------------------------------------------- */
+
 static int (*const passes[])(struct kerf_graph *, struct kerf_err *) = {
 	kerf_rewrite_fold, kerf_rewrite_quant, kerf_rewrite_fuse, kerf_rewrite_layout, kerf_rewrite,
 };
 
-static void check(uint64_t seed, unsigned pass)
+static void check(struct kerf_graph *(*net)(uint64_t), uint64_t seed, unsigned pass)
 {
-	struct kerf_graph *a = make(seed), *b = make(seed), *c = make(seed);
+	struct kerf_graph *a = net(seed), *b = net(seed), *c = net(seed);
 	struct kerf_tensor x[4], y[4];
 	struct kerf_err err = {""};
 	double d = 0;
@@ -313,19 +411,31 @@ static void check(uint64_t seed, unsigned pass)
 	kerf_graph_unref(c);
 }
 
-static void test_networks(void **state)
+static void check_all(struct kerf_graph *(*net)(uint64_t))
 {
 	unsigned pass;
 	int i;
 
 	for (i = 0; i < n_networks; i++)
 		for (pass = 0; pass < KERF_ARRAY_SIZE(passes); pass++)
-			check(first_seed + (uint64_t)i, pass);
+			check(net, first_seed + (uint64_t)i, pass);
+}
+
+static void test_images(void **state)
+{
+	check_all(make);
+}
+
+static void test_sequences(void **state)
+{
+	check_all(make_1d);
 }
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_networks)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_images), cmocka_unit_test(test_sequences),
+	};
 
 	if (argc > 1)
 		first_seed = strtoull(argv[1], NULL, 0);
