@@ -473,8 +473,10 @@ static void test_subgraphs_and_friends(void **state)
 	a->has_type = 0;
 	refuse(-EOPNOTSUPP, "Relu|'body'|GRAPH");
 	a->has_type = 1;
-	a->type = 8;
-	refuse(-EOPNOTSUPP, "'body'|STRINGS");
+	a->type = 9;
+	refuse(-EOPNOTSUPP, "'body'|TENSORS");
+	a->type = 11;
+	refuse(-EOPNOTSUPP, "'body'|SPARSE_TENSOR");
 	a->type = 99;
 	refuse(-EOPNOTSUPP, "'body'|unknown");
 	a->type = 4;
@@ -570,6 +572,11 @@ static void test_missing_input(void **state)
 	refuse(-EINVAL, "node 'sum'|input 1 is missing");
 	b.graph.node[0]->n_input = 1;
 	refuse(-EINVAL, "node 'sum'|1 inputs");
+	b.graph.node[0]->n_input = 2;
+	b.graph.node[0]->input[1] = (char *)"w";
+	b.graph.node[0]->output[0] = (char *)"";
+	b.graph.output[0]->name = (char *)"x";
+	refuse(-EINVAL, "node 'sum'|output 0 is missing");
 }
 
 static void test_made_twice(void **state)
