@@ -37,9 +37,11 @@ net_rate() {
 	done
 }
 
-# net_quota PERCENT: of one core, for what net_dev_run starts from now on.
+# net_quota PERCENT: of one core, for what net_dev starts from now on. The period is short,
+# so that a slice of a few milliseconds is throttled as a long one is; the kernel takes no
+# quota below 1 ms.
 net_quota() {
-	period=10000 quota=$((100 * $1))
+	period=4000 quota=$((40 * $1))
 	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 		echo +cpu >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null
 		dir=/sys/fs/cgroup/kerf-$$
