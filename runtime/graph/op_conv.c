@@ -88,7 +88,7 @@ static int conv_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	int k, r = kerf_want_f32_like(&in[0], 0, err);
 
 	for (k = 1; !r && k < op->n_in; k++) {
-		t = kerf_in(op, in, k);
+		t = kerf_op_opt(op, in, k);
 		if (t && t->dtype != in[0].dtype)
 			r = kerf_fail(err, -EINVAL, "input %d is %s, input 0 %s", k,
 				      kerf_dtype_name(t->dtype), kerf_dtype_name(in[0].dtype));
@@ -99,10 +99,10 @@ static int conv_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 		return r;
 	out[0].dtype = in[0].dtype;
 	channels = in[1].dims[0];
-	r = check_vector(kerf_in(op, in, 2), 2, channels, err);
+	r = check_vector(kerf_op_opt(op, in, 2), 2, channels, err);
 	if (!r)
-		r = check_vector(kerf_in(op, in, 3), 3, channels, err);
-	t = kerf_in(op, in, 4);
+		r = check_vector(kerf_op_opt(op, in, 3), 3, channels, err);
+	t = kerf_op_opt(op, in, 4);
 	if (!r && t && !kerf_tensor_same_shape(t, &out[0]))
 		r = kerf_fail(err, -EINVAL, "the residual's shape is not the output's");
 	return r;
@@ -141,7 +141,7 @@ static int args_init(struct conv_args *a, const struct kerf_op *op, const struct
 
 	memset(a, 0, sizeof(*a));
 	for (i = 0; i < KERF_ARRAY_SIZE(p); i++) {
-		const struct kerf_tensor *t = kerf_in(op, in, (int)i);
+		const struct kerf_tensor *t = kerf_op_opt(op, in, (int)i);
 
 		if (!t)
 			continue;
@@ -262,14 +262,14 @@ static int transposed_infer(const struct kerf_op *op, const struct kerf_tensor *
 	int64_t channels, spatial[3];
 	int r = kerf_want_f32_like(&in[0], 0, err);
 
-	if (!r && (in[1].dtype != in[0].dtype || (kerf_in(op, in, 2) && in[2].dtype != in[0].dtype)))
+	if (!r && (in[1].dtype != in[0].dtype || (kerf_op_opt(op, in, 2) && in[2].dtype != in[0].dtype)))
 		r = kerf_fail(err, -EINVAL, "inputs have different dtypes");
 	if (!r)
 		r = check_weights(op, in, 1, true, &channels, err);
 	if (!r)
 		r = kerf_transposed_window(op, &in[0], in[1].dims + 2, &w, spatial, err);
 	if (!r)
-		r = check_vector(kerf_in(op, in, 2), 2, channels, err);
+		r = check_vector(kerf_op_opt(op, in, 2), 2, channels, err);
 	if (r)
 		return r;
 	out[0].dtype = in[0].dtype;
@@ -342,7 +342,7 @@ static int transposed_rows(const struct kerf_op *op, const struct kerf_tensor *i
 static int integer_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 			 struct kerf_tensor *out, struct kerf_err *err)
 {
-	const struct kerf_tensor *xz = kerf_in(op, in, 2), *wz = kerf_in(op, in, 3);
+	const struct kerf_tensor *xz = kerf_op_opt(op, in, 2), *wz = kerf_op_opt(op, in, 3);
 	int k;
 
 	for (k = 0; k < 2; k++)
@@ -427,7 +427,7 @@ int kerf_conv_integer(const struct kerf_op *op, const struct kerf_conv_integer *
 static int integer_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			struct kerf_tensor *out)
 {
-	struct kerf_conv_integer a = {&in[0], &in[1], kerf_in(op, in, 2), kerf_in(op, in, 3)};
+	struct kerf_conv_integer a = {&in[0], &in[1], kerf_op_opt(op, in, 2), kerf_op_opt(op, in, 3)};
 
 	return kerf_conv_integer(op, &a, &out[0], out[0].data);
 }

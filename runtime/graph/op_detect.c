@@ -17,7 +17,7 @@
 static int suppress_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 			  struct kerf_tensor *out, struct kerf_err *err)
 {
-	const struct kerf_tensor *most = kerf_in(op, in, 2);
+	const struct kerf_tensor *most = kerf_op_opt(op, in, 2);
 	int64_t each, n;
 	int k;
 
@@ -27,7 +27,7 @@ static int suppress_infer(const struct kerf_op *op, const struct kerf_tensor *in
 		return kerf_fail(err, -EINVAL,
 				 "boxes and scores are not float32 [N, S, 4] and [N, C, S]");
 	for (k = 2; k < op->n_in; k++)
-		if (kerf_in(op, in, k) && (in[k].dtype != (k == 2 ? KERF_I64 : KERF_F32) ||
+		if (kerf_op_opt(op, in, k) && (in[k].dtype != (k == 2 ? KERF_I64 : KERF_F32) ||
 					   kerf_tensor_count(&in[k]) != 1))
 			return kerf_fail(err, -EINVAL, "input %d is not one %s", k,
 					 k == 2 ? "int64" : "float32");
@@ -117,8 +117,8 @@ static int64_t suppress(struct suppression *s, const float *boxes, const float *
 static int suppress_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			 struct kerf_tensor *out)
 {
-	const struct kerf_tensor *most = kerf_in(op, in, 2), *iou = kerf_in(op, in, 3);
-	const struct kerf_tensor *score = kerf_in(op, in, 4);
+	const struct kerf_tensor *most = kerf_op_opt(op, in, 2), *iou = kerf_op_opt(op, in, 3);
+	const struct kerf_tensor *score = kerf_op_opt(op, in, 4);
 	int64_t classes = in[1].dims[1], n, c, i, got, total = 0, *rows = out[0].data;
 	struct suppression s = {.n_box = in[0].dims[1]};
 

@@ -159,12 +159,6 @@ static int to_depth_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 	return 0;
 }
 
-static int64_t no_flops(const struct kerf_op *op, const struct kerf_tensor *in,
-			const struct kerf_tensor *out)
-{
-	return 0;
-}
-
 /*
  * --- GridSample: x [N,C,H,W], grid [N,H',W',2] of (x, y) in [-1, 1] ---
  *
@@ -363,7 +357,7 @@ static int sample_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 #define BLOCK(op_name, infer_fn, eval_fn, rows_fn)                                                 \
 	.name = op_name, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,         \
 	.flags = KERF_OP_SPATIAL | KERF_OP_WINDOW, .infer = infer_fn, .eval = eval_fn,             \
-	.flops = no_flops, .rows = rows_fn
+	.flops = kerf_flops_none, .rows = rows_fn
 
 const struct kerf_op_def kerf_ops_image[] = {
 	{

@@ -246,10 +246,10 @@ static int integer_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 					 kerf_dtype_name(in[k].dtype));
 	r = kerf_matmul_infer_shape(&in[0], &in[1], &out[0], err);
 	if (!r)
-		r = kerf_check_zero(kerf_in(op, in, 2), &in[0], "a_zero_point",
+		r = kerf_check_zero(kerf_op_opt(op, in, 2), &in[0], "a_zero_point",
 				    in[0].rank > 1 ? in[0].dims[in[0].rank - 2] : 1, err);
 	if (!r)
-		r = kerf_check_zero(kerf_in(op, in, 3), &in[1], "b_zero_point",
+		r = kerf_check_zero(kerf_op_opt(op, in, 3), &in[1], "b_zero_point",
 				    in[1].rank > 1 ? in[1].dims[in[1].rank - 1] : 1, err);
 	out[0].dtype = KERF_I32;
 	return r;
@@ -258,7 +258,7 @@ static int integer_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 static int integer_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			struct kerf_tensor *out)
 {
-	struct kerf_matmul_integer m = {&in[0], &in[1], kerf_in(op, in, 2), kerf_in(op, in, 3)};
+	struct kerf_matmul_integer m = {&in[0], &in[1], kerf_op_opt(op, in, 2), kerf_op_opt(op, in, 3)};
 
 	kerf_matmul_integer(&m, &out[0], out[0].data);
 	return 0;
@@ -308,7 +308,7 @@ static int gemm_form(const struct kerf_op *op, const struct kerf_tensor *in, str
 static int gemm_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 		      struct kerf_tensor *out, struct kerf_err *err)
 {
-	const struct kerf_tensor *c = kerf_in(op, in, 2);
+	const struct kerf_tensor *c = kerf_op_opt(op, in, 2);
 	struct kerf_tensor b;
 	struct gemm_form f;
 	int r;
@@ -360,7 +360,7 @@ static int gemm_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 		     struct kerf_tensor *out)
 {
 	float alpha = kerf_op_float(op, "alpha", 1), beta = kerf_op_float(op, "beta", 1);
-	const struct kerf_tensor *c = kerf_in(op, in, 2);
+	const struct kerf_tensor *c = kerf_op_opt(op, in, 2);
 	struct kerf_tensor y = out[0];
 	void *a, *b;
 	struct gemm_form f;

@@ -30,7 +30,7 @@ static int args_init(struct norm_args *a, const struct kerf_op *op, const struct
 
 	memset(a, 0, sizeof(*a));
 	for (i = 0; i < MAX_ARGS; i++) {
-		const struct kerf_tensor *t = kerf_in(op, in, i);
+		const struct kerf_tensor *t = kerf_op_opt(op, in, i);
 
 		if (!t)
 			continue;
@@ -52,7 +52,7 @@ static int check_inputs(const struct kerf_op *op, const struct kerf_tensor *in, 
 		return kerf_fail(err, -EINVAL, "input 0 has rank %d, expected %d or more", in[0].rank,
 				 min_rank);
 	for (k = 0; !r && k < op->n_in; k++)
-		if (kerf_in(op, in, k))
+		if (kerf_op_opt(op, in, k))
 			r = kerf_want_f32_like(&in[k], k, err);
 	return r;
 }
@@ -108,7 +108,7 @@ static int batch_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	if (kerf_op_int(op, "training_mode", 0) || (op->opset < 7 && !kerf_op_int(op, "is_test", 0)))
 		return kerf_fail(err, -EOPNOTSUPP, "training mode");
 	for (k = 1; k < op->n_out; k++)
-		if (kerf_out(op, out, k))
+		if (kerf_op_has_out(op, out, k))
 			return kerf_fail(err, -EOPNOTSUPP, "outputs of training mode");
 	if (batch_per_element(op)) {
 		if (op->nhwc)
@@ -262,12 +262,12 @@ static int layer_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 		return kerf_fail(err, -EOPNOTSUPP, "stash_type %lld",
 				 (long long)kerf_op_int(op, "stash_type", 1));
 	for (k = 1; k < op->n_in; k++)
-		if (kerf_in(op, in, k) && (kerf_broadcast(&in[k], &whole, &b) ||
+		if (kerf_op_opt(op, in, k) && (kerf_broadcast(&in[k], &whole, &b) ||
 					   !kerf_tensor_same_shape(&b, &whole)))
 			return kerf_fail(err, -EINVAL, "input %d cannot be broadcast to input 0", k);
 	out[0] = in[0];
 	for (k = 1; k < 3; k++) {
-		if (!kerf_out(op, out, k))
+		if (!kerf_op_has_out(op, out, k))
 			continue;
 		out[k] = in[0];
 		out[k].dtype = KERF_F32;
@@ -304,9 +304,9 @@ static int layer_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 				v += a.p[2][kerf_broadcast_index(&in[2], &in[0], j)];
 			kerf_f32_put(&out[0], j, v);
 		}
-		if (kerf_out(op, out, 1))
+		if (kerf_op_has_out(op, out, 1))
 			((float *)out[1].data)[g] = m.mean;
-		if (kerf_out(op, out, 2))
+		if (kerf_op_has_out(op, out, 2))
 			((float *)out[2].data)[g] = m.inv_std;
 	}
 	args_finish(&a);

@@ -127,7 +127,7 @@ static int max_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	if (r)
 		return r;
 	out[0].dtype = in[0].dtype;
-	if (kerf_out(op, out, 1)) {
+	if (kerf_op_has_out(op, out, 1)) {
 		/* Indices count positions of the whole NCHW input. */
 		if (op->nhwc)
 			return kerf_fail(err, -EOPNOTSUPP, "indices of a channels-last input");
@@ -189,7 +189,7 @@ static int max_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 {
 	struct kerf_window_pool c = {.in = in, .out = out};
 
-	if (kerf_out(op, out, 1))
+	if (kerf_op_has_out(op, out, 1))
 		c.indices = out[1].data;
 	c.column_major = kerf_op_int(op, "storage_order", 0) == 1;
 	return kerf_window_pool_run(op, &c, max_reduce);
@@ -396,7 +396,7 @@ static int natural_shape(const struct kerf_op *op, const struct kerf_tensor *x,
 static int unpool_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 			struct kerf_tensor *out, struct kerf_err *err)
 {
-	const struct kerf_tensor *shape = kerf_in(op, in, 2);
+	const struct kerf_tensor *shape = kerf_op_opt(op, in, 2);
 	int i, r;
 
 	if (in[1].dtype != KERF_I64 || !kerf_tensor_same_shape(&in[0], &in[1]))

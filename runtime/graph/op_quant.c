@@ -110,7 +110,7 @@ static int per_axis(const struct kerf_op *op, const struct kerf_tensor *in, stru
 	if (kerf_op_int(op, "block_size", 0))
 		return kerf_fail(err, -EOPNOTSUPP, "block_size %lld",
 				 (long long)kerf_op_int(op, "block_size", 0));
-	if (kerf_in(op, in, 2) && !kerf_tensor_same_shape(&in[1], &in[2]) &&
+	if (kerf_op_opt(op, in, 2) && !kerf_tensor_same_shape(&in[1], &in[2]) &&
 	    (p->n != 1 || kerf_tensor_count(&in[2]) != 1))
 		return kerf_fail(err, -EINVAL, "scale and zero point have different shapes");
 	if (p->n == 1)
@@ -136,7 +136,7 @@ static int quantize_infer(const struct kerf_op *op, const struct kerf_tensor *in
 			  struct kerf_tensor *out, struct kerf_err *err)
 {
 	int64_t wanted = kerf_op_int(op, "output_dtype", 0);
-	enum kerf_dtype dtype = kerf_in(op, in, 2) ? in[2].dtype
+	enum kerf_dtype dtype = kerf_op_opt(op, in, 2) ? in[2].dtype
 				: wanted	   ? (enum kerf_dtype)wanted
 						   : KERF_U8;
 	struct per_axis p;
@@ -159,7 +159,7 @@ static int quantize_infer(const struct kerf_op *op, const struct kerf_tensor *in
 static int quantize_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			 struct kerf_tensor *out)
 {
-	const struct kerf_tensor *zero = kerf_in(op, in, 2);
+	const struct kerf_tensor *zero = kerf_op_opt(op, in, 2);
 	int64_t i, n = kerf_tensor_count(&in[0]);
 	struct per_axis p;
 	int32_t lo, hi;
@@ -188,7 +188,7 @@ static int dequantize_infer(const struct kerf_op *op, const struct kerf_tensor *
 				 kerf_dtype_name(in[0].dtype));
 	if (!kerf_is_f32_like(in[1].dtype))
 		return kerf_fail(err, -EINVAL, "scale is %s", kerf_dtype_name(in[1].dtype));
-	if (kerf_in(op, in, 2) && in[2].dtype != in[0].dtype)
+	if (kerf_op_opt(op, in, 2) && in[2].dtype != in[0].dtype)
 		return kerf_fail(err, -EINVAL, "zero point is %s, values are %s",
 				 kerf_dtype_name(in[2].dtype), kerf_dtype_name(in[0].dtype));
 	out[0] = in[0];
@@ -199,7 +199,7 @@ static int dequantize_infer(const struct kerf_op *op, const struct kerf_tensor *
 static int dequantize_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			   struct kerf_tensor *out)
 {
-	const struct kerf_tensor *zero = kerf_in(op, in, 2);
+	const struct kerf_tensor *zero = kerf_op_opt(op, in, 2);
 	int64_t i, n = kerf_tensor_count(&in[0]);
 	struct per_axis p;
 	int r = per_axis(op, in, &p, NULL);
@@ -238,7 +238,7 @@ static int dynamic_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 		return kerf_fail(err, -EINVAL, "input 0 is %s, expected float32",
 				 kerf_dtype_name(in[0].dtype));
 	for (k = 0; k < 3; k++)
-		if (kerf_out(op, out, k)) {
+		if (kerf_op_has_out(op, out, k)) {
 			out[k] = in[0];
 			out[k].dtype = k == 1 ? KERF_F32 : KERF_U8;
 			out[k].rank = k ? 0 : in[0].rank;
@@ -262,9 +262,9 @@ static int dynamic_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	zero = kerf_quant_round(-least / scale, 0, 0, 255);
 	for (i = 0; i < n; i++)
 		kerf_quant_put(&out[0], i, kerf_quant_round(x[i] / scale, zero, 0, 255));
-	if (kerf_out(op, out, 1))
+	if (kerf_op_has_out(op, out, 1))
 		*(float *)out[1].data = scale;
-	if (kerf_out(op, out, 2))
+	if (kerf_op_has_out(op, out, 2))
 		*(uint8_t *)out[2].data = (uint8_t)zero;
 	return 0;
 }
@@ -274,7 +274,7 @@ static int dynamic_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 static int check_product(const struct kerf_op *op, const struct kerf_tensor *in, int64_t rows,
 			 int64_t columns, struct kerf_err *err)
 {
-	const struct kerf_tensor *bias = kerf_in(op, in, 8);
+	const struct kerf_tensor *bias = kerf_op_opt(op, in, 8);
 	int32_t lo, hi;
 	int k, r = 0;
 
@@ -314,7 +314,7 @@ struct requant {
 static int requantise(const struct kerf_op *op, const struct kerf_tensor *in, const int32_t *acc,
 		      const struct requant *q, struct kerf_tensor *y)
 {
-	const struct kerf_tensor *bias = kerf_in(op, in, 8);
+	const struct kerf_tensor *bias = kerf_op_opt(op, in, 8);
 	int64_t i, n = kerf_tensor_count(y);
 	bool by_row = kerf_tensor_count(&in[1]) > 1, by_column = kerf_tensor_count(&in[4]) > 1;
 	struct kerf_quant_target t;

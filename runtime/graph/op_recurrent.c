@@ -193,19 +193,19 @@ static int recurrent_infer(const struct kerf_op *op, const struct kerf_tensor *i
 	if (!r)
 		r = check_shape(&in[2], 2, dtype, 3, d, gates, h, err);
 	if (!r)
-		r = check_shape(kerf_in(op, in, 3), 3, dtype, 2, d, 2 * gates, 0, err);
+		r = check_shape(kerf_op_opt(op, in, 3), 3, dtype, 2, d, 2 * gates, 0, err);
 	if (!r)
-		r = check_shape(kerf_in(op, in, 4), 4, KERF_I32, 1, c.batch, 0, 0, err);
+		r = check_shape(kerf_op_opt(op, in, 4), 4, KERF_I32, 1, c.batch, 0, 0, err);
 	for (k = 5; !r && k < (c.n_gate == 4 ? 7 : 6); k++)
-		r = check_shape(kerf_in(op, in, k), k, dtype, 3, state.dims[0], state.dims[1], h, err);
+		r = check_shape(kerf_op_opt(op, in, k), k, dtype, 3, state.dims[0], state.dims[1], h, err);
 	if (!r && c.n_gate == 4)
-		r = check_shape(kerf_in(op, in, 7), 7, dtype, 2, d, 3 * h, 0, err);
+		r = check_shape(kerf_op_opt(op, in, 7), 7, dtype, 2, d, 3 * h, 0, err);
 	if (r)
 		return r;
 	for (k = 1; k < op->n_out; k++)
-		if (kerf_out(op, out, k))
+		if (kerf_op_has_out(op, out, k))
 			out[k] = state;
-	if (!kerf_out(op, out, 0))
+	if (!kerf_op_has_out(op, out, 0))
 		return 0;
 	out[0] = (struct kerf_tensor){dtype, 4, {c.seq, d, c.batch, h}, NULL};
 	if (c.batch_first) {
@@ -397,7 +397,7 @@ static void run_finish(struct run *r)
 static int run_init(struct run *r, const struct kerf_op *op, const struct kerf_tensor *in,
 		    struct kerf_tensor *out)
 {
-	const struct kerf_tensor *length = kerf_in(op, in, 4);
+	const struct kerf_tensor *length = kerf_op_opt(op, in, 4);
 	int64_t b, n;
 	int k, rc;
 
@@ -406,7 +406,7 @@ static int run_init(struct run *r, const struct kerf_op *op, const struct kerf_t
 	if (rc)
 		return rc;
 	for (k = 0; k < 3; k++)
-		r->out[k] = kerf_out(op, out, k);
+		r->out[k] = kerf_op_has_out(op, out, k) ? &out[k] : NULL;
 	for (b = 0; length && b < r->c.batch; b++) {
 		r->length = length->data;
 		if (r->length[b] < 0 || r->length[b] > r->c.seq)
@@ -419,7 +419,7 @@ static int run_init(struct run *r, const struct kerf_op *op, const struct kerf_t
 	r->scratch = r->s + n;
 	r->gate = r->scratch + n;
 	for (k = 0; !rc && k < MAX_ARGS; k++) {
-		const struct kerf_tensor *t = k == 4 ? NULL : kerf_in(op, in, k);
+		const struct kerf_tensor *t = k == 4 ? NULL : kerf_op_opt(op, in, k);
 
 		if (!t)
 			continue;

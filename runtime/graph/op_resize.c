@@ -229,9 +229,9 @@ static int parse(const struct kerf_op *op, const struct kerf_tensor *in, struct 
 		 struct kerf_err *err)
 {
 	bool v11 = op->opset >= 11 && !strcmp(op->def->name, "Resize");
-	const struct kerf_tensor *x = &in[0], *roi = v11 ? kerf_in(op, in, 1) : NULL;
-	const struct kerf_tensor *scales = kerf_in(op, in, v11 ? 2 : 1);
-	const struct kerf_tensor *sizes = v11 ? kerf_in(op, in, 3) : NULL;
+	const struct kerf_tensor *x = &in[0], *roi = v11 ? kerf_op_opt(op, in, 1) : NULL;
+	const struct kerf_tensor *scales = kerf_op_opt(op, in, v11 ? 2 : 1);
+	const struct kerf_tensor *sizes = v11 ? kerf_op_opt(op, in, 3) : NULL;
 	int map[KERF_MAX_RANK], i, n, r = parse_modes(op, z, err);
 	struct kerf_tensor attribute;
 

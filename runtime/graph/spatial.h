@@ -11,19 +11,7 @@
 #ifndef KERF_GRAPH_SPATIAL_H
 #define KERF_GRAPH_SPATIAL_H
 
-#include "graph/op.h"
-
-/* Optional inputs and outputs: NULL if absent. */
-static inline const struct kerf_tensor *kerf_in(const struct kerf_op *op,
-						const struct kerf_tensor *in, int k)
-{
-	return k < op->n_in && in[k].dtype != KERF_NONE ? &in[k] : NULL;
-}
-
-static inline struct kerf_tensor *kerf_out(const struct kerf_op *op, struct kerf_tensor *out, int k)
-{
-	return k < op->n_out && out[k].dtype != KERF_NONE ? &out[k] : NULL;
-}
+#include "graph/op_util.h"
 
 /* ONNX's axis (channels are 1) of a value of that rank, as the value is stored. */
 static inline int kerf_stored_axis(const struct kerf_op *op, int axis, int rank)
