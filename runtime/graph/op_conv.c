@@ -29,10 +29,10 @@ static int check_weights(const struct kerf_op *op, const struct kerf_tensor *in,
 		return kerf_fail(err, -EINVAL, "group %lld does not divide %lld and %lld channels",
 				 (long long)group, (long long)c, (long long)t->dims[0]);
 	if (transposed ? t->dims[0] != c : t->dims[1] != c / group)
-		return kerf_fail(err, -EINVAL,
-				 "weights expect %lld input channels in %lld groups, input 0 has %lld",
-				 (long long)t->dims[transposed ? 0 : 1], (long long)group,
-				 (long long)c);
+		return kerf_fail(
+			err, -EINVAL,
+			"weights expect %lld input channels in %lld groups, input 0 has %lld",
+			(long long)t->dims[transposed ? 0 : 1], (long long)group, (long long)c);
 	if (!kerf_mul(transposed ? t->dims[1] : t->dims[0], transposed ? group : 1, channels_out))
 		return kerf_fail(err, -EINVAL, "group %lld is too large", (long long)group);
 	return 0;
@@ -66,7 +66,8 @@ int kerf_conv_infer_shape(const struct kerf_op *op, const struct kerf_tensor *in
 
 		held -= (w.kernel[i] - 1) * w.dilation[i] + 1;
 		if (held < 0)
-			return kerf_fail(err, -EINVAL, "the window of axis %d exceeds the padded input", i);
+			return kerf_fail(err, -EINVAL,
+					 "the window of axis %d exceeds the padded input", i);
 		spatial[i] = held / w.stride[i] + 1;
 	}
 	set_shape(y, &in[0], op->nhwc, channels, spatial);
@@ -177,12 +178,10 @@ static void conv_run(const struct conv_args *a, const struct conv_form *f,
 			f->taps(t, w, gx, gy, pos);
 			for (oc = 0; oc < gy->channels; oc++) {
 				int64_t g = oc / n_oc, o = base + oc * gy->step_channel;
-				float v = chain(t,
-						a->x + n * gx->step_batch +
-							g * n_ic * gx->step_channel,
-						a->w + g * f->w_group + oc % n_oc * f->w_out,
-						a->s ? a->s[oc] : 1, n_ic, gx->step_channel,
-						f->w_in);
+				float v = chain(
+					t, a->x + n * gx->step_batch + g * n_ic * gx->step_channel,
+					a->w + g * f->w_group + oc % n_oc * f->w_out,
+					a->s ? a->s[oc] : 1, n_ic, gx->step_channel, f->w_in);
 
 				if (a->b)
 					v += a->b[oc];
@@ -262,7 +261,8 @@ static int transposed_infer(const struct kerf_op *op, const struct kerf_tensor *
 	int64_t channels, spatial[3];
 	int r = kerf_want_f32_like(&in[0], 0, err);
 
-	if (!r && (in[1].dtype != in[0].dtype || (kerf_op_opt(op, in, 2) && in[2].dtype != in[0].dtype)))
+	if (!r &&
+	    (in[1].dtype != in[0].dtype || (kerf_op_opt(op, in, 2) && in[2].dtype != in[0].dtype)))
 		r = kerf_fail(err, -EINVAL, "inputs have different dtypes");
 	if (!r)
 		r = check_weights(op, in, 1, true, &channels, err);
@@ -427,7 +427,8 @@ int kerf_conv_integer(const struct kerf_op *op, const struct kerf_conv_integer *
 static int integer_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			struct kerf_tensor *out)
 {
-	struct kerf_conv_integer a = {&in[0], &in[1], kerf_op_opt(op, in, 2), kerf_op_opt(op, in, 3)};
+	struct kerf_conv_integer a = {&in[0], &in[1], kerf_op_opt(op, in, 2),
+				      kerf_op_opt(op, in, 3)};
 
 	return kerf_conv_integer(op, &a, &out[0], out[0].data);
 }

@@ -28,7 +28,7 @@ static int suppress_infer(const struct kerf_op *op, const struct kerf_tensor *in
 				 "boxes and scores are not float32 [N, S, 4] and [N, C, S]");
 	for (k = 2; k < op->n_in; k++)
 		if (kerf_op_opt(op, in, k) && (in[k].dtype != (k == 2 ? KERF_I64 : KERF_F32) ||
-					   kerf_tensor_count(&in[k]) != 1))
+					       kerf_tensor_count(&in[k]) != 1))
 			return kerf_fail(err, -EINVAL, "input %d is not one %s", k,
 					 k == 2 ? "int64" : "float32");
 	each = in[0].dims[1];
@@ -237,8 +237,10 @@ static float roi_reduce(const struct roi_form *f, const struct kerf_grid *g, con
 
 	for (i = 0; i < b->n_y; i++)
 		for (j = 0; j < b->n_x; j++) {
-			bool in = roi_taps(b->y + ((float)i + 0.5f) * b->step_y, g->size[0], row, wy) &&
-				  roi_taps(b->x + ((float)j + 0.5f) * b->step_x, g->size[1], column, wx);
+			bool in = roi_taps(b->y + ((float)i + 0.5f) * b->step_y, g->size[0], row,
+					   wy) &&
+				  roi_taps(b->x + ((float)j + 0.5f) * b->step_x, g->size[1], column,
+					   wx);
 			float best = 0, sum = 0;
 
 			for (k = 0; in && k < 4; k++) {
@@ -291,8 +293,7 @@ static int roi_one(const struct roi_form *f, const struct kerf_grid *gx, const s
 	return 0;
 }
 
-static int roi_eval(const struct kerf_op *op, const struct kerf_tensor *in,
-		    struct kerf_tensor *out)
+static int roi_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out)
 {
 	struct kerf_grid gx = kerf_grid_in(op, &in[0]), gy = kerf_grid_out(op, &out[0]);
 	float *own_x = NULL, *own_r = NULL;

@@ -50,10 +50,11 @@ static int bind_axis(struct einsum *e, int k, int name, int64_t dim, int64_t ste
 	struct label *l = find_label(e, name, true);
 
 	if (!l)
-		return kerf_fail(err, -EOPNOTSUPP, "an equation of more than %d labels", MAX_LABELS);
+		return kerf_fail(err, -EOPNOTSUPP, "an equation of more than %d labels",
+				 MAX_LABELS);
 	if (dim != 1 && l->dim != 1 && dim != l->dim)
-		return kerf_fail(err, -EINVAL, "label '%c' is %lld and %lld", name < DOTS ? name : '.',
-				 (long long)l->dim, (long long)dim);
+		return kerf_fail(err, -EINVAL, "label '%c' is %lld and %lld",
+				 name < DOTS ? name : '.', (long long)l->dim, (long long)dim);
 	if (dim != 1) {
 		l->dim = dim;
 		l->step[k] += step;
@@ -104,7 +105,8 @@ static int add_output(struct einsum *e, int name, struct kerf_err *err)
 	struct label *l = find_label(e, name, false);
 
 	if (!l || l->in_output)
-		return kerf_fail(err, -EINVAL, "output label '%c' is in no term, or twice in the output",
+		return kerf_fail(err, -EINVAL,
+				 "output label '%c' is in no term, or twice in the output",
 				 name < DOTS ? name : '.');
 	if (e->n_out == KERF_MAX_RANK)
 		return kerf_fail(err, -EOPNOTSUPP, "an output of rank above %d", KERF_MAX_RANK);
@@ -184,7 +186,8 @@ int kerf_einsum_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	for (k = 0; k < op->n_in; k++)
 		if (in[k].dtype != in[0].dtype || in[k].dtype == KERF_BOOL)
 			return kerf_fail(err, -EINVAL, "input %d is %s, input 0 %s", k,
-					 kerf_dtype_name(in[k].dtype), kerf_dtype_name(in[0].dtype));
+					 kerf_dtype_name(in[k].dtype),
+					 kerf_dtype_name(in[0].dtype));
 	r = parse(op, in, &e, err);
 	if (r)
 		return r;

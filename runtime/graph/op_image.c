@@ -44,7 +44,8 @@ static int to_space_infer(const struct kerf_op *op, const struct kerf_tensor *in
 		return kerf_fail(err, -EINVAL, "mode is '%.32s'", mode);
 	g = kerf_grid_in(op, &in[0]);
 	if (g.channels % (b * b))
-		return kerf_fail(err, -EINVAL, "%lld channels are not a multiple of blocksize squared",
+		return kerf_fail(err, -EINVAL,
+				 "%lld channels are not a multiple of blocksize squared",
 				 (long long)g.channels);
 	if (!kerf_mul(g.size[0], b, &h) || !kerf_mul(g.size[1], b, &w))
 		return kerf_fail(err, -EINVAL, "the output is too large");
@@ -63,7 +64,8 @@ static int to_depth_infer(const struct kerf_op *op, const struct kerf_tensor *in
 		return r;
 	g = kerf_grid_in(op, &in[0]);
 	if (g.size[0] % b || g.size[1] % b || !kerf_mul(g.channels, b * b, &c))
-		return kerf_fail(err, -EINVAL, "height or width is not a multiple of blocksize %lld",
+		return kerf_fail(err, -EINVAL,
+				 "height or width is not a multiple of blocksize %lld",
 				 (long long)b);
 	set_shape(op, &in[0], c, g.size[0] / b, g.size[1] / b, &out[0]);
 	return 0;
@@ -95,7 +97,8 @@ static int to_space_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 				for (w = 0; w < gy.size[1]; w++) {
 					int64_t row = h + gy.row0, held = row / b - gx.row0;
 					int64_t part = row % b * b + w % b;
-					int64_t deep = crd ? c * b * b + part : part * gy.channels + c;
+					int64_t deep =
+						crd ? c * b * b + part : part * gy.channels + c;
 
 					if (held < 0 || held >= gx.size[0])
 						return -EINVAL;
@@ -330,8 +333,8 @@ static int sample_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 		r = -ENOMEM;
 	for (n = 0; !r && n < gy.batch; n++)
 		for (i = 0; i < pixels; i++)
-			sample_point(&s, &gx, x + n * gx.step_batch, g + (n * pixels + i) * 2, &out[0],
-				     n * gy.step_batch + i * gy.step[1], gy.step_channel);
+			sample_point(&s, &gx, x + n * gx.step_batch, g + (n * pixels + i) * 2,
+				     &out[0], n * gy.step_batch + i * gy.step[1], gy.step_channel);
 	free(own_x);
 	free(own_g);
 	return r;
@@ -354,9 +357,9 @@ static int sample_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 	return 0;
 }
 
-#define BLOCK(op_name, infer_fn, eval_fn, rows_fn)                                                 \
-	.name = op_name, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,         \
-	.flags = KERF_OP_SPATIAL | KERF_OP_WINDOW, .infer = infer_fn, .eval = eval_fn,             \
+#define BLOCK(op_name, infer_fn, eval_fn, rows_fn)                                         \
+	.name = op_name, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, \
+	.flags = KERF_OP_SPATIAL | KERF_OP_WINDOW, .infer = infer_fn, .eval = eval_fn,     \
 	.flops = kerf_flops_none, .rows = rows_fn
 
 const struct kerf_op_def kerf_ops_image[] = {

@@ -103,7 +103,8 @@ static int matmul_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 			struct kerf_tensor *out, struct kerf_err *err)
 {
 	if (in[0].dtype != in[1].dtype || !is_matmul_dtype(in[0].dtype))
-		return kerf_fail(err, -EINVAL, "inputs are %s and %s, expected the same float, int32 or int64",
+		return kerf_fail(err, -EINVAL,
+				 "inputs are %s and %s, expected the same float, int32 or int64",
 				 kerf_dtype_name(in[0].dtype), kerf_dtype_name(in[1].dtype));
 	out[0].dtype = in[0].dtype;
 	return kerf_matmul_infer_shape(&in[0], &in[1], &out[0], err);
@@ -132,11 +133,10 @@ static int64_t batch_offset(const struct kerf_tensor *t, const struct kerf_tenso
 }
 
 /* Calls run for every matrix product of a MatMul with the offsets of its operands. */
-static void each_product(const struct kerf_tensor *a, const struct kerf_tensor *b,
-			 const struct kerf_tensor *y,
-			 void (*run)(void *ctx, const struct product *p, int64_t a0, int64_t b0,
-				     int64_t y0),
-			 void *ctx)
+static void
+each_product(const struct kerf_tensor *a, const struct kerf_tensor *b, const struct kerf_tensor *y,
+	     void (*run)(void *ctx, const struct product *p, int64_t a0, int64_t b0, int64_t y0),
+	     void *ctx)
 {
 	struct product p = {.m = 1, .n = 1, .k = a->dims[a->rank - 1]};
 	int lead = KERF_MAX(KERF_MAX(a->rank, b->rank) - 2, 0), i;
@@ -206,12 +206,15 @@ static void integer_product(void *ctx, const struct product *p, int64_t a0, int6
 
 	for (i = 0; i < p->m; i++)
 		for (j = 0; j < p->n; j++) {
-			int64_t az = kerf_zero_point(m->a_zero, i), bz = kerf_zero_point(m->b_zero, j);
+			int64_t az = kerf_zero_point(m->a_zero, i),
+				bz = kerf_zero_point(m->b_zero, j);
 			uint32_t sum = 0;
 
 			for (k = 0; k < p->k; k++)
-				sum += (uint32_t)((kerf_tensor_int(m->a, a0 + i * p->a_m + k) - az) *
-						  (kerf_tensor_int(m->b, b0 + k * p->b_k + j) - bz));
+				sum += (uint32_t)((kerf_tensor_int(m->a, a0 + i * p->a_m + k) -
+						   az) *
+						  (kerf_tensor_int(m->b, b0 + k * p->b_k + j) -
+						   bz));
 			c->acc[y0 + i * p->n + j] = (int32_t)sum;
 		}
 }
@@ -229,7 +232,8 @@ int kerf_check_zero(const struct kerf_tensor *z, const struct kerf_tensor *of, c
 {
 	if (!z)
 		return 0;
-	if (z->dtype != of->dtype || (kerf_tensor_count(z) != 1 && (z->rank != 1 || z->dims[0] != n)))
+	if (z->dtype != of->dtype ||
+	    (kerf_tensor_count(z) != 1 && (z->rank != 1 || z->dims[0] != n)))
 		return kerf_fail(err, -EINVAL, "%s is not one %s, nor a vector of %lld", name,
 				 kerf_dtype_name(of->dtype), (long long)n);
 	return 0;
@@ -258,7 +262,8 @@ static int integer_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 static int integer_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 			struct kerf_tensor *out)
 {
-	struct kerf_matmul_integer m = {&in[0], &in[1], kerf_op_opt(op, in, 2), kerf_op_opt(op, in, 3)};
+	struct kerf_matmul_integer m = {&in[0], &in[1], kerf_op_opt(op, in, 2),
+					kerf_op_opt(op, in, 3)};
 
 	kerf_matmul_integer(&m, &out[0], out[0].data);
 	return 0;
@@ -286,8 +291,8 @@ static int gemm_form(const struct kerf_op *op, const struct kerf_tensor *in, str
 	f->ta = kerf_op_int(op, "transA", 0) != 0;
 	f->tb = kerf_op_int(op, "transB", 0) != 0;
 	if (a->rank < 2 || b->rank != 2 || (f->ta && a->rank != 2))
-		return kerf_fail(err, -EINVAL, "inputs have ranks %d and %d, expected 2 and 2", a->rank,
-				 b->rank);
+		return kerf_fail(err, -EINVAL, "inputs have ranks %d and %d, expected 2 and 2",
+				 a->rank, b->rank);
 	for (i = 0; i < a->rank - 1; i++)
 		rows *= a->dims[i];
 	last = a->dims[a->rank - 1];
@@ -315,7 +320,8 @@ static int gemm_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 
 	if (!is_matmul_dtype(in[0].dtype) || in[1].dtype != in[0].dtype ||
 	    (c && c->dtype != in[0].dtype))
-		return kerf_fail(err, -EINVAL, "inputs are %s and %s, expected the same float, int32 or int64",
+		return kerf_fail(err, -EINVAL,
+				 "inputs are %s and %s, expected the same float, int32 or int64",
 				 kerf_dtype_name(in[0].dtype), kerf_dtype_name(in[1].dtype));
 	if (!kerf_is_f32_like(in[0].dtype) && in[0].dtype != KERF_F64 &&
 	    (fmodf(kerf_op_float(op, "alpha", 1), 1) || fmodf(kerf_op_float(op, "beta", 1), 1)))
@@ -348,10 +354,13 @@ static void gemm_bias(struct kerf_tensor *y, const struct kerf_tensor *c, float 
 		} else if (y->dtype == KERF_F64) {
 			double v = (double)alpha * kerf_tensor_float(y, i);
 
-			((double *)y->data)[i] = c ? v + (double)beta * kerf_tensor_float(c, ic) : v;
+			((double *)y->data)[i] =
+				c ? v + (double)beta * kerf_tensor_float(c, ic) : v;
 		} else {
-			kerf_int_put(y, i, (uint64_t)((int64_t)alpha * kerf_tensor_int(y, i)) +
-						(c ? (uint64_t)((int64_t)beta * kerf_tensor_int(c, ic)) : 0));
+			kerf_int_put(y, i,
+				     (uint64_t)((int64_t)alpha * kerf_tensor_int(y, i)) +
+					     (c ? (uint64_t)((int64_t)beta * kerf_tensor_int(c, ic))
+						: 0));
 		}
 	}
 }

@@ -49,16 +49,16 @@ static int check_inputs(const struct kerf_op *op, const struct kerf_tensor *in, 
 	int k, r = 0;
 
 	if (in[0].rank < min_rank)
-		return kerf_fail(err, -EINVAL, "input 0 has rank %d, expected %d or more", in[0].rank,
-				 min_rank);
+		return kerf_fail(err, -EINVAL, "input 0 has rank %d, expected %d or more",
+				 in[0].rank, min_rank);
 	for (k = 0; !r && k < op->n_in; k++)
 		if (kerf_op_opt(op, in, k))
 			r = kerf_want_f32_like(&in[k], k, err);
 	return r;
 }
 
-static int check_vectors(const struct kerf_op *op, const struct kerf_tensor *in, int first, int last,
-			 int64_t n, struct kerf_err *err)
+static int check_vectors(const struct kerf_op *op, const struct kerf_tensor *in, int first,
+			 int last, int64_t n, struct kerf_err *err)
 {
 	int k;
 
@@ -105,7 +105,8 @@ static int batch_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 
 	if (r)
 		return r;
-	if (kerf_op_int(op, "training_mode", 0) || (op->opset < 7 && !kerf_op_int(op, "is_test", 0)))
+	if (kerf_op_int(op, "training_mode", 0) ||
+	    (op->opset < 7 && !kerf_op_int(op, "is_test", 0)))
 		return kerf_fail(err, -EOPNOTSUPP, "training mode");
 	for (k = 1; k < op->n_out; k++)
 		if (kerf_op_has_out(op, out, k))
@@ -115,7 +116,8 @@ static int batch_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 			return kerf_fail(err, -EOPNOTSUPP, "spatial=0 on a channels-last input");
 		for (k = 1; k < 5; k++)
 			if (kerf_tensor_count(&in[k]) != p.channels * p.inner)
-				return kerf_fail(err, -EINVAL, "input %d does not have %lld elements", k,
+				return kerf_fail(err, -EINVAL,
+						 "input %d does not have %lld elements", k,
 						 (long long)(p.channels * p.inner));
 	} else {
 		r = check_vectors(op, in, 1, 4, p.channels, err);
@@ -139,7 +141,8 @@ static int batch_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	for (n = 0; n < p.batch; n++)
 		for (c = 0; c < p.channels; c++)
 			for (i = 0; i < p.inner; i++) {
-				int64_t at = n * p.step_batch + c * p.step_channel + i * p.step_inner;
+				int64_t at =
+					n * p.step_batch + c * p.step_channel + i * p.step_inner;
 				int64_t k = each ? c * p.inner + i : c;
 				float factor = a.p[1][k] / sqrtf(a.p[4][k] + epsilon);
 
@@ -262,9 +265,10 @@ static int layer_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 		return kerf_fail(err, -EOPNOTSUPP, "stash_type %lld",
 				 (long long)kerf_op_int(op, "stash_type", 1));
 	for (k = 1; k < op->n_in; k++)
-		if (kerf_op_opt(op, in, k) && (kerf_broadcast(&in[k], &whole, &b) ||
-					   !kerf_tensor_same_shape(&b, &whole)))
-			return kerf_fail(err, -EINVAL, "input %d cannot be broadcast to input 0", k);
+		if (kerf_op_opt(op, in, k) &&
+		    (kerf_broadcast(&in[k], &whole, &b) || !kerf_tensor_same_shape(&b, &whole)))
+			return kerf_fail(err, -EINVAL, "input %d cannot be broadcast to input 0",
+					 k);
 	out[0] = in[0];
 	for (k = 1; k < 3; k++) {
 		if (!kerf_op_has_out(op, out, k))
@@ -315,8 +319,8 @@ static int layer_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 
 /* --- LpNormalization --- */
 
-static int lp_infer(const struct kerf_op *op, const struct kerf_tensor *in,
-		    struct kerf_tensor *out, struct kerf_err *err)
+static int lp_infer(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out,
+		    struct kerf_err *err)
 {
 	int64_t p = kerf_op_int(op, "p", 2), axis = kerf_op_int(op, "axis", -1);
 	int r = check_inputs(op, in, 1, err);
@@ -392,8 +396,7 @@ static int lrn_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	return r;
 }
 
-static int lrn_eval(const struct kerf_op *op, const struct kerf_tensor *in,
-		    struct kerf_tensor *out)
+static int lrn_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out)
 {
 	struct kerf_planes p = kerf_planes(&in[0], op->nhwc);
 	float alpha = kerf_op_float(op, "alpha", 1e-4f), beta = kerf_op_float(op, "beta", 0.75f);
@@ -419,7 +422,8 @@ static int lrn_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 					sum += v * v;
 				}
 				kerf_f32_put(&out[0], at,
-					     a.p[0][at] / powf(bias + alpha / (float)size * sum, beta));
+					     a.p[0][at] /
+						     powf(bias + alpha / (float)size * sum, beta));
 			}
 	args_finish(&a);
 	return 0;
@@ -485,8 +489,7 @@ static int64_t mvn_group(const struct kerf_tensor *x, const bool *reduced, int64
 	return g;
 }
 
-static int mvn_eval(const struct kerf_op *op, const struct kerf_tensor *in,
-		    struct kerf_tensor *out)
+static int mvn_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out)
 {
 	int64_t i, n = kerf_tensor_count(&in[0]), groups = 1;
 	bool reduced[KERF_MAX_RANK];
@@ -520,8 +523,9 @@ static int mvn_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	for (i = 0; i < n; i++) {
 		int64_t g = mvn_group(&in[0], reduced, i);
 
-		kerf_f32_put(&out[0], i,
-			     (float)((a.p[0][i] - sum[g] / count) / (sqrt(squares[g] / count) + 1e-9)));
+		kerf_f32_put(
+			&out[0], i,
+			(float)((a.p[0][i] - sum[g] / count) / (sqrt(squares[g] / count) + 1e-9)));
 	}
 	free(sum);
 	args_finish(&a);

@@ -14,7 +14,8 @@
 /* Output elements of one axis; a last window that would start past the input is dropped. */
 static int64_t pooled(int64_t in, const struct kerf_window *w, int i, bool ceil_mode)
 {
-	int64_t room = in + w->pad_begin[i] + w->pad_end[i] - ((w->kernel[i] - 1) * w->dilation[i] + 1);
+	int64_t room =
+		in + w->pad_begin[i] + w->pad_end[i] - ((w->kernel[i] - 1) * w->dilation[i] + 1);
 	int64_t n;
 
 	if (room < 0)
@@ -40,7 +41,8 @@ int kerf_pool_infer_shape(const struct kerf_op *op, const struct kerf_tensor *x,
 		at = i + (op->nhwc ? 1 : 2);
 		y->dims[at] = pooled(x->dims[at], &w, i, ceil_mode);
 		if (y->dims[at] < 0)
-			return kerf_fail(err, -EINVAL, "the window of axis %d exceeds the padded input", i);
+			return kerf_fail(err, -EINVAL,
+					 "the window of axis %d exceeds the padded input", i);
 	}
 	return 0;
 }
@@ -77,7 +79,8 @@ static int pool_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 }
 
 int kerf_window_pool_run(const struct kerf_op *op, struct kerf_window_pool *c,
-		  void (*reduce)(struct kerf_window_pool *c, int64_t plane, int64_t x0, int64_t o))
+			 void (*reduce)(struct kerf_window_pool *c, int64_t plane, int64_t x0,
+					int64_t o))
 {
 	int64_t n, ch, pos[3];
 	struct kerf_window w;
@@ -184,8 +187,7 @@ static void max_reduce(struct kerf_window_pool *c, int64_t plane, int64_t x0, in
 	}
 }
 
-static int max_eval(const struct kerf_op *op, const struct kerf_tensor *in,
-		    struct kerf_tensor *out)
+static int max_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out)
 {
 	struct kerf_window_pool c = {.in = in, .out = out};
 
@@ -260,8 +262,8 @@ static int average_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	return float_pool_eval(op, in, out, false);
 }
 
-static int lp_infer(const struct kerf_op *op, const struct kerf_tensor *in,
-		    struct kerf_tensor *out, struct kerf_err *err)
+static int lp_infer(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out,
+		    struct kerf_err *err)
 {
 	if (!(norm_order(op) > 0))
 		return kerf_fail(err, -EINVAL, "p is %g, expected above 0", (double)norm_order(op));
@@ -283,7 +285,8 @@ static int global_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	if (r)
 		return r;
 	if (in[0].rank < 3)
-		return kerf_fail(err, -EINVAL, "input 0 has rank %d, expected 3 or more", in[0].rank);
+		return kerf_fail(err, -EINVAL, "input 0 has rank %d, expected 3 or more",
+				 in[0].rank);
 	out[0] = in[0];
 	for (i = op->nhwc ? 1 : 2; i < in[0].rank - (op->nhwc ? 1 : 0); i++)
 		out[0].dims[i] = 1;
@@ -452,8 +455,8 @@ static int unpool_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	return 0;
 }
 
-#define POOL(op_name, out_n, infer_fn, eval_fn)                                                    \
-	.name = op_name, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = out_n,     \
+#define POOL(op_name, out_n, infer_fn, eval_fn)                                                \
+	.name = op_name, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = out_n, \
 	.infer = infer_fn, .eval = eval_fn
 
 const struct kerf_op_def kerf_ops_pool[] = {

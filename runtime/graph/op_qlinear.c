@@ -68,9 +68,11 @@ static int binary_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	ma = a_scale / t.scale;
 	mb = b_scale / t.scale;
 	for (i = 0; i < n; i++) {
-		int32_t da = (int32_t)(kerf_tensor_int(&in[0], kerf_broadcast_index(&in[0], &out[0], i)) -
+		int32_t da = (int32_t)(kerf_tensor_int(&in[0],
+						       kerf_broadcast_index(&in[0], &out[0], i)) -
 				       kerf_zero_point(&in[2], 0));
-		int32_t db = (int32_t)(kerf_tensor_int(&in[3], kerf_broadcast_index(&in[3], &out[0], i)) -
+		int32_t db = (int32_t)(kerf_tensor_int(&in[3],
+						       kerf_broadcast_index(&in[3], &out[0], i)) -
 				       kerf_zero_point(&in[5], 0));
 
 		kerf_quant_put(&out[0], i,
@@ -125,8 +127,8 @@ static void average_reduce(struct kerf_window_pool *c, int64_t plane, int64_t x0
 	for (i = 0; i < c->taps.n; i++)
 		acc += (int32_t)kerf_tensor_int(&c->in[0], x0 + c->taps.x[i]) - p->x_zero;
 	kerf_quant_put(&c->out[0], o,
-		       kerf_quant_acc(acc, p->factor / (float)KERF_MAX(count, 1), p->t.zero, p->t.lo,
-				      p->t.hi));
+		       kerf_quant_acc(acc, p->factor / (float)KERF_MAX(count, 1), p->t.zero,
+				      p->t.lo, p->t.hi));
 }
 
 static int pool_target(const struct kerf_op *op, const struct kerf_tensor *in,
@@ -349,8 +351,8 @@ static int first_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 	return 0;
 }
 
-#define INTERNAL(op_name, n_in, infer_fn, eval_fn)                                                 \
-	.name = op_name, .since = 1, .min_in = n_in, .max_in = n_in, .min_out = 1, .max_out = 1,   \
+#define INTERNAL(op_name, n_in, infer_fn, eval_fn)                                               \
+	.name = op_name, .since = 1, .min_in = n_in, .max_in = n_in, .min_out = 1, .max_out = 1, \
 	.infer = infer_fn, .eval = eval_fn
 
 const struct kerf_op_def kerf_ops_qlinear[] = {

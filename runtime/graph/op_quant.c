@@ -24,8 +24,8 @@ static bool dtype_range(enum kerf_dtype t, int32_t *lo, int32_t *hi)
 	}
 }
 
-bool kerf_quant_bounds(const struct kerf_act *act, enum kerf_dtype dtype, float scale,
-		       int32_t zero, int32_t *lo, int32_t *hi)
+bool kerf_quant_bounds(const struct kerf_act *act, enum kerf_dtype dtype, float scale, int32_t zero,
+		       int32_t *lo, int32_t *hi)
 {
 	int32_t least, most;
 
@@ -82,14 +82,16 @@ int kerf_check_params(const struct kerf_tensor *in, int k, const struct kerf_ten
 	int64_t count = kerf_tensor_count(&in[k]);
 
 	if (in[k].dtype != KERF_F32 || (count != 1 && (in[k].rank != 1 || count != n)))
-		return kerf_fail(err, -EINVAL, "input %d is not one float32 scale, nor %lld of them", k,
+		return kerf_fail(err, -EINVAL,
+				 "input %d is not one float32 scale, nor %lld of them", k,
 				 (long long)n);
 	if (of && in[k + 1].dtype != of->dtype)
 		return kerf_fail(err, -EINVAL, "zero point (input %d) is %s, values are %s", k + 1,
 				 kerf_dtype_name(in[k + 1].dtype), kerf_dtype_name(of->dtype));
 	if (!is_8bit(in[k + 1].dtype) || kerf_tensor_count(&in[k + 1]) != count)
 		return kerf_fail(err, -EINVAL,
-				 "zero point (input %d) is not int8 or uint8 of the scale's shape", k + 1);
+				 "zero point (input %d) is not int8 or uint8 of the scale's shape",
+				 k + 1);
 	return 0;
 }
 
@@ -137,8 +139,8 @@ static int quantize_infer(const struct kerf_op *op, const struct kerf_tensor *in
 {
 	int64_t wanted = kerf_op_int(op, "output_dtype", 0);
 	enum kerf_dtype dtype = kerf_op_opt(op, in, 2) ? in[2].dtype
-				: wanted	   ? (enum kerf_dtype)wanted
-						   : KERF_U8;
+				: wanted	       ? (enum kerf_dtype)wanted
+						       : KERF_U8;
 	struct per_axis p;
 	int32_t lo, hi;
 
@@ -184,7 +186,8 @@ static int dequantize_infer(const struct kerf_op *op, const struct kerf_tensor *
 	int32_t lo, hi;
 
 	if (in[0].dtype != KERF_I32 && !dtype_range(in[0].dtype, &lo, &hi))
-		return kerf_fail(err, -EINVAL, "input 0 is %s, expected an integer of 8, 16 or 32 bits",
+		return kerf_fail(err, -EINVAL,
+				 "input 0 is %s, expected an integer of 8, 16 or 32 bits",
 				 kerf_dtype_name(in[0].dtype));
 	if (!kerf_is_f32_like(in[1].dtype))
 		return kerf_fail(err, -EINVAL, "scale is %s", kerf_dtype_name(in[1].dtype));
@@ -220,8 +223,8 @@ static int per_axis_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 {
 	int axis = kerf_axis(kerf_op_int(op, "axis", 1), in[0].rank);
 
-	if (axis < 0 || (kerf_tensor_count(&in[1]) > 1 &&
-			 kerf_stored_axis(op, axis, in[0].rank) == 1))
+	if (axis < 0 ||
+	    (kerf_tensor_count(&in[1]) > 1 && kerf_stored_axis(op, axis, in[0].rank) == 1))
 		return -EOPNOTSUPP;
 	*need = i == 0 ? want : kerf_rows_all(&in[i]);
 	return 0;
@@ -288,7 +291,8 @@ static int check_product(const struct kerf_op *op, const struct kerf_tensor *in,
 	if (!r)
 		r = kerf_check_params(in, 6, NULL, 1, err);
 	if (!r && bias && (bias->dtype != KERF_I32 || bias->rank != 1 || bias->dims[0] != columns))
-		r = kerf_fail(err, -EINVAL, "bias is not a vector of %lld int32", (long long)columns);
+		r = kerf_fail(err, -EINVAL, "bias is not a vector of %lld int32",
+			      (long long)columns);
 	if (!r && !kerf_quant_bounds(&op->act, in[7].dtype, 1, 0, &lo, &hi))
 		r = kerf_fail(err, -EOPNOTSUPP, "this activation on quantised values");
 	return r;
@@ -323,8 +327,9 @@ static int requantise(const struct kerf_op *op, const struct kerf_tensor *in, co
 	for (i = 0; !r && i < n; i++) {
 		int64_t c = i / q->step % q->columns, row = i / q->step / q->columns % q->rows;
 		uint32_t sum = (uint32_t)acc[i];
-		float m = kerf_quant_factor(((const float *)in[1].data)[by_row ? row : 0],
-					    ((const float *)in[4].data)[by_column ? c : 0], t.scale);
+		float m =
+			kerf_quant_factor(((const float *)in[1].data)[by_row ? row : 0],
+					  ((const float *)in[4].data)[by_column ? c : 0], t.scale);
 
 		if (bias)
 			sum += (uint32_t)((const int32_t *)bias->data)[c];

@@ -104,7 +104,8 @@ static int parse_acts(const struct kerf_op *op, struct cell *c, struct kerf_err 
 	for (i = 0; i < n; i++) {
 		k = c->n_act == 1 || i % c->n_act ? TANH : SIGMOID;
 		if (list && !next_word(&list, word))
-			return kerf_fail(err, -EINVAL, "activations has %d words, expected %d", i, n);
+			return kerf_fail(err, -EINVAL, "activations has %d words, expected %d", i,
+					 n);
 		for (k = list ? 0 : k; list && k < N_KINDS && strcasecmp(kinds[k].name, word); k++)
 			;
 		if (k == N_KINDS)
@@ -142,7 +143,8 @@ static int parse_cell(const struct kerf_op *op, const struct kerf_tensor *in, st
 	c->couple = kerf_op_int(op, "input_forget", 0);
 	if (kerf_op_int(op, "hidden_size", c->hidden) != c->hidden)
 		return kerf_fail(err, -EINVAL, "hidden_size is %lld, R has %lld",
-				 (long long)kerf_op_int(op, "hidden_size", 0), (long long)c->hidden);
+				 (long long)kerf_op_int(op, "hidden_size", 0),
+				 (long long)c->hidden);
 	return parse_acts(op, c, err);
 }
 
@@ -156,8 +158,9 @@ static int check_shape(const struct kerf_tensor *t, int k, enum kerf_dtype dtype
 		return 0;
 	if (t->dtype != dtype || t->rank != rank ||
 	    memcmp(t->dims, want, (size_t)rank * sizeof(*want)))
-		return kerf_fail(err, -EINVAL, "input %d is %s, expected %s[%lld,%lld,%lld] of rank %d",
-				 k, kerf_tensor_text(t, text), kerf_dtype_name(dtype), (long long)a,
+		return kerf_fail(err, -EINVAL,
+				 "input %d is %s, expected %s[%lld,%lld,%lld] of rank %d", k,
+				 kerf_tensor_text(t, text), kerf_dtype_name(dtype), (long long)a,
 				 (long long)b, (long long)d, rank);
 	return 0;
 }
@@ -197,7 +200,8 @@ static int recurrent_infer(const struct kerf_op *op, const struct kerf_tensor *i
 	if (!r)
 		r = check_shape(kerf_op_opt(op, in, 4), 4, KERF_I32, 1, c.batch, 0, 0, err);
 	for (k = 5; !r && k < (c.n_gate == 4 ? 7 : 6); k++)
-		r = check_shape(kerf_op_opt(op, in, k), k, dtype, 3, state.dims[0], state.dims[1], h, err);
+		r = check_shape(kerf_op_opt(op, in, k), k, dtype, 3, state.dims[0], state.dims[1],
+				h, err);
 	if (!r && c.n_gate == 4)
 		r = check_shape(kerf_op_opt(op, in, 7), 7, dtype, 2, d, 3 * h, 0, err);
 	if (r)
@@ -259,7 +263,8 @@ static float bias(const struct run *r, int64_t d, int g, int64_t j, bool of_stat
 {
 	int64_t gates = r->c.n_gate;
 
-	return r->p[3] ? r->p[3][(2 * gates * d + (of_state ? gates : 0) + g) * r->c.hidden + j] : 0;
+	return r->p[3] ? r->p[3][(2 * gates * d + (of_state ? gates : 0) + g) * r->c.hidden + j]
+		       : 0;
 }
 
 /* x . W + h . R + both biases. */
@@ -340,7 +345,8 @@ static int64_t state_at(const struct cell *c, int64_t d, int64_t b)
 
 static int64_t step_at(const struct cell *c, int64_t t, int64_t d, int64_t b)
 {
-	return (c->batch_first ? (b * c->seq + t) * c->dirs + d : (t * c->dirs + d) * c->batch + b) *
+	return (c->batch_first ? (b * c->seq + t) * c->dirs + d
+			       : (t * c->dirs + d) * c->batch + b) *
 	       c->hidden;
 }
 
@@ -357,7 +363,8 @@ static void run_sequence(struct run *r, int64_t d, int64_t b)
 {
 	const struct cell *c = &r->c;
 	bool reverse = d == 1 || c->reverse_first;
-	int64_t n = c->hidden, length = r->length ? r->length[b] : c->seq, i, at = state_at(c, d, b);
+	int64_t n = c->hidden, length = r->length ? r->length[b] : c->seq, i,
+		at = state_at(c, d, b);
 
 	memset(r->h, 0, (size_t)n * sizeof(float));
 	memset(r->s, 0, (size_t)n * sizeof(float));
@@ -367,7 +374,8 @@ static void run_sequence(struct run *r, int64_t d, int64_t b)
 		memcpy(r->s, r->p[6] + at, (size_t)n * sizeof(float));
 	for (i = 0; i < c->seq; i++) {
 		int64_t t = i < length && reverse ? length - 1 - i : i;
-		const float *x = r->p[0] + (c->batch_first ? b * c->seq + t : t * c->batch + b) * c->in;
+		const float *x =
+			r->p[0] + (c->batch_first ? b * c->seq + t : t * c->batch + b) * c->in;
 
 		if (i >= length) {
 			put_all(r->out[0], step_at(c, t, d, b), NULL, n);
@@ -452,9 +460,9 @@ static int64_t recurrent_flops(const struct kerf_op *op, const struct kerf_tenso
 	return 2 * steps * (kerf_tensor_count(&in[1]) + kerf_tensor_count(&in[2]));
 }
 
-#define RECURRENT(op_name, n_inputs, n_outputs)                                                    \
-	.name = op_name, .since = 1, .min_in = 3, .max_in = n_inputs, .min_out = 0,                \
-	.max_out = n_outputs, .infer = recurrent_infer, .eval = recurrent_eval,                    \
+#define RECURRENT(op_name, n_inputs, n_outputs)                                     \
+	.name = op_name, .since = 1, .min_in = 3, .max_in = n_inputs, .min_out = 0, \
+	.max_out = n_outputs, .infer = recurrent_infer, .eval = recurrent_eval,     \
 	.flops = recurrent_flops
 
 const struct kerf_op_def kerf_ops_recurrent[] = {

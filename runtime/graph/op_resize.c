@@ -49,8 +49,8 @@ static const char *const round_names[] = {
 /* One axis of the whole operator. */
 struct resize_axis {
 	int64_t in, out;
-	double scale;  /* out / in where sizes are given */
-	double length; /* of the output before it was cut to an integer */
+	double scale;	   /* out / in where sizes are given */
+	double length;	   /* of the output before it was cut to an integer */
 	double begin, end; /* region of interest, in units of the input's length */
 };
 
@@ -278,7 +278,8 @@ static int resize_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	if (r)
 		return r;
 	if (z.mode != NEAREST && !kerf_is_f32_like(in[0].dtype))
-		return kerf_fail(err, -EOPNOTSUPP, "interpolation of %s", kerf_dtype_name(in[0].dtype));
+		return kerf_fail(err, -EOPNOTSUPP, "interpolation of %s",
+				 kerf_dtype_name(in[0].dtype));
 	out[0].dtype = in[0].dtype;
 	out[0].rank = in[0].rank;
 	for (i = 0; i < z.rank; i++) {
@@ -579,8 +580,8 @@ static int resize_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 	return 0;
 }
 
-#define RESIZE                                                                                     \
-	.min_out = 1, .max_out = 1, .flags = KERF_OP_SPATIAL | KERF_OP_WINDOW,                     \
+#define RESIZE                                                                 \
+	.min_out = 1, .max_out = 1, .flags = KERF_OP_SPATIAL | KERF_OP_WINDOW, \
 	.infer = resize_infer, .eval = resize_eval, .flops = resize_flops, .rows = resize_rows
 
 const struct kerf_op_def kerf_ops_resize[] = {

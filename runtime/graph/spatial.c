@@ -151,7 +151,8 @@ int kerf_transposed_window(const struct kerf_op *op, const struct kerf_tensor *x
 	shape = kerf_op_ints(op, "output_shape", &n_shape);
 	if ((n_extra && n_extra != n) || (n_shape && n_shape != n && n_shape != n + 2))
 		return kerf_fail(err, -EINVAL,
-				 "output_padding and output_shape have %u and %u elements for %u spatial axes",
+				 "output_padding and output_shape have %u and %u elements for %u "
+				 "spatial axes",
 				 n_extra, n_shape, n);
 	if (n_shape == n + 2)
 		shape += 2;
@@ -161,9 +162,11 @@ int kerf_transposed_window(const struct kerf_op *op, const struct kerf_tensor *x
 		int64_t add = n_extra ? extra[i] : 0, natural;
 
 		if (add < 0 || add > 1 << 24 || (n_shape && (shape[i] < 1 || shape[i] > 1 << 30)))
-			return kerf_fail(err, -EINVAL, "output_padding[%d] or output_shape[%d] out of range",
-					 i, i);
-		if (!kerf_mul(w->stride[i], KERF_MAX(in - 1, 0), &natural) || natural > (int64_t)1 << 40)
+			return kerf_fail(err, -EINVAL,
+					 "output_padding[%d] or output_shape[%d] out of range", i,
+					 i);
+		if (!kerf_mul(w->stride[i], KERF_MAX(in - 1, 0), &natural) ||
+		    natural > (int64_t)1 << 40)
 			return kerf_fail(err, -EINVAL, "the output of axis %d is too large", i);
 		natural += add + (w->kernel[i] - 1) * w->dilation[i] + 1;
 		if (n_shape || same) {

@@ -24,35 +24,121 @@
 #define ROUNDS 400
 
 static const char *const int_names[] = {
-	"axis",		 "group",	  "ceil_mode",	"count_include_pad", "storage_order", "keepdims",
-	"blocksize",	 "p",		  "size",	"transA",	     "transB",	      "hidden_size",
-	"layout",	 "input_forget",  "stash_type", "num_groups",	     "output_height", "output_width",
-	"sampling_ratio", "exclude_outside", "to",	"linear_before_reset", "largest",     "batch_dims",
-	"select_last_index", "exclusive", "reverse",	"align_corners",     "center_point_box",
-	"output_dtype",	 "block_size",	  "allowzero",	"upper",	     "begin",	      "end",
-	"fmod",		 "ignore_index",  "k",		"noop_with_empty_axes", "time_axis",  "batch_axis",
-	"spatial",	 "num_outputs",	  "onesided",	"dtype",
+	"axis",
+	"group",
+	"ceil_mode",
+	"count_include_pad",
+	"storage_order",
+	"keepdims",
+	"blocksize",
+	"p",
+	"size",
+	"transA",
+	"transB",
+	"hidden_size",
+	"layout",
+	"input_forget",
+	"stash_type",
+	"num_groups",
+	"output_height",
+	"output_width",
+	"sampling_ratio",
+	"exclude_outside",
+	"to",
+	"linear_before_reset",
+	"largest",
+	"batch_dims",
+	"select_last_index",
+	"exclusive",
+	"reverse",
+	"align_corners",
+	"center_point_box",
+	"output_dtype",
+	"block_size",
+	"allowzero",
+	"upper",
+	"begin",
+	"end",
+	"fmod",
+	"ignore_index",
+	"k",
+	"noop_with_empty_axes",
+	"time_axis",
+	"batch_axis",
+	"spatial",
+	"num_outputs",
+	"onesided",
+	"dtype",
 };
 static const char *const list_names[] = {
-	"kernel_shape", "strides", "dilations",	     "pads",	     "axes",   "perm",
-	"split",	"starts",  "ends",	     "output_shape", "shape",  "output_padding",
-	"repeats",	"sizes",   "image_shape",    "steps",
+	"kernel_shape", "strides", "dilations",	  "pads",	  "axes",  "perm",
+	"split",	"starts",  "ends",	  "output_shape", "shape", "output_padding",
+	"repeats",	"sizes",   "image_shape", "steps",
 };
 static const char *const float_names[] = {
-	"alpha", "beta", "epsilon", "bias", "clip", "spatial_scale", "cubic_coeff_a",
-	"extrapolation_value", "min", "max", "lambd", "gamma",
+	"alpha", "beta",	  "epsilon",	   "bias",
+	"clip",	 "spatial_scale", "cubic_coeff_a", "extrapolation_value",
+	"min",	 "max",		  "lambd",	   "gamma",
 };
 static const char *const string_names[] = {
-	"auto_pad", "mode", "coordinate_transformation_mode", "nearest_mode", "padding_mode",
-	"direction", "activations", "equation", "reduction", "keep_aspect_ratio_policy", "approximate",
+	"auto_pad",
+	"mode",
+	"coordinate_transformation_mode",
+	"nearest_mode",
+	"padding_mode",
+	"direction",
+	"activations",
+	"equation",
+	"reduction",
+	"keep_aspect_ratio_policy",
+	"approximate",
 };
 static const char *const words[] = {
-	"SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET", "nearest", "linear", "cubic", "bilinear",
-	"DCR", "CRD", "half_pixel", "align_corners", "tf_crop_and_resize", "asymmetric",
-	"round_prefer_ceil", "floor", "reflection", "border", "zeros", "reverse", "bidirectional",
-	"forward", "Relu,Tanh", "Sigmoid,Tanh,Softplus", "bogus", "", "ij,jk->ik", "i...,...j", "ii->i",
-	"...ij->...", "ij", "add", "mul", "mean", "sum", "none", "edge", "reflect", "constant", "wrap",
-	"max", "avg", "not_larger", "not_smaller", "tanh",
+	"SAME_UPPER",
+	"SAME_LOWER",
+	"VALID",
+	"NOTSET",
+	"nearest",
+	"linear",
+	"cubic",
+	"bilinear",
+	"DCR",
+	"CRD",
+	"half_pixel",
+	"align_corners",
+	"tf_crop_and_resize",
+	"asymmetric",
+	"round_prefer_ceil",
+	"floor",
+	"reflection",
+	"border",
+	"zeros",
+	"reverse",
+	"bidirectional",
+	"forward",
+	"Relu,Tanh",
+	"Sigmoid,Tanh,Softplus",
+	"bogus",
+	"",
+	"ij,jk->ik",
+	"i...,...j",
+	"ii->i",
+	"...ij->...",
+	"ij",
+	"add",
+	"mul",
+	"mean",
+	"sum",
+	"none",
+	"edge",
+	"reflect",
+	"constant",
+	"wrap",
+	"max",
+	"avg",
+	"not_larger",
+	"not_smaller",
+	"tanh",
 };
 
 struct attempt {
@@ -63,7 +149,7 @@ struct attempt {
 	int64_t ints[MAX_ATTR][6];
 	float floats[MAX_ATTR][4];
 	int32_t ids[MAX_IN + MAX_OUT];
-	int rank;	      /* most inputs share these, so that some attempts are legal */
+	int rank; /* most inputs share these, so that some attempts are legal */
 	int64_t dims[KERF_MAX_RANK];
 	enum kerf_dtype dtype;
 };
@@ -75,8 +161,8 @@ static uint64_t below(struct attempt *a, uint64_t n)
 
 static int64_t some_int(struct attempt *a)
 {
-	static const int64_t extremes[] = {INT64_MIN, INT64_MAX, INT32_MAX, -1, 0, 1 << 24,
-					   (int64_t)1 << 40};
+	static const int64_t extremes[] = {INT64_MIN, INT64_MAX, INT32_MAX,	  -1,
+					   0,	      1 << 24,	 (int64_t)1 << 40};
 
 	return below(a, 12) ? (int64_t)below(a, 6) - 1 : extremes[below(a, 7)];
 }
@@ -191,7 +277,8 @@ static void some_inputs(struct attempt *a)
 	int most = def->max_in < 0 ? def->min_in + 2 : def->max_in, k;
 
 	most = KERF_MIN(most, MAX_IN);
-	a->op.n_in = def->min_in + (int)below(a, (uint64_t)(most - KERF_MIN(def->min_in, most)) + 1);
+	a->op.n_in =
+		def->min_in + (int)below(a, (uint64_t)(most - KERF_MIN(def->min_in, most)) + 1);
 	a->op.n_in = KERF_MIN(a->op.n_in, MAX_IN);
 	a->rank = (int)below(a, 5) + 1;
 	a->dtype = some_dtype(a);
@@ -213,7 +300,8 @@ static bool allocate_outputs(struct attempt *a)
 
 		if (!t->dtype)
 			continue;
-		if (!kerf_dtype_size(t->dtype) || kerf_tensor_check(t) || kerf_tensor_bytes(t) > 1 << 16)
+		if (!kerf_dtype_size(t->dtype) || kerf_tensor_check(t) ||
+		    kerf_tensor_bytes(t) > 1 << 16)
 			ok = false;
 	}
 	for (k = 0; ok && k < a->op.n_out; k++) {
@@ -226,13 +314,15 @@ static bool allocate_outputs(struct attempt *a)
 /* 1 if eval succeeded. */
 static int attempt(const struct kerf_op_def *def, uint64_t seed)
 {
-	struct attempt a = {.op = {.def = def, .name = "hostile", .in = a.ids, .out = a.ids + MAX_IN}};
+	struct attempt a = {
+		.op = {.def = def, .name = "hostile", .in = a.ids, .out = a.ids + MAX_IN}};
 	struct kerf_err err;
 	int k, r, done = 0;
 
 	err.msg[0] = 0;
 	kerf_rng_seed(&a.rng, seed);
-	a.op.opset = def->since + (int)below(&a, (uint64_t)((def->until ? def->until : 21) - def->since) + 1);
+	a.op.opset = def->since +
+		     (int)below(&a, (uint64_t)((def->until ? def->until : 21) - def->since) + 1);
 	some_inputs(&a);
 	some_attrs(&a);
 	a.op.nhwc = def->flags & KERF_OP_SPATIAL && below(&a, 3) == 0;

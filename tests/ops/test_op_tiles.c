@@ -62,7 +62,8 @@ static void fill(struct probe *p, struct kerf_tensor *t)
 	}
 }
 
-static struct kerf_tensor *input(struct probe *p, enum kerf_dtype dtype, int rank, const int64_t *dims)
+static struct kerf_tensor *input(struct probe *p, enum kerf_dtype dtype, int rank,
+				 const int64_t *dims)
 {
 	struct kerf_tensor *t = &p->in[p->op.n_in++];
 
@@ -315,8 +316,8 @@ static void make_to_space(struct probe *p)
 
 static void make_to_depth(struct probe *p)
 {
-	int64_t b = between(p, 1, 3), d[4] = {1, between(p, 1, 3), b * between(p, 1, 5),
-					      b * between(p, 1, 5)};
+	int64_t b = between(p, 1, 3),
+		d[4] = {1, between(p, 1, 3), b * between(p, 1, 5), b * between(p, 1, 5)};
 
 	p->images = 1;
 	input(p, KERF_F32, 4, d);
@@ -327,8 +328,8 @@ static void make_resize(struct probe *p)
 {
 	static const char *const modes[] = {"nearest", "linear", "cubic"};
 	static const char *const coords[] = {
-		"half_pixel",	 "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
-		"asymmetric",	 "tf_half_pixel_for_nn", "tf_crop_and_resize",
+		"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
+		"asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize",
 	};
 	static const char *const rounds[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
 					     "ceil"};
@@ -408,7 +409,8 @@ static struct kerf_tensor turned(const struct kerf_tensor *t)
 	for (n = 0; n < t->dims[0]; n++)
 		for (c = 0; c < t->dims[1]; c++)
 			for (i = 0; i < inner; i++)
-				memcpy((char *)y.data + ((size_t)((n * inner + i) * t->dims[1] + c)) * e,
+				memcpy((char *)y.data +
+					       ((size_t)((n * inner + i) * t->dims[1] + c)) * e,
 				       (char *)t->data +
 					       ((size_t)((n * t->dims[1] + c) * inner + i)) * e,
 				       e);
@@ -444,7 +446,8 @@ static void assert_same(const char *what, const struct probe *p, const struct ke
 			 kerf_tensor_text(b, tb));
 }
 
-static void check_tile(struct probe *p, const struct kerf_tensor *in, const struct kerf_tensor *whole)
+static void check_tile(struct probe *p, const struct kerf_tensor *in,
+		       const struct kerf_tensor *whole)
 {
 	struct kerf_tensor part[MAX_IN], out, expected;
 	struct kerf_op op = p->op;

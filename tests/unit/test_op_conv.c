@@ -32,8 +32,8 @@ static void test_fused(void **state)
 	probe_in(&p, KERF_F32, DIMS(2), VALUES(0.5, 2));
 	probe_in(&p, KERF_F32, DIMS(1, 2, 2, 2), VALUES(0.5, 0.5, 0.5, 0.5, 20, 30, 40, 50));
 	p.op.act = (struct kerf_act){KERF_ACT_CLIP, 0, 4934};
-	probe_expect(&p, KERF_F32, DIMS(1, 2, 2, 2),
-		     VALUES(2712, 3267.5, 4378.5, 4934, 0, 2, 0, 0), 0);
+	probe_expect(&p, KERF_F32, DIMS(1, 2, 2, 2), VALUES(2712, 3267.5, 4378.5, 4934, 0, 2, 0, 0),
+		     0);
 	probe_end(&p);
 }
 
@@ -58,8 +58,7 @@ static void test_transposed(void **state)
 	probe_in(&p, KERF_F32, DIMS(2, 1, 3), VALUES(1, 2, 3, 1, 1, 1));
 	probe_int(&p, "group", 2);
 	probe_ints(&p, "strides", (int64_t[]){2}, 1);
-	probe_expect(&p, KERF_F32, DIMS(1, 2, 5),
-		     VALUES(1, 2, 5, 4, 6, 10, 10, 30, 20, 20), 0);
+	probe_expect(&p, KERF_F32, DIMS(1, 2, 5), VALUES(1, 2, 5, 4, 6, 10, 10, 30, 20, 20), 0);
 	probe_string(&p, "auto_pad", "SAME_UPPER"); /* 4 of 5: the last is cut off */
 	probe_expect(&p, KERF_F32, DIMS(1, 2, 4), VALUES(1, 2, 5, 4, 10, 10, 30, 20), 0);
 	p.attr[2].s = "SAME_LOWER";
@@ -129,9 +128,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_conv),	   cmocka_unit_test(test_fused),
-		cmocka_unit_test(test_half),	   cmocka_unit_test(test_transposed),
-		cmocka_unit_test(test_integer),	   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_conv),	cmocka_unit_test(test_fused),
+		cmocka_unit_test(test_half),	cmocka_unit_test(test_transposed),
+		cmocka_unit_test(test_integer), cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

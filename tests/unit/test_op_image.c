@@ -54,8 +54,8 @@ static void test_resize(void **state)
 	probe_in(&p, KERF_I64, DIMS(1), VALUES(8));
 	probe_ints(&p, "axes", (int64_t[]){-1}, 1);
 	probe_string(&p, "mode", "linear");
-	probe_expect(&p, KERF_F32, DIMS(1, 1, 1, 8), VALUES(0, 2.5, 7.5, 12.5, 17.5, 22.5, 27.5, 30),
-		     1e-5);
+	probe_expect(&p, KERF_F32, DIMS(1, 1, 1, 8),
+		     VALUES(0, 2.5, 7.5, 12.5, 17.5, 22.5, 27.5, 30), 1e-5);
 	probe_string(&p, "coordinate_transformation_mode", "align_corners");
 	((int64_t *)p.in[3].data)[0] = 7;
 	probe_expect(&p, KERF_F32, DIMS(1, 1, 1, 7), VALUES(0, 5, 10, 15, 20, 25, 30), 1e-5);
@@ -173,9 +173,9 @@ static void test_roi(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_upsample), cmocka_unit_test(test_resize_10),
-		cmocka_unit_test(test_resize),	 cmocka_unit_test(test_aspect),
-		cmocka_unit_test(test_depth),	 cmocka_unit_test(test_grid),
+		cmocka_unit_test(test_upsample),    cmocka_unit_test(test_resize_10),
+		cmocka_unit_test(test_resize),	    cmocka_unit_test(test_aspect),
+		cmocka_unit_test(test_depth),	    cmocka_unit_test(test_grid),
 		cmocka_unit_test(test_suppression), cmocka_unit_test(test_roi),
 	};
 

@@ -87,9 +87,10 @@ static void test_einsum(void **state)
 	static const struct {
 		const char *equation, *says;
 	} bad[] = {
-		{"ij", "2 terms"},	 {"ij,jk,kl", "2 terms"}, {"ijk,jk", "rank 2"},
-		{"ij,jk->iz", "output"}, {"ij,jk->ii", "twice"},  {"i1,jk", "'1'"},
-		{"...i...,jk", "rank"},	 {"ij,ij", "label 'i' is 2 and 3"},
+		{"ij", "2 terms"},	{"ij,jk,kl", "2 terms"},
+		{"ijk,jk", "rank 2"},	{"ij,jk->iz", "output"},
+		{"ij,jk->ii", "twice"}, {"i1,jk", "'1'"},
+		{"...i...,jk", "rank"}, {"ij,ij", "label 'i' is 2 and 3"},
 	};
 	struct probe p;
 	unsigned i;

@@ -146,10 +146,10 @@ static void test_lrn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_batch),	 cmocka_unit_test(test_batch_per_element),
-		cmocka_unit_test(test_group),	 cmocka_unit_test(test_instance),
-		cmocka_unit_test(test_layer),	 cmocka_unit_test(test_cancellation),
-		cmocka_unit_test(test_lp),	 cmocka_unit_test(test_lrn),
+		cmocka_unit_test(test_batch), cmocka_unit_test(test_batch_per_element),
+		cmocka_unit_test(test_group), cmocka_unit_test(test_instance),
+		cmocka_unit_test(test_layer), cmocka_unit_test(test_cancellation),
+		cmocka_unit_test(test_lp),    cmocka_unit_test(test_lrn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

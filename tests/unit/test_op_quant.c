@@ -153,7 +153,8 @@ static void test_add(void **state)
 		for (a = 0; a < 256; a++)
 			for (b = 0; b < 256; b++) {
 				double real = ((a - 100) * (double)scales[s] +
-					       ((int8_t)b + 3) * (double)0.0123f) / (double)0.02f;
+					       ((int8_t)b + 3) * (double)0.0123f) /
+					      (double)0.02f;
 
 				y = ((uint8_t *)p.out[0].data)[a * 256 + b];
 				real = fmin(fmax(rint(real) + 7, 0), 255);
