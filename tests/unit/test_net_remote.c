@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The remote engine against a node in this process: the bits of the local run, for
+ * whole models, slices and tiles; many jobs at once; peers that die, lie or dawdle.
+ */
+#include "net_node.h"
+
+#include "exec/engine.h"
+#include "graph/slice.h"
+#include "net/http_client.h"
+#include "net/listen.h"
+#include "util/clock.h"
+#include "util/rng.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#define JOBS 40
+
+static struct test_node node;
+
+static int setup(void **state)
+{
+	struct kerf_node_config cfg = {.listen = NULL};
+
+	net_open(&node, &cfg, "N");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	net_close(&node);
+	return 0;
+}
+
+/* The model with so many rows, loaded as any client would. */
+static struct kerf_graph *load(int64_t rows)
+{
+	struct kerf_input_fix fix[2] = {{"x", {.rank = 2, .dims = {rows, 5}}},
+					{"y", {.rank = 2, .dims = {rows, 5}}}};
+	struct kerf_load_options opt = {.n_fix = 2, .fix = fix};
+	struct kerf_err err = {""};
+	struct kerf_graph *g;
+
+	if (kerf_model_load(node.model, &opt, &g, &err))
+		net_die("load", &err);
+	return g;
+}
+
+static struct kerf_engine *open_engine(const char *url, const char *name, uint32_t depth)
+{
+	struct kerf_engine_config cfg = {.depth = depth};
+	struct kerf_err err = {""};
+	struct kerf_engine *e;
+	char spec[96];
+
+	snprintf(spec, sizeof(spec), "%s/%s", url, name);
+	if (kerf_engine_open(spec, &cfg, &e, &err))
+		net_die(spec, &err);
+	return e;
+}
+
+static struct kerf_program *prepare(struct kerf_engine *e, struct kerf_graph *g)
+{
+	struct kerf_err err = {""};
+	struct kerf_program *p;
+
+	if (e->ops->prepare(e, g, &p, &err))
+		net_die("prepare", &err);
+	return p;
+}
+
+/* Random inputs, zeroed outputs of a graph. */
+struct io {
+	struct kerf_tensor in[8], out[8];
+	uint32_t n_in, n_out;
+};
+
+static void io_init(struct io *io, const struct kerf_graph *g, uint64_t seed)
+{
+	struct kerf_rng rng;
+	uint32_t i;
+	int64_t k;
+
+	kerf_rng_seed(&rng, seed);
+	io->n_in = g->n_in;
+	io->n_out = g->n_out;
+	for (i = 0; i < g->n_in; i++) {
+		io->in[i] = g->value[g->in[i]].t;
+		io->in[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&io->in[i]));
+		for (k = 0; k < kerf_tensor_count(&io->in[i]); k++)
+			((float *)io->in[i].data)[k] = (float)kerf_rng_below(&rng, 1000) / 100 - 5;
+	}
+	for (i = 0; i < g->n_out; i++) {
+		io->out[i] = g->value[g->out[i]].t;
+		io->out[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&io->out[i]));
+	}
+}
+
+static void io_finish(struct io *io)
+{
+	uint32_t i;
+
+	for (i = 0; i < io->n_in; i++)
+		free(io->in[i].data);
+	for (i = 0; i < io->n_out; i++)
+		free(io->out[i].data);
+}
+
+static void same_outputs(const struct io *a, const struct io *b)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->n_out; i++) {
+		assert_true(kerf_tensor_same_shape(&a->out[i], &b->out[i]));
+		assert_memory_equal(a->out[i].data, b->out[i].data, kerf_tensor_bytes(&a->out[i]));
+	}
+}
+
+/* Runs g here and there. */
+static void compare(struct kerf_engine *remote, struct kerf_graph *g, uint64_t seed)
+{
+	struct kerf_engine *local;
+	struct kerf_program *p, *q;
+	struct io a, b;
+	struct kerf_job times;
+
+	assert_int_equal(kerf_engine_open("ref", NULL, &local, NULL), 0);
+	p = prepare(local, g);
+	q = prepare(remote, g);
+	io_init(&a, g, seed);
+	io_init(&b, g, seed);
+	assert_int_equal(kerf_engine_run(p, a.in, a.out, NULL), 0);
+	assert_int_equal(kerf_engine_run(q, b.in, b.out, &times), 0);
+	same_outputs(&a, &b);
+	assert_true(times.queued_ns <= times.start_ns && times.start_ns <= times.end_ns);
+	assert_true(times.busy_ns <= times.end_ns - times.start_ns);
+	io_finish(&a);
+	io_finish(&b);
+	q->engine->ops->release(q);
+	p->engine->ops->release(p);
+	kerf_engine_close(local);
+}
+
+/* Sizes from less than a segment to more than the socket buffers hold. */
+static void test_whole(void **state)
+{
+	static const int64_t rows[] = {1, 3, 700, 1000, 20000, 300000};
+	struct kerf_engine *e = open_engine(node.url, "ref", 0);
+	struct kerf_engine_info info;
+	unsigned i;
+
+	e->ops->describe(e, &info);
+	assert_string_equal(info.kind, "remote");
+	assert_true(info.remote);
+	for (i = 0; i < KERF_ARRAY_SIZE(rows); i++) {
+		struct kerf_graph *g = load(rows[i]);
+
+		compare(e, g, i);
+		kerf_graph_unref(g);
+	}
+	kerf_engine_close(e);
+}
+
+static void test_slices(void **state)
+{
+	struct kerf_engine *e = open_engine(node.url, "ref", 0);
+	struct kerf_graph *g = load(7), *slice;
+	uint32_t ids[8], a, b, i;
+
+	for (a = 0; a < g->n_op; a++)
+		for (b = a + 1; b <= g->n_op; b++) {
+			struct kerf_slice_spec spec = {b - a, ids, {0, 0}};
+
+			for (i = a; i < b; i++)
+				ids[i - a] = i;
+			assert_int_equal(kerf_slice_make(g, &spec, &slice, NULL), 0);
+			compare(e, slice, a * 10 + b);
+			kerf_graph_unref(slice);
+		}
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+}
+
+/* --- Many jobs --- */
+
+struct crowd {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	uint32_t done;
+	int status[JOBS];
+};
+
+struct crowd_job {
+	struct kerf_job job;
+	struct io io;
+	struct crowd *c;
+	uint32_t i;
+};
+
+static void crowd_done(struct kerf_job *job, int status)
+{
+	struct crowd_job *j = (struct crowd_job *)job;
+
+	pthread_mutex_lock(&j->c->lock);
+	j->c->status[j->i] = status;
+	j->c->done++;
+	pthread_cond_signal(&j->c->cond);
+	pthread_mutex_unlock(&j->c->lock);
+}
+
+static void crowd_submit(struct crowd *c, struct crowd_job *j, uint32_t n, struct kerf_program *p)
+{
+	uint32_t i;
+
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->cond, NULL);
+	c->done = 0;
+	for (i = 0; i < n; i++) {
+		io_init(&j[i].io, p->slice, i);
+		j[i].c = c;
+		j[i].i = i;
+		j[i].job = (struct kerf_job){.program = p, .in = j[i].io.in, .out = j[i].io.out,
+					     .done = crowd_done};
+	}
+	for (i = 0; i < n; i++)
+		assert_int_equal(p->engine->ops->submit(&j[i].job), 0);
+}
+
+static void crowd_wait(struct crowd *c, uint32_t n)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += 20;
+	pthread_mutex_lock(&c->lock);
+	while (c->done < n)
+		if (pthread_cond_timedwait(&c->cond, &c->lock, &ts))
+			break;
+	pthread_mutex_unlock(&c->lock);
+	assert_int_equal(c->done, n);
+}
+
+/* More jobs than connections, large ones, all at once: each gets its own answer. */
+static void test_crowd(void **state)
+{
+	static struct crowd_job j[JOBS];
+	struct kerf_engine *e = open_engine(node.url, "ref", 3), *local;
+	struct kerf_graph *g = load(4000);
+	struct kerf_program *p = prepare(e, g), *q;
+	struct crowd c;
+	uint32_t i;
+
+	assert_int_equal(kerf_engine_open("ref", NULL, &local, NULL), 0);
+	q = prepare(local, g);
+	crowd_submit(&c, j, JOBS, p);
+	crowd_wait(&c, JOBS);
+	for (i = 0; i < JOBS; i++) {
+		struct io want;
+
+		assert_int_equal(c.status[i], 0);
+		io_init(&want, g, i);
+		assert_int_equal(kerf_engine_run(q, want.in, want.out, NULL), 0);
+		same_outputs(&want, &j[i].io);
+		io_finish(&want);
+		io_finish(&j[i].io);
+	}
+	q->engine->ops->release(q);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(local);
+	kerf_engine_close(e);
+}
+
+static void test_cancel(void **state)
+{
+	static struct crowd_job j[JOBS];
+	struct kerf_engine *e = open_engine(node.url, "ref", 2);
+	struct kerf_graph *g = load(40000);
+	struct kerf_program *p = prepare(e, g);
+	uint32_t i, canceled = 0;
+	struct crowd c;
+
+	crowd_submit(&c, j, JOBS, p);
+	for (i = 0; i < JOBS; i++)
+		e->ops->cancel(&j[i].job);
+	crowd_wait(&c, JOBS);
+	for (i = 0; i < JOBS; i++) {
+		assert_true(c.status[i] == 0 || c.status[i] == -ECANCELED);
+		canceled += c.status[i] == -ECANCELED;
+		io_finish(&j[i].io);
+	}
+	assert_true(canceled > JOBS / 4);
+	/* The engine is as good as before. */
+	compare(e, g, 1);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+}
+
+/* --- Peers that fail --- */
+
+static void test_no_peer(void **state)
+{
+	struct kerf_err err = {""};
+	struct kerf_engine *e;
+	uint64_t start = kerf_now_ns();
+	char url[80];
+	uint16_t port;
+	int fd = kerf_listen("127.0.0.1:0", false, &port, NULL);
+
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+	assert_int_equal(kerf_engine_open(url, NULL, &e, &err), -ECONNREFUSED);
+	assert_non_null(strstr(err.msg, url));
+	err.msg[0] = 0;
+	snprintf(url, sizeof(url), "%s/nope", node.url);
+	assert_int_equal(kerf_engine_open(url, NULL, &e, &err), -ENOENT);
+	assert_non_null(strstr(err.msg, "nope"));
+	err.msg[0] = 0;
+	assert_int_equal(kerf_engine_open("http://10.255.255.1:1", NULL, &e, &err), -EPERM);
+	assert_non_null(strstr(err.msg, "--insecure"));
+	assert_true(kerf_now_ns() - start < 3000000000u);
+}
+
+/* A slice that the node dropped: the job fails, the engine lives. */
+static void test_dropped_slice(void **state)
+{
+	struct kerf_engine *e = open_engine(node.url, "ref", 1);
+	struct kerf_graph *g = load(2);
+	struct kerf_program *p = prepare(e, g);
+	struct kerf_http_client *client;
+	struct kerf_http_result res;
+	struct kerf_http_call call = {.method = "GET", .path = "/kerf/v1/status"};
+	char path[128], *name;
+	struct io io;
+
+	assert_int_equal(kerf_http_client_open(node.url, false, &client, NULL), 0);
+	assert_int_equal(kerf_http_call_ok(client, &call, &res, NULL), 0);
+	name = strstr(res.body, "kerf-slice-");
+	assert_non_null(name);
+	snprintf(path, sizeof(path), "/kerf/v1/slices/%.16s", name + strlen("kerf-slice-"));
+	free(res.body);
+	call = (struct kerf_http_call){.method = "DELETE", .path = path};
+	assert_int_equal(kerf_http_call_ok(client, &call, &res, NULL), 0);
+	free(res.body);
+	kerf_http_client_close(client);
+	io_init(&io, g, 1);
+	assert_int_equal(kerf_engine_run(p, io.in, io.out, NULL), -EIO);
+	io_finish(&io);
+	compare(e, g, 3);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+}
+
+/* A node of its own process, to be killed; its port is told through a pipe. */
+static pid_t spawn_node(uint16_t *port)
+{
+	char listen[32];
+	int out[2];
+	pid_t pid;
+
+	snprintf(listen, sizeof(listen), "127.0.0.1:%u", *port);
+
+	assert_int_equal(pipe(out), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		static const char *const engines[] = {"ref"};
+		struct kerf_node_config cfg = {.listen = listen, .n_engine = 1,
+					       .engine = engines};
+		char cache[96];
+		struct kerf_node *n;
+		uint16_t at;
+
+		snprintf(cache, sizeof(cache), "%s/other", node.dir);
+		cfg.cache_dir = cache;
+		if (kerf_node_open(&cfg, &n, NULL))
+			_exit(1);
+		at = kerf_node_port(n);
+		if (write(out[1], &at, sizeof(at)) != sizeof(at))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(out[1]);
+	assert_int_equal(read(out[0], port, sizeof(*port)), sizeof(*port));
+	close(out[0]);
+	return pid;
+}
+
+/* Its death ends every job at once with -EIO; afterwards the engine says -ENODEV. */
+static void test_peer_death(void **state)
+{
+	static struct crowd_job j[JOBS];
+	struct kerf_engine *e;
+	struct kerf_graph *g = load(40000);
+	struct kerf_program *p;
+	struct crowd c;
+	uint32_t i, failed = 0;
+	uint64_t start;
+	char url[64];
+	uint16_t port = 0;
+	pid_t pid = spawn_node(&port);
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+	e = open_engine(url, "ref", 2);
+	p = prepare(e, g);
+	crowd_submit(&c, j, JOBS, p);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	start = kerf_now_ns();
+	crowd_wait(&c, JOBS);
+	assert_true(kerf_now_ns() - start < 3000000000u);
+	for (i = 0; i < JOBS; i++) {
+		assert_true(c.status[i] == 0 || c.status[i] == -EIO);
+		failed += c.status[i] == -EIO;
+	}
+	assert_true(failed > JOBS / 4);
+	assert_int_equal(e->ops->submit(&j[0].job), -ENODEV);
+	for (i = 0; i < JOBS; i++)
+		io_finish(&j[i].io);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+}
+
+/* A node that came back while nothing was in flight: old slices are gone, new ones work. */
+static void test_peer_restart(void **state)
+{
+	struct kerf_graph *g = load(3);
+	struct kerf_program *p;
+	struct kerf_engine *e;
+	uint16_t port = 0;
+	pid_t pid = spawn_node(&port);
+	struct io io;
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+	e = open_engine(url, "ref", 2);
+	p = prepare(e, g);
+	io_init(&io, g, 1);
+	assert_int_equal(kerf_engine_run(p, io.in, io.out, NULL), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	pid = spawn_node(&port);
+	assert_int_equal(kerf_engine_run(p, io.in, io.out, NULL), -EIO);
+	compare(e, g, 5);
+	io_finish(&io);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_peer_death), cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_slices),	   cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_cancel),	   cmocka_unit_test(test_no_peer),
+		cmocka_unit_test(test_dropped_slice), cmocka_unit_test(test_peer_restart),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
