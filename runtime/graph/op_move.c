@@ -497,6 +497,62 @@ static int pad_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	return pad_fold(in, out, &p);
 }
 
+/* --- CenterCropPad: pads of both signs; an odd element goes to the end --- */
+
+static int center_pads(const struct kerf_op *op, const struct kerf_tensor *in, struct pads *p,
+		       struct kerf_err *err)
+{
+	int64_t want[KERF_MAX_RANK];
+	const int64_t *axes;
+	uint32_t n_axes, set;
+	int n, i, r = kerf_want_list(op, in, 1, "shape", want, KERF_MAX_RANK, &n, err);
+
+	if (r)
+		return r;
+	memset(p, 0, sizeof(*p));
+	axes = kerf_op_ints(op, "axes", &n_axes);
+	if (n != (axes ? (int)n_axes : in->rank))
+		return kerf_fail(err, -EINVAL, "shape has %d elements, expected %d", n,
+				 axes ? (int)n_axes : in->rank);
+	r = axes ? kerf_axis_set(axes, n, in->rank, &set, err) : 0;
+	for (i = 0; i < n && !r; i++) {
+		int a = axes ? kerf_axis(axes[i], in->rank) : i;
+		int64_t crop = KERF_MAX(in->dims[a] - want[i], 0);
+		int64_t more = KERF_MAX(want[i] - in->dims[a], 0);
+
+		if (want[i] < 0 || want[i] > KERF_MAX_TENSOR_BYTES)
+			r = kerf_fail(err, -EINVAL, "shape[%d] is %lld", i, (long long)want[i]);
+		p->begin[a] = more / 2 - crop / 2;
+		p->end[a] = (more - more / 2) - (crop - crop / 2);
+	}
+	return r;
+}
+
+static int center_infer(const struct kerf_op *op, const struct kerf_tensor *in,
+			struct kerf_tensor *out, struct kerf_err *err)
+{
+	struct pads p;
+	int i, r = kerf_want_dtype(in, 0, KERF_T_ANY, err);
+
+	if (!r)
+		r = center_pads(op, in, &p, err);
+	if (r)
+		return r;
+	kerf_shape_set(out, in->dtype, in->rank, in->dims);
+	for (i = 0; i < in->rank; i++)
+		out->dims[i] += p.begin[i] + p.end[i];
+	return 0;
+}
+
+static int center_eval(const struct kerf_op *op, const struct kerf_tensor *in,
+		       struct kerf_tensor *out)
+{
+	struct pads p;
+	int r = center_pads(op, in, &p, NULL);
+
+	return r ? r : pad_constant(op, in, out, &p);
+}
+
 /* --- Tile --- */
 
 static int repeats_of(const struct kerf_op *op, const struct kerf_tensor *in, int64_t *rep,
@@ -689,6 +745,7 @@ const struct kerf_op_def kerf_ops_move[] = {
 	MOVE_OP("Pad", 1, 1, 1, 1, 1, 0, pad, NULL),
 	MOVE_OP("Pad", 2, 10, 1, 1, 1, 0, pad, NULL),
 	MOVE_OP("Pad", 11, 0, 2, 4, 1, 1 << 1 | 1 << 3, pad, NULL),
+	MOVE_OP("CenterCropPad", 18, 0, 2, 2, 1, 1 << 1, center, NULL),
 	MOVE_OP("Tile", 1, 5, 3, 3, 1, 1 << 1 | 1 << 2, tile, NULL),
 	MOVE_OP("Tile", 6, 0, 2, 2, 1, 1 << 1, tile, NULL),
 	MOVE_OP("Trilu", 14, 0, 1, 2, 1, 0, trilu, NULL),
