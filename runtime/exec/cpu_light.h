@@ -69,6 +69,8 @@ enum kerf_fold {
 	KERF_N_FOLD,
 };
 
+#define KERF_SOFTMAX_SHORT 8
+
 struct kerf_cpu_norm_fns {
 	float (*fold_row[KERF_N_FOLD])(const float *x, int64_t n);
 	/* y[c] over rows of c elements, step apart */
@@ -83,6 +85,8 @@ struct kerf_cpu_norm_fns {
 			      const float *scale, const float *shift, int64_t n);
 	/* (log-)softmax of a row, and of c columns side by side, rows step apart */
 	void (*softmax_row)(float *y, const float *x, int64_t n, bool log);
+	/* rows of n <= KERF_SOFTMAX_SHORT elements, one after another; summed in order */
+	void (*softmax_short)(float *y, const float *x, int64_t rows, int64_t n, bool log);
 	void (*softmax_columns)(float *y, const float *x, int64_t rows, int64_t step, int64_t c,
 				bool log);
 	/*

@@ -164,7 +164,9 @@ static void softmax_item(void *arg, int64_t item, int thread)
 	if (p->inner == 1) {
 		at = item * p->block;
 		n = KERF_MIN(p->block, p->outer - at);
-		for (i = at; i < at + n; i++)
+		if (p->n <= KERF_SOFTMAX_SHORT)
+			s->isa->norm->softmax_short(y + at * p->n, x + at * p->n, n, p->n, a->log);
+		for (i = at; i < at + n && p->n > KERF_SOFTMAX_SHORT; i++)
 			s->isa->norm->softmax_row(y + i * p->n, x + i * p->n, p->n, a->log);
 	} else {
 		at = columns_of(p, item, &n);

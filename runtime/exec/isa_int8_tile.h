@@ -5,7 +5,9 @@
  * functions' target, TILE_ROWS the most rows.
  */
 
-/* All rows' accumulators stay in registers: rows is a constant where this is inlined. */
+/*
+ * rows is a constant where this is inlined; unrolled, the accumulators are registers.
+ */
 TILE_TARGET static inline __attribute__((always_inline)) void
 TILE(rows)(const uint8_t *a, size_t a_step, const int rows, const vi_any *b, int64_t steps,
 	   const struct kerf_requant *q, int64_t column, int64_t n_columns, uint8_t *y,
@@ -16,12 +18,15 @@ TILE(rows)(const uint8_t *a, size_t a_step, const int rows, const vi_any *b, int
 	int64_t s;
 	int r, h;
 
+#pragma GCC unroll 12
 	for (r = 0; r < rows; r++)
+#pragma GCC unroll 12
 		for (h = 0; h < 2; h++)
 			acc[r][h] = vi_load(q->bias + column + h * VL);
 	for (s = 0; s < steps; s++) {
 		vi b0 = b[2 * s], b1 = b[2 * s + 1];
 
+#pragma GCC unroll 12
 		for (r = 0; r < rows; r++) {
 			int32_t word;
 			vi x;
@@ -32,6 +37,7 @@ TILE(rows)(const uint8_t *a, size_t a_step, const int rows, const vi_any *b, int
 			acc[r][1] = DOT(acc[r][1], x, b1);
 		}
 	}
+#pragma GCC unroll 12
 	for (h = 0; h < 2; h++) {
 		int64_t left = n_columns - column - h * VL;
 		vf m;
@@ -39,6 +45,7 @@ TILE(rows)(const uint8_t *a, size_t a_step, const int rows, const vi_any *b, int
 		if (left <= 0)
 			break;
 		m = vf_load(q->m + column + h * VL);
+#pragma GCC unroll 12
 		for (r = 0; r < rows; r++) {
 			vi v = vb_round(vi_to_vf(acc[r][h]) * m, &bounds);
 

@@ -52,9 +52,11 @@ VEC float fold_row(enum kerf_fold f, const float *x, int64_t n)
 	int64_t i;
 	int k;
 
+#pragma GCC unroll 4
 	for (k = 0; k < NV; k++)
 		acc[k] = vf_set1(neutral(f));
 	for (i = 0; i + PARTS <= n; i += PARTS)
+#pragma GCC unroll 4
 		for (k = 0; k < NV; k++)
 			acc[k] = fold_in(f, acc[k], vf_load(x + i + k * VL));
 	if (i < n) {
@@ -62,6 +64,7 @@ VEC float fold_row(enum kerf_fold f, const float *x, int64_t n)
 
 		for (k = 0; k < PARTS; k++)
 			rest[k] = i + k < n ? x[i + k] : neutral(f);
+#pragma GCC unroll 4
 		for (k = 0; k < NV; k++)
 			acc[k] = fold_in(f, acc[k], vf_load(rest + k * VL));
 	}
@@ -75,9 +78,11 @@ VEC void fold_block(enum kerf_fold f, vf *acc, const float *x, int64_t rows, int
 	int64_t r;
 	int k;
 
+#pragma GCC unroll 4
 	for (k = 0; k < nv; k++)
 		acc[k] = vf_set1(neutral(f));
 	for (r = 0; r < rows; r++, x += step)
+#pragma GCC unroll 4
 		for (k = 0; k < nv; k++)
 			acc[k] = fold_in(f, acc[k],
 					 last && k == nv - 1 ? vf_load_n(x + k * VL, last)
@@ -91,15 +96,18 @@ VEC void fold_some_columns(enum kerf_fold f, float *y, const float *x, int64_t r
 	int64_t r;
 	int k;
 
+#pragma GCC unroll 4
 	for (k = 0; k < nv; k++)
 		sum[k] = vf_set1(neutral(f));
 	for (r = 0; r < rows; r += ROWS) {
 		fold_block(f, part, x + r * step, rows - r < ROWS ? rows - r : ROWS, step, nv, last);
+#pragma GCC unroll 4
 		for (k = 0; k < nv; k++)
 			sum[k] = f == KERF_FOLD_MAX || f == KERF_FOLD_MIN
 					 ? fold_in(f, sum[k], part[k])
 					 : sum[k] + part[k];
 	}
+#pragma GCC unroll 4
 	for (k = 0; k < nv; k++)
 		if (last && k == nv - 1)
 			vf_store_n(y + k * VL, sum[k], last);
@@ -143,9 +151,11 @@ static float spread_row(const float *x, float mean, int64_t n)
 	int64_t i;
 	int k;
 
+#pragma GCC unroll 4
 	for (k = 0; k < NV; k++)
 		acc[k] = vf_zero();
 	for (i = 0; i + PARTS <= n; i += PARTS)
+#pragma GCC unroll 4
 		for (k = 0; k < NV; k++) {
 			d = vf_load(x + i + k * VL) - m;
 			acc[k] = vf_fma(d, d, acc[k]);
@@ -155,6 +165,7 @@ static float spread_row(const float *x, float mean, int64_t n)
 
 		for (k = 0; k < PARTS; k++)
 			rest[k] = i + k < n ? x[i + k] : mean;
+#pragma GCC unroll 4
 		for (k = 0; k < NV; k++) {
 			d = vf_load(rest + k * VL) - m;
 			acc[k] = vf_fma(d, d, acc[k]);
@@ -226,6 +237,7 @@ static void softmax_row(float *y, const float *x, int64_t n, bool log)
 	vf m = vf_set1(max), acc[NV], div, e;
 	int64_t i, k;
 
+#pragma GCC unroll 4
 	for (k = 0; k < NV; k++)
 		acc[k] = vf_zero();
 	for (i = 0; i < n; i += VL) {
@@ -302,6 +314,25 @@ static void softmax_columns(float *y, const float *x, int64_t rows, int64_t step
 	}
 }
 
+/* VL rows at a time, each a lane, so that a row is summed in order. */
+static void softmax_short(float *y, const float *x, int64_t rows, int64_t n, bool log)
+{
+	float t[KERF_SOFTMAX_SHORT][VL];
+	int64_t r, k;
+	int lanes, l;
+
+	for (r = 0; r < rows; r += VL, x += lanes * n, y += lanes * n) {
+		lanes = rows - r < VL ? (int)(rows - r) : VL;
+		for (l = 0; l < VL; l++)
+			for (k = 0; k < n; k++)
+				t[k][l] = l < lanes ? x[l * n + k] : 0;
+		softmax_columns(t[0], t[0], n, VL, VL, log);
+		for (l = 0; l < lanes; l++)
+			for (k = 0; k < n; k++)
+				y[l * n + k] = t[k][l];
+	}
+}
+
 static void lrn_row(float *y, const float *x, int64_t c, int64_t before, int64_t after, float k,
 		    float a, float *tmp)
 {
@@ -343,6 +374,7 @@ const struct kerf_cpu_norm_fns KERF_ISA_NAME(kerf_cpu_norm) = {
 	.spread_columns = spread_columns,
 	.normalise_row = normalise_row,
 	.softmax_row = softmax_row,
+	.softmax_short = softmax_short,
 	.softmax_columns = softmax_columns,
 	.lrn_row = lrn_row,
 };

@@ -28,18 +28,21 @@ VEC void pool_some(float *y, const float *x, const struct kerf_cpu_taps *t, int 
 	int64_t h, w;
 	int k;
 
+#pragma GCC unroll 4
 	for (k = 0; k < nv; k++)
 		acc[k] = mean ? vf_zero() : vf_set1(-INFINITY);
 	for (h = 0; h < t->nh; h++)
 		for (w = 0; w < t->nw; w++) {
 			const float *p = x + h * t->step_h + w * t->step_w;
 
+#pragma GCC unroll 4
 			for (k = 0; k < nv; k++) {
 				vf v = load_some(p + k * VL, k == nv - 1 ? last : 0);
 
 				acc[k] = mean ? acc[k] + v : vf_max_nan(acc[k], v);
 			}
 		}
+#pragma GCC unroll 4
 	for (k = 0; k < nv; k++)
 		store_some(y + k * VL, mean ? acc[k] / vf_set1(count) : acc[k],
 			   k == nv - 1 ? last : 0);

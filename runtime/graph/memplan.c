@@ -59,8 +59,8 @@ static bool may_view(const struct planner *p, const struct kerf_op *op)
 	int32_t in = op->n_in ? op->in[0] : -1, out = op->n_out ? op->out[0] : -1;
 
 	/* An activation would write the memory that others may still read. */
-	return op->def->flags & KERF_OP_VIEW && op->act.kind == KERF_ACT_NONE && in >= 0 && out >= 0 && !p->outside[in] &&
-	       !p->outside[out] &&
+	return op->def->flags & KERF_OP_VIEW && op->act.kind == KERF_ACT_NONE && in >= 0 &&
+	       out >= 0 && !p->outside[in] && !p->outside[out] &&
 	       kerf_tensor_bytes(&p->g->value[in].t) == kerf_tensor_bytes(&p->g->value[out].t);
 }
 
