@@ -52,7 +52,10 @@ static int name_add(struct kerf_edit *e, const char *s)
 	return 0;
 }
 
-/* base.suffix, or base.suffix.N: not in use yet. NULL on exhaustion. */
+/*
+ * base.suffix, or base.suffix.N: not in use yet. NULL on exhaustion. N begins at the
+ * number of names, so that many names of one base do not try one another's.
+ */
 static const char *name_new(struct kerf_edit *e, const char *base, const char *suffix)
 {
 	size_t n = strlen(base) + strlen(suffix) + 24;
@@ -62,7 +65,7 @@ static const char *name_new(struct kerf_edit *e, const char *base, const char *s
 	if (!s)
 		return NULL;
 	snprintf(s, n, "%s.%s", base, suffix);
-	for (i = 2; *name_slot(e, s); i++)
+	for (i = e->n_name; *name_slot(e, s); i++)
 		snprintf(s, n, "%s.%s.%u", base, suffix, i);
 	return name_add(e, s) ? NULL : s;
 }
@@ -372,9 +375,8 @@ static int drop(struct kerf_edit *e, int32_t v)
 		int k;
 
 		p = kerf_edit_producer(e, v);
-		for (k = 0; p && k < p->n_out; k++)
-			if (p->out[k] >= 0 && e->uses[p->out[k]])
-				live = true;
+		for (k = 0; p && !live && k < p->n_out; k++)
+			live = p->out[k] >= 0 && e->uses[p->out[k]];
 		if (!live && p && p->n_in) {
 			if (e->n_stack + (uint32_t)p->n_in > e->cap_stack) {
 				uint32_t cap = (e->n_stack + (uint32_t)p->n_in) * 2;

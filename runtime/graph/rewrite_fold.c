@@ -15,6 +15,7 @@
 #define GROWTH 4		 /* int8 weights to float32 */
 #define EXTRA_BYTES (64ll << 20) /* budget beyond GROWTH times the model's constants */
 #define FLOPS_BUDGET (1ll << 30)
+#define MAX_PROBES 64 /* of equal hashes: a file may be full of them */
 
 struct fold {
 	struct kerf_edit e;
@@ -362,12 +363,14 @@ static bool share(struct fold *f, uint32_t j)
 {
 	struct kerf_op *op = &f->e.g->op[j], *twin;
 	uint32_t i = (uint32_t)hash_op(op) & (f->cap - 1);
-	int k, n = op->n_out;
+	int k, n = op->n_out, probes = 0;
 
 	if ((op->def->flags & KERF_OP_IMPURE) || op->n_in == 0)
 		return false;
 	for (; f->op_table[i]; i = (i + 1) & (f->cap - 1)) {
 		twin = &f->e.g->op[f->op_table[i] - 1];
+		if (++probes > MAX_PROBES)
+			return false;
 		if (!twin->n_out || !same_op(twin, op))
 			continue;
 		for (k = 0; k < n; k++)
@@ -394,12 +397,14 @@ static void share_const(struct fold *f, int32_t v)
 {
 	struct kerf_edit *e = &f->e;
 	const struct kerf_tensor *t = kerf_edit_t(e, v), *o;
-	uint32_t i;
+	uint32_t i, probes = 0;
 
 	if (!t->data || kerf_tensor_bytes(t) > 4096 || e->is_output[v] || e->alias[v] != v)
 		return;
 	for (i = (uint32_t)hash_tensor(t) & (f->cap - 1); f->const_table[i];
 	     i = (i + 1) & (f->cap - 1)) {
+		if (f->const_table[i] == v + 1 || ++probes > MAX_PROBES)
+			return;
 		o = kerf_edit_t(e, f->const_table[i] - 1);
 		if (o->dtype == t->dtype && kerf_tensor_same_shape(o, t) &&
 		    !memcmp(o->data, t->data, kerf_tensor_bytes(t)) &&

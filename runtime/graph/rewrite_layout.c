@@ -51,7 +51,9 @@ static uint32_t node_of(const struct kerf_layout *l, uint32_t j, bool follows)
 
 struct network {
 	struct kerf_cut cut;
-	uint32_t *seen; /* per node: the last value it was counted for, plus 1 */
+	uint32_t *seen;	 /* per node: the last value it was counted for, plus 1 */
+	uint32_t *maker; /* per value: its node */
+	uint32_t *first; /* per value: its readers' nodes, reader[first[v] .. first[v + 1]) */
 	uint32_t *reader;
 };
 
@@ -79,44 +81,62 @@ static int add_value(struct network *n, int64_t cost, uint32_t maker, const uint
 	return r;
 }
 
-static uint32_t maker_of(const struct kerf_layout *l, int32_t v)
+/* One sweep over the operators: who makes and who reads each value. */
+static int list_nodes(const struct kerf_layout *l, struct network *n)
 {
 	const struct kerf_graph *g = l->e->g;
-	int32_t p = g->value[v].producer;
+	size_t n_read = 0;
+	uint32_t j, v;
 	int k;
 
-	if (p < 0)
-		return KERF_CUT_SINK;
-	for (k = 0; g->op[p].out[k] != v; k++)
-		;
-	return node_of(l, (uint32_t)p, kerf_layout_follows_out(l, (uint32_t)p, k));
+	for (j = 0; j < g->n_op; j++)
+		n_read += (size_t)g->op[j].n_in;
+	n->maker = malloc(((size_t)g->n_value + 1) * sizeof(*n->maker));
+	n->first = calloc((size_t)g->n_value + 2, sizeof(*n->first));
+	n->reader = malloc((n_read + g->n_value + 1) * sizeof(*n->reader));
+	if (!n->maker || !n->first || !n->reader)
+		return -ENOMEM;
+	for (v = 0; v < g->n_value; v++) {
+		n->maker[v] = KERF_CUT_SINK;
+		n->first[v + 2] = l->e->is_output[v];
+	}
+	for (j = 0; j < g->n_op; j++)
+		for (k = 0; k < g->op[j].n_in; k++)
+			if (g->op[j].in[k] >= 0)
+				n->first[g->op[j].in[k] + 2]++;
+	for (v = 0; v < g->n_value; v++)
+		n->first[v + 2] += n->first[v + 1];
+	for (j = 0; j < g->n_op; j++) {
+		const struct kerf_op *op = &g->op[j];
+
+		for (k = 0; k < op->n_in; k++)
+			if (op->in[k] >= 0)
+				n->reader[n->first[op->in[k] + 1]++] =
+					node_of(l, j, kerf_layout_follows_in(l, j, k));
+		for (k = 0; k < op->n_out; k++)
+			if (op->out[k] >= 0)
+				n->maker[op->out[k]] = node_of(l, j, kerf_layout_follows_out(l, j, k));
+	}
+	for (v = 0; v < g->n_value; v++)
+		if (l->e->is_output[v])
+			n->reader[n->first[v + 1]++] = KERF_CUT_SINK;
+	return 0;
 }
 
-static int connect_value(const struct kerf_layout *l, struct network *n, uint32_t v,
-			 const uint32_t *first, const uint32_t *list)
+static int connect_value(const struct kerf_layout *l, struct network *n, uint32_t v)
 {
-	const struct kerf_graph *g = l->e->g;
-	uint32_t maker = maker_of(l, (int32_t)v), n_reader = 0, i;
+	uint32_t *reader = n->reader + n->first[v], n_reader = 0, i;
+	uint32_t all = n->first[v + 1] - n->first[v];
 
-	n->seen[maker] = v + 1;
-	for (i = first[v]; i < first[v + 1]; i++) {
-		const struct kerf_op *op = &g->op[list[i]];
-		int k;
-
-		for (k = 0; k < op->n_in; k++) {
-			uint32_t node;
-
-			if (op->in[k] != (int32_t)v)
-				continue;
-			node = node_of(l, list[i], kerf_layout_follows_in(l, list[i], k));
-			if (n->seen[node] != v + 1)
-				n->reader[n_reader++] = node;
-			n->seen[node] = v + 1;
+	n->seen[n->maker[v]] = v + 1;
+	for (i = 0; i < all; i++)
+		if (n->seen[reader[i]] != v + 1) {
+			n->seen[reader[i]] = v + 1;
+			reader[n_reader++] = reader[i];
 		}
-	}
-	if (l->e->is_output[v] && n->seen[KERF_CUT_SINK] != v + 1)
-		n->reader[n_reader++] = KERF_CUT_SINK;
-	return n_reader ? add_value(n, weight(&g->value[v].t), maker, n->reader, n_reader) : 0;
+	if (!n_reader)
+		return 0;
+	return add_value(n, weight(&l->e->g->value[v].t), n->maker[v], reader, n_reader);
 }
 
 /* A Transpose of the model's own is no cost where the layouts make it a view. */
@@ -162,18 +182,17 @@ static int choose(struct kerf_layout *l)
 	const struct kerf_graph *g = l->e->g;
 	size_t most = (size_t)g->n_op + 2 + 2 * (size_t)g->n_value;
 	struct network n = {.cut = {.n_node = g->n_op + 2}};
-	uint32_t *first = NULL, *list, v, j;
+	uint32_t v, j;
 	bool *side = calloc(most, 1);
 	int r = -ENOMEM;
 
 	n.seen = calloc(most, sizeof(*n.seen));
-	n.reader = calloc((size_t)g->n_op + 2, sizeof(*n.reader));
-	if (!side || !n.seen || !n.reader || kerf_graph_consumers(g, &first, &list))
+	if (!side || !n.seen || list_nodes(l, &n))
 		goto out;
 	r = connect_transposes(l, &n);
 	for (v = 0; !r && v < g->n_value; v++)
 		if (kerf_layout_either(g, (int32_t)v) && !kerf_value_is_const(&g->value[v]))
-			r = connect_value(l, &n, v, first, list);
+			r = connect_value(l, &n, v);
 	if (!r)
 		r = kerf_cut_solve(&n.cut, side);
 	if (r == -E2BIG) {
@@ -190,8 +209,9 @@ out:
 	kerf_cut_finish(&n.cut);
 	free(side);
 	free(n.seen);
+	free(n.maker);
+	free(n.first);
 	free(n.reader);
-	free(first);
 	return r;
 }
 
@@ -201,19 +221,20 @@ out:
 struct forms {
 	int32_t *plain, *last;
 	struct kerf_tensor *was; /* as it was */
+	bool *made_last;
 };
 
-static bool made_last(const struct kerf_layout *l, int32_t v)
+/* Marks the values that are made channels-last. */
+static void mark_made_last(const struct kerf_layout *l, bool *last)
 {
 	const struct kerf_graph *g = l->e->g;
-	int32_t p = g->value[v].producer;
+	uint32_t j;
 	int k;
 
-	if (p < 0 || !l->nhwc[p])
-		return false;
-	for (k = 0; g->op[p].out[k] != v; k++)
-		;
-	return kerf_layout_follows_out(l, (uint32_t)p, k);
+	for (j = 0; j < g->n_op; j++)
+		for (k = 0; l->nhwc[j] && k < g->op[j].n_out; k++)
+			if (g->op[j].out[k] >= 0)
+				last[g->op[j].out[k]] = kerf_layout_follows_out(l, j, k);
 }
 
 static void store_last(struct kerf_value *v)
@@ -255,13 +276,14 @@ static int make_home(struct kerf_layout *l, struct forms *f, uint32_t n_value)
 	uint32_t v;
 	int k;
 
+	mark_made_last(l, f->made_last);
 	for (v = 0; v < n_value; v++) {
 		int32_t p = g->value[v].producer, id = (int32_t)v;
 
 		f->was[v] = g->value[v].t;
 		f->plain[v] = (int32_t)v;
 		f->last[v] = -1;
-		if (!kerf_layout_either(g, (int32_t)v) || !made_last(l, (int32_t)v))
+		if (!kerf_layout_either(g, (int32_t)v) || !f->made_last[v])
 			continue;
 		f->plain[v] = -1;
 		if (l->e->is_output[v]) {
@@ -407,13 +429,15 @@ static int apply(struct kerf_layout *l)
 	f.plain = malloc(((size_t)n_value + 1) * sizeof(*f.plain));
 	f.last = malloc(((size_t)n_value + 1) * sizeof(*f.last));
 	f.was = malloc(((size_t)n_value + 1) * sizeof(*f.was));
-	if (f.plain && f.last && f.was)
+	f.made_last = calloc((size_t)n_value + 1, sizeof(*f.made_last));
+	if (f.plain && f.last && f.was && f.made_last)
 		r = make_home(l, &f, n_value);
 	for (j = 0; !r && j < n_op; j++)
 		r = apply_op(l, &f, j);
 	free(f.plain);
 	free(f.last);
 	free(f.was);
+	free(f.made_last);
 	return r;
 }
 
