@@ -4,7 +4,6 @@
 #include "exec/interp.h"
 #include "graph/memplan.h"
 #include "util/clock.h"
-#include "util/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,13 +67,8 @@ void *kerf_cpu_weights(struct kerf_cpu_build *b, size_t bytes)
 
 void kerf_cpu_forget(const struct kerf_cpu_build *b, const void *p, size_t bytes)
 {
-	const struct kerf_graph *g;
-
-	/* A slice's constants point into its model's mapping. */
-	for (g = b->g; g && !g->file; g = g->parent)
-		;
-	if (g && p)
-		kerf_file_forget(g->file, p, bytes);
+	if (p)
+		kerf_graph_forget(b->g, p, bytes);
 }
 
 static bool has_empty(const struct kerf_tensor *t, int n)
