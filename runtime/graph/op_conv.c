@@ -234,7 +234,7 @@ int64_t kerf_conv_flops(const struct kerf_tensor *w, const struct kerf_tensor *y
 {
 	int64_t n = w->dims[0] ? kerf_tensor_count(w) / w->dims[0] : 0;
 
-	return 2 * n * kerf_tensor_count(y);
+	return kerf_flops_of(n, kerf_tensor_count(y));
 }
 
 static int64_t conv_flops(const struct kerf_op *op, const struct kerf_tensor *in,
@@ -310,7 +310,7 @@ static int64_t transposed_flops(const struct kerf_op *op, const struct kerf_tens
 	int64_t c = in[1].dims[0];
 
 	/* Each input element meets every weight of its channel once. */
-	return c ? 2 * (kerf_tensor_count(&in[0]) / c) * kerf_tensor_count(&in[1]) : 0;
+	return c ? kerf_flops_of(kerf_tensor_count(&in[0]) / c, kerf_tensor_count(&in[1])) : 0;
 }
 
 static int transposed_rows(const struct kerf_op *op, const struct kerf_tensor *in,

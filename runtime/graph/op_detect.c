@@ -324,7 +324,7 @@ static int64_t roi_flops(const struct kerf_op *op, const struct kerf_tensor *in,
 {
 	int64_t ratio = KERF_MAX(KERF_MIN(kerf_op_int(op, "sampling_ratio", 0), 1024), 2);
 
-	return 8 * ratio * ratio * kerf_tensor_count(&out[0]);
+	return kerf_flops_of(4 * ratio * ratio, kerf_tensor_count(&out[0]));
 }
 
 const struct kerf_op_def kerf_ops_detect[] = {

@@ -188,7 +188,7 @@ static int matmul_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 static int64_t matmul_flops(const struct kerf_op *op, const struct kerf_tensor *in,
 			    const struct kerf_tensor *out)
 {
-	return 2 * kerf_tensor_count(&out[0]) * in[0].dims[in[0].rank - 1];
+	return kerf_flops_of(kerf_tensor_count(&out[0]), in[0].dims[in[0].rank - 1]);
 }
 
 /* --- MatMulInteger --- */
@@ -405,7 +405,7 @@ static int64_t gemm_flops(const struct kerf_op *op, const struct kerf_tensor *in
 {
 	struct gemm_form f;
 
-	return gemm_form(op, in, &f, NULL) ? 0 : 2 * f.p.m * f.p.n * f.p.k;
+	return gemm_form(op, in, &f, NULL) ? 0 : kerf_flops_of(f.p.m * f.p.n, f.p.k);
 }
 
 const struct kerf_op_def kerf_ops_matmul[] = {

@@ -435,7 +435,7 @@ static int64_t lrn_flops(const struct kerf_op *op, const struct kerf_tensor *in,
 	struct kerf_planes p = kerf_planes(&in[0], op->nhwc);
 	int64_t size = KERF_MIN(kerf_op_int(op, "size", 1), p.channels);
 
-	return (2 * size + 4) * kerf_tensor_count(&out[0]);
+	return kerf_flops_of(size + 2, kerf_tensor_count(&out[0]));
 }
 
 /* --- MeanVarianceNormalization --- */

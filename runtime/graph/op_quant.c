@@ -415,7 +415,7 @@ static int matmul_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 static int64_t matmul_flops(const struct kerf_op *op, const struct kerf_tensor *in,
 			    const struct kerf_tensor *out)
 {
-	return 2 * kerf_tensor_count(&out[0]) * in[0].dims[in[0].rank - 1];
+	return kerf_flops_of(kerf_tensor_count(&out[0]), in[0].dims[in[0].rank - 1]);
 }
 
 /* qGemm: b is [N, K], as linear layers store it; a's leading dims stay. */

@@ -457,7 +457,7 @@ static int64_t recurrent_flops(const struct kerf_op *op, const struct kerf_tenso
 {
 	int64_t steps = in[0].dims[0] * in[0].dims[1];
 
-	return 2 * steps * (kerf_tensor_count(&in[1]) + kerf_tensor_count(&in[2]));
+	return kerf_flops_of(steps, kerf_tensor_count(&in[1]) + kerf_tensor_count(&in[2]));
 }
 
 #define RECURRENT(op_name, n_inputs, n_outputs)                                     \

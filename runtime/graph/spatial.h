@@ -106,6 +106,14 @@ static inline bool kerf_is_half(enum kerf_dtype t)
 	return t == KERF_F16 || t == KERF_BF16;
 }
 
+/* 2 * a * b for counts of work: shapes may be absurd, so it stops at the largest int64. */
+static inline int64_t kerf_flops_of(int64_t a, int64_t b)
+{
+	int64_t n;
+
+	return kerf_mul(a, b, &n) && kerf_mul(n, 2, &n) ? n : INT64_MAX;
+}
+
 /* float32, float16, bfloat16: what is computed in float32. */
 static inline bool kerf_is_f32_like(enum kerf_dtype t)
 {

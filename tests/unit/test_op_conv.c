@@ -125,12 +125,24 @@ static void test_refused(void **state)
 	probe_end(&p);
 }
 
+/* The work of a shape no machine holds is the largest number, not a negative one. */
+static void test_absurd(void **state)
+{
+	const struct kerf_tensor in[5] = {{KERF_F32, 3, {1, 1, (int64_t)1 << 33}, NULL},
+					  {KERF_F32, 3, {1, 1, (int64_t)1 << 32}, NULL}};
+	const struct kerf_tensor out = in[0];
+	const struct kerf_op_def *def = kerf_op_find(NULL, "Conv", 11);
+
+	assert_true(def->flops(NULL, in, &out) == INT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conv),	cmocka_unit_test(test_fused),
 		cmocka_unit_test(test_half),	cmocka_unit_test(test_transposed),
 		cmocka_unit_test(test_integer), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_absurd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
