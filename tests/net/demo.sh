@@ -41,12 +41,16 @@ if why=$(net_possible); then
 else
 	trap finish EXIT
 	echo "$why; using loopback, where the link is as fast as memory and both nodes share the CPU"
-	"$KERF" node run --listen 127.0.0.1:0 --port-file "$work/port" >"$work/node.log" 2>&1 &
+	"$KERF" node run --listen 127.0.0.1:0 >"$work/node.log" 2>&1 &
 	pid=$!
-	i=0
-	while [ ! -s "$work/port" ] && [ $i -lt 100 ]; do sleep 0.1 && i=$((i + 1)); done
-	[ -s "$work/port" ] || fail "the node does not start"
-	on=cpu,http://127.0.0.1:$(cat "$work/port")
+	i=0 port=
+	while [ -z "$port" ] && [ $i -lt 100 ]; do
+		sleep 0.1
+		i=$((i + 1))
+		port=$(sed -n 's/^listening on port \([0-9]*\)$/\1/p' "$work/node.log")
+	done
+	[ -n "$port" ] || fail "the node does not start"
+	on=cpu,http://127.0.0.1:$port
 	insecure=
 	dev=
 fi

@@ -13,8 +13,11 @@ NET_PIDS=
 net_possible() {
 	[ "$(id -u)" = 0 ] || { echo "not root: no network namespaces"; return 1; }
 	{ command -v ip && command -v tc; } >/dev/null || { echo "iproute2 is not installed"; return 1; }
-	ip netns add "$NET_DEV-try" 2>/dev/null || { echo "this kernel or container allows no network namespaces"; return 1; }
+	ip netns add "$NET_DEV-try" 2>/dev/null || { echo "no network namespaces here"; return 1; }
+	ip netns exec "$NET_DEV-try" tc qdisc add dev lo root tbf rate 1mbit burst 16kb latency 1ms 2>/dev/null
+	can=$?
 	ip netns del "$NET_DEV-try"
+	[ $can = 0 ] || { echo "network namespaces or shaping do not work here"; return 1; }
 }
 
 net_init() {
