@@ -88,8 +88,11 @@ static struct conn *conn_of(struct kerf_http_request *r)
 	return (struct conn *)r;
 }
 
-static void set_phase(struct conn *c, enum phase phase, uint64_t limit_ns)
+/* False if the watcher ended the connection meanwhile. */
+static bool set_phase(struct conn *c, enum phase phase, uint64_t limit_ns)
 {
+	bool alive;
+
 	pthread_mutex_lock(&c->s->lock);
 	c->phase = phase;
 	c->deadline_ns = limit_ns ? kerf_now_ns() + limit_ns : UINT64_MAX;
@@ -97,7 +100,9 @@ static void set_phase(struct conn *c, enum phase phase, uint64_t limit_ns)
 	c->slow_head = false;
 	if (c->s->stop)
 		pthread_cond_broadcast(&c->s->changed);
+	alive = !c->dead;
 	pthread_mutex_unlock(&c->s->lock);
+	return alive;
 }
 
 static uint64_t transfer_ns(uint64_t base_ns, uint64_t bytes)
@@ -407,8 +412,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 		*size = 0;
 		return MHD_YES;
 	}
-	set_phase(c, PHASE_WORK, 0);
-	if (c->dead)
+	if (!set_phase(c, PHASE_WORK, 0))
 		return MHD_NO;
 	if (!c->reply && c->r.got != c->r.length)
 		kerf_http_error(&c->r, 400, "body of %llu bytes, Content-Length says %llu",
