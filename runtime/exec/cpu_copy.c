@@ -93,7 +93,9 @@ void kerf_copy_plan(struct kerf_copy *c)
 	if (c->block > 16)
 		c->block &= ~(int64_t)15;
 	c->block = KERF_MIN(c->block, c->dim[c->rank - 2]);
-	c->n_items = c->n_outer_items * kerf_div_up(c->dim[c->rank - 2], c->block);
+	c->pieces = c->n_outer_items * kerf_div_up(c->dim[c->rank - 2], c->block);
+	c->batch = KERF_MAX(ITEM_BYTES / KERF_MAX(row * c->block, 1), 1);
+	c->n_items = kerf_div_up(c->pieces, c->batch);
 }
 
 struct span {
@@ -151,11 +153,10 @@ struct copy_args {
 	char *out;
 };
 
-static void copy_item(void *arg, int64_t item, int thread)
+static void copy_piece(const struct copy_args *x, int64_t piece)
 {
-	const struct copy_args *x = arg;
 	const struct kerf_copy *c = x->c;
-	int64_t blocks = c->n_items / c->n_outer_items, o = item / blocks, a = item % blocks * c->block;
+	int64_t blocks = c->pieces / c->n_outer_items, o = piece / blocks, a = piece % blocks * c->block;
 	int64_t from = c->from0, to = c->to0, es = (int64_t)c->esize;
 	int A = c->rank - 2, B = c->rank - 1, d;
 	struct span s = {KERF_MIN(c->block, c->dim[A] - a), c->dim[B], c->from[A],
@@ -178,6 +179,15 @@ static void copy_item(void *arg, int64_t item, int thread)
 	case 4: span_uint32_t((const uint32_t *)x->in + from, (uint32_t *)x->out + to, &s); break;
 	case 8: span_uint64_t((const uint64_t *)x->in + from, (uint64_t *)x->out + to, &s); break;
 	}
+}
+
+static void copy_item(void *arg, int64_t item, int thread)
+{
+	const struct copy_args *x = arg;
+	int64_t p, last = KERF_MIN((item + 1) * x->c->batch, x->c->pieces);
+
+	for (p = item * x->c->batch; p < last; p++)
+		copy_piece(x, p);
 }
 
 void kerf_copy_run(const struct kerf_copy *c, const void *in, void *out, struct kerf_pool *pool)

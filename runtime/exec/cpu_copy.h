@@ -20,7 +20,8 @@ struct kerf_copy {
 
 	/* private: set by kerf_copy_plan */
 	int n_outer;	/* leading dims looped over; then come a, b */
-	int64_t n_outer_items, block, n_items;
+	int64_t n_outer_items, block; /* a piece: one outer item, block of a, all of b */
+	int64_t pieces, batch, n_items; /* batch pieces are an item of the team */
 };
 
 /* Adds one dim; a copy begins as zero and esize. The order of dims does not matter. */

@@ -12,6 +12,7 @@ const kerf_cpu_family kerf_cpu_families[] = {
 	kerf_cpu_product8,
 	kerf_cpu_quant,
 	kerf_cpu_resize,
+	kerf_cpu_transposed,
 	NULL,
 };
 

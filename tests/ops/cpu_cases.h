@@ -178,6 +178,12 @@ static const struct cpu_case cpu_cases[] = {
 	 "i:group=2 I:dilations=2,1 I:pads=2,0,1,1", .nhwc = true, SILU},
 	{"Conv", {F "1,9,7,5", "=float32:3,5,3,3"}, "I:pads=-1,0,0,-1", .nhwc = true},
 	{"Conv", {F "1,33,5", "=float32:3,5,3"}, "I:pads=1,1", .nhwc = true},
+	{"ConvTranspose", {F "1,5,7,17", "=float32:17,9,2,2", "=float32:9"}, "I:strides=2,2", .nhwc = true,
+	 RELU},
+	{"ConvTranspose", {F "2,5,4,3", "=float32:3,17,3,3"},
+	 "I:strides=2,3 I:pads=1,0,1,1 I:dilations=1,2 I:output_padding=1,0", .nhwc = true},
+	{"ConvTranspose", {F "1,4,7,5", "=float32:5,6,4,4", "=float32:6"}, "I:strides=2,2 I:pads=1,1,1,1",
+	 .nhwc = true, .tile = {2, 9, 5, 18}, .rows = 6},
 	/* products */
 	{"Gemm", {F "1,512", "=float32:1000,512", "=float32:1000"}, "i:transB=1", .tol = 2e-6},
 	{"Gemm", {F "17,33", "=float32:33,65", "=float32:65"}, RELU},
