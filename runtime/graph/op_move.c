@@ -517,11 +517,12 @@ static int center_pads(const struct kerf_op *op, const struct kerf_tensor *in, s
 	r = axes ? kerf_axis_set(axes, n, in->rank, &set, err) : 0;
 	for (i = 0; i < n && !r; i++) {
 		int a = axes ? kerf_axis(axes[i], in->rank) : i;
-		int64_t crop = KERF_MAX(in->dims[a] - want[i], 0);
-		int64_t more = KERF_MAX(want[i] - in->dims[a], 0);
+		int64_t crop, more;
 
 		if (want[i] < 0 || want[i] > KERF_MAX_TENSOR_BYTES)
-			r = kerf_fail(err, -EINVAL, "shape[%d] is %lld", i, (long long)want[i]);
+			return kerf_fail(err, -EINVAL, "shape[%d] is %lld", i, (long long)want[i]);
+		crop = KERF_MAX(in->dims[a] - want[i], 0);
+		more = KERF_MAX(want[i] - in->dims[a], 0);
 		p->begin[a] = more / 2 - crop / 2;
 		p->end[a] = (more - more / 2) - (crop - crop / 2);
 	}
