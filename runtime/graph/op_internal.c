@@ -6,17 +6,16 @@
 
 /* The activation op->act and nothing else: kerf_op_eval() applies it to the copy. */
 static int infer_act(const struct kerf_op *op, const struct kerf_tensor *in,
-		     struct kerf_tensor *out, struct kerf_err *err)
+                     struct kerf_tensor *out, struct kerf_err *err)
 {
 	if (in[0].dtype != KERF_F32 && in[0].dtype != KERF_F16)
 		return kerf_fail(err, -EINVAL, "input 0 is %s, expected float32 or float16",
-				 kerf_dtype_name(in[0].dtype));
+		                 kerf_dtype_name(in[0].dtype));
 	out[0] = in[0];
 	return 0;
 }
 
-static int eval_act(const struct kerf_op *op, const struct kerf_tensor *in,
-		    struct kerf_tensor *out)
+static int eval_act(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out)
 {
 	memcpy(out[0].data, in[0].data, kerf_tensor_bytes(&in[0]));
 	return 0;

@@ -74,13 +74,8 @@ int kerf_rewrite(struct kerf_graph *g, struct kerf_err *err)
 {
 	/* Folding what fusing left over lets more be fused; layout leaves views to merge. */
 	static int (*const passes[])(struct kerf_graph *, struct kerf_err *) = {
-		fold_small,
-		kerf_rewrite_quant,
-		kerf_rewrite_fuse,
-		kerf_rewrite_fold,
-		kerf_rewrite_fuse,
-		kerf_rewrite_layout,
-		kerf_rewrite_fold,
+		fold_small,        kerf_rewrite_quant,  kerf_rewrite_fuse, kerf_rewrite_fold,
+		kerf_rewrite_fuse, kerf_rewrite_layout, kerf_rewrite_fold,
 	};
 	unsigned i;
 	int r = kerf_graph_tidy(g, err);

@@ -17,7 +17,7 @@ struct flow {
 	const struct kerf_cut *c;
 	struct kerf_cut_edge *edge;
 	uint32_t *first, *list; /* edges that leave node n: list[first[n] .. first[n + 1]) */
-	uint32_t *at;		/* the next of them to try */
+	uint32_t *at;           /* the next of them to try */
 	uint32_t *level, *queue, *path;
 	int64_t steps;
 };

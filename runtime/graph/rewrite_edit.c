@@ -223,8 +223,8 @@ struct kerf_op *kerf_edit_only(const struct kerf_edit *e, int32_t v, const char 
 	struct kerf_op *p = kerf_edit_producer(e, v);
 
 	return p && e->uses[v] == 1 && !e->is_output[v] && p->n_out == 1 && kerf_op_is(p, type)
-		       ? p
-		       : NULL;
+	               ? p
+	               : NULL;
 }
 
 bool kerf_edit_scalar(const struct kerf_edit *e, int32_t v, float *x)
@@ -251,7 +251,7 @@ int kerf_edit_ints(const struct kerf_edit *e, const struct kerf_op *op, int k, i
 }
 
 int kerf_edit_ints_of(const struct kerf_edit *e, const struct kerf_op *op, const char *name, int k,
-		      int64_t *v, int max)
+                      int64_t *v, int max)
 {
 	uint32_t n;
 	const int64_t *a = kerf_op_ints(op, name, &n);
@@ -276,7 +276,7 @@ static int32_t add_value(struct kerf_edit *e, const char *name, const struct ker
 }
 
 int32_t kerf_edit_value(struct kerf_edit *e, const char *base, const char *suffix,
-			const struct kerf_tensor *t)
+                        const struct kerf_tensor *t)
 {
 	return add_value(e, name_new(e, base, suffix), t);
 }
@@ -287,7 +287,7 @@ int32_t kerf_edit_const(struct kerf_edit *e, const char *base, const struct kerf
 }
 
 static int32_t const_1d(struct kerf_edit *e, const char *base, enum kerf_dtype type, const void *v,
-			int64_t n)
+                        int64_t n)
 {
 	struct kerf_tensor t = {.dtype = type, .rank = 1, .dims = {n}};
 
@@ -424,8 +424,8 @@ static int32_t *take_list(struct kerf_edit *e, int n, const int32_t *in)
 }
 
 int32_t kerf_edit_op(struct kerf_edit *e, uint32_t at, const char *type, int opset,
-		     const char *base, int n_in, const int32_t *in, int n_out, const int32_t *out,
-		     uint32_t n_attr, const struct kerf_attr *attr)
+                     const char *base, int n_in, const int32_t *in, int n_out, const int32_t *out,
+                     uint32_t n_attr, const struct kerf_attr *attr)
 {
 	const struct kerf_op_def *def = kerf_op_find(NULL, type, opset);
 	const char *name;
@@ -433,7 +433,8 @@ int32_t kerf_edit_op(struct kerf_edit *e, uint32_t at, const char *type, int ops
 	int k, r;
 
 	if (!def)
-		return kerf_fail(e->err, -EINVAL, "operator %s of opset %d is missing", type, opset);
+		return kerf_fail(e->err, -EINVAL, "operator %s of opset %d is missing", type,
+		                 opset);
 	name = name_new(e, base, type);
 	if (!name)
 		return -ENOMEM;
@@ -460,8 +461,8 @@ int32_t kerf_edit_op(struct kerf_edit *e, uint32_t at, const char *type, int ops
 }
 
 int32_t kerf_edit_node(struct kerf_edit *e, uint32_t at, const char *type, int opset,
-		       const char *base, const char *suffix, int n_in, const int32_t *in,
-		       uint32_t n_attr, const struct kerf_attr *attr)
+                       const char *base, const char *suffix, int n_in, const int32_t *in,
+                       uint32_t n_attr, const struct kerf_attr *attr)
 {
 	struct kerf_tensor t = {.dtype = KERF_F32};
 	int32_t out = kerf_edit_value(e, base, suffix, &t), id;
@@ -472,8 +473,8 @@ int32_t kerf_edit_node(struct kerf_edit *e, uint32_t at, const char *type, int o
 	return id < 0 ? id : out;
 }
 
-int32_t kerf_edit_reshape(struct kerf_edit *e, uint32_t at, int32_t v, const char *suffix,
-			  int rank, const int64_t *dims)
+int32_t kerf_edit_reshape(struct kerf_edit *e, uint32_t at, int32_t v, const char *suffix, int rank,
+                          const int64_t *dims)
 {
 	const char *base = e->g->value[v].name;
 	int32_t in[2] = {v, kerf_edit_const_i64(e, base, dims, rank)};
@@ -517,7 +518,7 @@ int kerf_edit_merge(struct kerf_edit *e, uint32_t i, uint32_t j, int n, const in
 }
 
 int kerf_edit_become(struct kerf_edit *e, uint32_t j, const char *type, int opset, int n,
-		     const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr)
+                     const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr)
 {
 	const struct kerf_op_def *def = kerf_op_find(NULL, type, opset);
 	struct kerf_op *op = &e->g->op[j];
@@ -525,7 +526,8 @@ int kerf_edit_become(struct kerf_edit *e, uint32_t j, const char *type, int opse
 	int r;
 
 	if (!def)
-		return kerf_fail(e->err, -EINVAL, "operator %s of opset %d is missing", type, opset);
+		return kerf_fail(e->err, -EINVAL, "operator %s of opset %d is missing", type,
+		                 opset);
 	op->def = def;
 	op->opset = opset;
 	op->n_out = 1;

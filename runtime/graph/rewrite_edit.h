@@ -46,7 +46,7 @@ void kerf_edit_resolve(struct kerf_edit *e, struct kerf_op *op);
 
 /* A new value; its name is base.suffix, made unique. */
 int32_t kerf_edit_value(struct kerf_edit *e, const char *base, const char *suffix,
-			const struct kerf_tensor *t);
+                        const struct kerf_tensor *t);
 /* A constant: the graph keeps t->data as it is (data of a constant, or kerf_graph_alloc). */
 int32_t kerf_edit_const(struct kerf_edit *e, const char *base, const struct kerf_tensor *t);
 int32_t kerf_edit_const_f32(struct kerf_edit *e, const char *base, const float *v, int64_t n);
@@ -59,15 +59,15 @@ int32_t kerf_edit_const_permuted(struct kerf_edit *e, int32_t v, const int *perm
  * inferred. The id of the operator; it may move every struct kerf_op in memory.
  */
 int32_t kerf_edit_op(struct kerf_edit *e, uint32_t at, const char *type, int opset,
-		     const char *base, int n_in, const int32_t *in, int n_out, const int32_t *out,
-		     uint32_t n_attr, const struct kerf_attr *attr);
+                     const char *base, int n_in, const int32_t *in, int n_out, const int32_t *out,
+                     uint32_t n_attr, const struct kerf_attr *attr);
 /* The same for one fresh output; the id of the output. */
 int32_t kerf_edit_node(struct kerf_edit *e, uint32_t at, const char *type, int opset,
-		       const char *base, const char *suffix, int n_in, const int32_t *in,
-		       uint32_t n_attr, const struct kerf_attr *attr);
+                       const char *base, const char *suffix, int n_in, const int32_t *in,
+                       uint32_t n_attr, const struct kerf_attr *attr);
 /* v seen with other dims (same count); the id of the result. */
-int32_t kerf_edit_reshape(struct kerf_edit *e, uint32_t at, int32_t v, const char *suffix,
-			  int rank, const int64_t *dims);
+int32_t kerf_edit_reshape(struct kerf_edit *e, uint32_t at, int32_t v, const char *suffix, int rank,
+                          const int64_t *dims);
 
 /* Operator j gets these inputs. */
 int kerf_edit_set_inputs(struct kerf_edit *e, uint32_t j, int n, const int32_t *in);
@@ -78,7 +78,7 @@ int kerf_edit_merge(struct kerf_edit *e, uint32_t i, uint32_t j, int n, const in
  * output 0 (further ones must be unused). Shapes must come out the same.
  */
 int kerf_edit_become(struct kerf_edit *e, uint32_t j, const char *type, int opset, int n,
-		     const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr);
+                     const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr);
 /*
  * Readers of value `old` read `by` instead; its operator goes when nothing reads
  * it. False if that cannot be: old is a model output and by cannot take its name.
@@ -115,6 +115,6 @@ bool kerf_edit_scalar(const struct kerf_edit *e, int32_t v, float *x);
 int kerf_edit_ints(const struct kerf_edit *e, const struct kerf_op *op, int k, int64_t *v, int max);
 /* Integers from attribute `name`, or else from constant input k; -1 if in neither. */
 int kerf_edit_ints_of(const struct kerf_edit *e, const struct kerf_op *op, const char *name, int k,
-		      int64_t *v, int max);
+                      int64_t *v, int max);
 
 #endif

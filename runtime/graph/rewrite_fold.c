@@ -11,8 +11,8 @@
 
 #include <stdlib.h>
 
-#define SMALL_BYTES (64 << 10)	 /* always worth folding; so is what halves its inputs */
-#define GROWTH 4		 /* int8 weights to float32 */
+#define SMALL_BYTES (64 << 10)   /* always worth folding; so is what halves its inputs */
+#define GROWTH 4                 /* int8 weights to float32 */
 #define EXTRA_BYTES (64ll << 20) /* budget beyond GROWTH times the model's constants */
 #define FLOPS_BUDGET (1ll << 30)
 #define MAX_PROBES 64 /* of equal hashes: a file may be full of them */
@@ -178,9 +178,9 @@ static bool identity_perm(const struct kerf_op *op, int rank)
 /* The input that output 0 equals, or -1. Shapes and dtypes were found equal to input 0's. */
 static int same_as_input(const struct fold *f, const struct kerf_op *op)
 {
-	static const char *const always[] = {"Identity", "Reshape",	"Flatten", "Squeeze",
-					     "Unsqueeze", "Expand",	"Tile",	   "Cast",
-					     "CastLike", "Concat",	"Split"};
+	static const char *const always[] = {"Identity",  "Reshape", "Flatten", "Squeeze",
+	                                     "Unsqueeze", "Expand",  "Tile",    "Cast",
+	                                     "CastLike",  "Concat",  "Split"};
 	static const char *const lone[] = {"Sum", "Max", "Min", "Mean"};
 	unsigned i;
 
@@ -458,8 +458,10 @@ static int visit(struct fold *f, uint32_t j)
 
 int kerf_fold(struct kerf_graph *g, bool weights, struct kerf_err *err)
 {
-	struct fold f = {.weights = weights, .flops_left = FLOPS_BUDGET,
-			 .bytes_left = EXTRA_BYTES, .cap = 64};
+	struct fold f = {.weights = weights,
+	                 .flops_left = FLOPS_BUDGET,
+	                 .bytes_left = EXTRA_BYTES,
+	                 .cap = 64};
 	uint32_t i, n = g->n_op;
 	int r = kerf_edit_begin(&f.e, g, err);
 

@@ -42,8 +42,8 @@ bool kerf_fuse_as_act(const struct kerf_edit *e, const struct kerf_op *op, struc
 		const char *type;
 		enum kerf_act_kind kind;
 	} plain[] = {
-		{"Relu", KERF_ACT_RELU},       {"Sigmoid", KERF_ACT_SIGMOID},
-		{"Tanh", KERF_ACT_TANH},       {"HardSwish", KERF_ACT_HARD_SWISH},
+		{"Relu", KERF_ACT_RELU}, {"Sigmoid", KERF_ACT_SIGMOID},
+		{"Tanh", KERF_ACT_TANH}, {"HardSwish", KERF_ACT_HARD_SWISH},
 		{"Mish", KERF_ACT_MISH},
 	};
 	unsigned i;
@@ -68,8 +68,9 @@ bool kerf_fuse_as_act(const struct kerf_edit *e, const struct kerf_op *op, struc
 		*a = (struct kerf_act){KERF_ACT_ELU, kerf_op_float(op, "alpha", 1), 0};
 	else if (kerf_op_is(op, "HardSigmoid"))
 		*a = (struct kerf_act){KERF_ACT_HARD_SIGMOID, kerf_op_float(op, "alpha", 0.2f),
-				       kerf_op_float(op, "beta", 0.5f)};
-	else if (kerf_op_is(op, "Gelu") && !strcmp(kerf_op_string(op, "approximate", "none"), "none"))
+		                       kerf_op_float(op, "beta", 0.5f)};
+	else if (kerf_op_is(op, "Gelu") &&
+	         !strcmp(kerf_op_string(op, "approximate", "none"), "none"))
 		a->kind = KERF_ACT_GELU;
 	else if (kerf_op_is(op, "PRelu") && kerf_edit_scalar(e, kerf_edit_in(e, op, 1), &a->a))
 		a->kind = KERF_ACT_LEAKY_RELU;
@@ -78,8 +79,9 @@ bool kerf_fuse_as_act(const struct kerf_edit *e, const struct kerf_op *op, struc
 
 static bool takes_act(const struct kerf_op *p)
 {
-	static const char *const types[] = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add",
-					    "Sub",  "Mul",	     "Div",  "BatchNormalization"};
+	static const char *const types[] = {"Conv",   "ConvTranspose", "Gemm",
+	                                    "MatMul", "Add",           "Sub",
+	                                    "Mul",    "Div",           "BatchNormalization"};
 	unsigned i;
 
 	if (p->act.kind != KERF_ACT_NONE)
@@ -96,7 +98,7 @@ static struct kerf_op *sole_producer(const struct kerf_edit *e, int32_t v)
 	struct kerf_op *p = kerf_edit_producer(e, v);
 
 	return p && p->n_out >= 1 && p->out[0] == v && e->uses[v] == 1 && !e->is_output[v] ? p
-											    : NULL;
+	                                                                                   : NULL;
 }
 
 /* Further outputs (BatchNorm's running means) that nobody reads do not hinder. */
@@ -118,7 +120,8 @@ static int absorb_act(struct kerf_edit *e, uint32_t j)
 	uint32_t i;
 	int r;
 
-	if (op->n_in < 1 || !kerf_fuse_as_act(e, op, &act) || kerf_edit_t(e, op->out[0])->dtype != KERF_F32)
+	if (op->n_in < 1 || !kerf_fuse_as_act(e, op, &act) ||
+	    kerf_edit_t(e, op->out[0])->dtype != KERF_F32)
 		return 0;
 	p = sole_producer(e, kerf_edit_in(e, op, 0));
 	if (p && kerf_op_is(p, "Reshape"))
@@ -139,7 +142,7 @@ static int absorb_act(struct kerf_edit *e, uint32_t j)
  * axis 1; false if v is not like that.
  */
 static bool per_channel(const struct kerf_edit *e, int32_t v, const struct kerf_tensor *y,
-			float *out)
+                        float *out)
 {
 	int64_t n = y->dims[1], i;
 	const struct kerf_tensor *t;
@@ -160,7 +163,7 @@ static bool per_channel(const struct kerf_edit *e, int32_t v, const struct kerf_
 
 /* BatchNormalization as y = x * s + b. */
 static bool batch_norm(const struct kerf_edit *e, const struct kerf_op *op, int64_t n, float *s,
-		       float *b)
+                       float *b)
 {
 	const float *in[4];
 	double eps = kerf_op_float(op, "epsilon", 1e-5f);
@@ -189,7 +192,7 @@ static bool batch_norm(const struct kerf_edit *e, const struct kerf_op *op, int6
 
 /* Whether op maps its input *x channel by channel: y = x * s + b. */
 static bool affine(const struct kerf_edit *e, const struct kerf_op *op, const struct kerf_tensor *y,
-		   int32_t *x, float *s, float *b)
+                   int32_t *x, float *s, float *b)
 {
 	int64_t n = y->dims[1], i;
 	int32_t in[2] = {kerf_edit_in(e, op, 0), kerf_edit_in(e, op, 1)};
@@ -224,7 +227,7 @@ static bool affine(const struct kerf_edit *e, const struct kerf_op *op, const st
 static bool known_vector(const struct kerf_edit *e, int32_t v, int64_t n)
 {
 	return v < 0 || (kerf_edit_is_const(e, v) && kerf_edit_t(e, v)->dtype == KERF_F32 &&
-			 kerf_tensor_count(kerf_edit_t(e, v)) == n);
+	                 kerf_tensor_count(kerf_edit_t(e, v)) == n);
 }
 
 static bool is_one(const float *s, int64_t n)
@@ -236,42 +239,59 @@ static bool is_one(const float *s, int64_t n)
 
 /* Applies y * s + b to what is there of the Conv's own S and B, in place in s and b. */
 static void compose(const struct kerf_edit *e, const struct kerf_op *conv, int64_t n, float *s,
-		    float *b)
+                    float *b)
 {
 	int32_t vb = kerf_edit_in(e, conv, CONV_B), vs = kerf_edit_in(e, conv, CONV_S);
 	int64_t i;
 
 	for (i = 0; i < n; i++) {
 		if (vb >= 0)
-			b[i] = (float)((double)((float *)kerf_edit_t(e, vb)->data)[i] * s[i] + b[i]);
+			b[i] = (float)((double)((float *)kerf_edit_t(e, vb)->data)[i] * s[i] +
+			               b[i]);
 		if (vs >= 0)
 			s[i] *= ((float *)kerf_edit_t(e, vs)->data)[i];
 	}
 }
 
-/* Weights of ConvTranspose are (C, M / group, kernel): no S; a scaled copy instead. */
+#define MAX_SCALED_BYTES (16 << 20)
+
+/* Where ConvTranspose's and Gemm's weights have their output channels. */
+struct weight_order {
+	int64_t group, outer, m,
+		inner; /* element ((g * outer + c) * m + o) * inner + k: channel g * m + o */
+};
+
+static struct weight_order weight_order(const struct kerf_op *op, const struct kerf_tensor *w)
+{
+	struct weight_order q = {1, 1, w->dims[0], w->dims[1]};
+	int d;
+
+	if (kerf_op_is(op, "Gemm"))
+		return kerf_op_int(op, "transB", 0) ? q : (struct weight_order){1, q.m, q.inner, 1};
+	q = (struct weight_order){kerf_op_int(op, "group", 1), w->dims[0], w->dims[1], 1};
+	q.outer = q.group > 0 ? q.outer / q.group : 0;
+	for (d = 2; d < w->rank; d++)
+		q.inner *= w->dims[d];
+	return q;
+}
+
+/* They have no input S: a scaled copy instead. */
 static int32_t scaled_weights(struct kerf_edit *e, const struct kerf_op *op, const float *s)
 {
 	int32_t v = kerf_edit_in(e, op, CONV_W);
 	struct kerf_tensor t = *kerf_edit_t(e, v);
-	int64_t group = kerf_op_int(op, "group", 1), m = t.dims[1], taps = 1, per, c, o, k;
+	struct weight_order q = weight_order(op, &t);
 	const float *w = t.data;
-	float *out;
-	int d;
+	int64_t g, c, o, k, i = 0;
+	float *out = kerf_graph_alloc(e->g, kerf_tensor_bytes(&t));
 
-	for (d = 2; d < t.rank; d++)
-		taps *= t.dims[d];
-	out = kerf_graph_alloc(e->g, kerf_tensor_bytes(&t));
 	if (!out)
 		return -ENOMEM;
-	per = KERF_MAX(t.dims[0] / group, 1);
-	for (c = 0; c < t.dims[0]; c++)
-		for (o = 0; o < m; o++)
-			for (k = 0; k < taps; k++) {
-				int64_t i = (c * m + o) * taps + k;
-
-				out[i] = w[i] * s[c / per * m + o];
-			}
+	for (g = 0; g < q.group; g++)
+		for (c = 0; c < q.outer; c++)
+			for (o = 0; o < q.m; o++)
+				for (k = 0; k < q.inner; k++, i++)
+					out[i] = w[i] * s[g * q.m + o];
 	t.data = out;
 	return kerf_edit_const(e, e->g->value[v].name, &t);
 }
@@ -279,6 +299,7 @@ static int32_t scaled_weights(struct kerf_edit *e, const struct kerf_op *op, con
 static bool can_scale(const struct kerf_edit *e, const struct kerf_op *p, int64_t n)
 {
 	const struct kerf_tensor *w;
+	struct weight_order q;
 
 	if (!known_vector(e, kerf_edit_in(e, p, CONV_B), n) ||
 	    !known_vector(e, kerf_edit_in(e, p, CONV_S), n))
@@ -288,8 +309,19 @@ static bool can_scale(const struct kerf_edit *e, const struct kerf_op *p, int64_
 	if (!kerf_edit_is_const(e, kerf_edit_in(e, p, CONV_W)))
 		return false;
 	w = kerf_edit_t(e, kerf_edit_in(e, p, CONV_W));
-	return w->dtype == KERF_F32 && w->rank >= 3 && kerf_op_int(p, "group", 1) > 0 &&
-	       w->dims[1] * kerf_op_int(p, "group", 1) == n;
+	if (w->dtype != KERF_F32 || w->rank < 2 || kerf_tensor_bytes(w) > MAX_SCALED_BYTES)
+		return false;
+	q = weight_order(p, w);
+	return q.group > 0 && q.group * q.m == n &&
+	       q.group * q.outer * q.m * q.inner == kerf_tensor_count(w);
+}
+
+/* Operators that S and B may go into. Gemm's alpha and beta are left alone. */
+static bool takes_affine(const struct kerf_op *p)
+{
+	return kerf_op_is(p, "Conv") || kerf_op_is(p, "ConvTranspose") ||
+	       (kerf_op_is(p, "Gemm") && kerf_op_float(p, "alpha", 1) == 1 &&
+	        kerf_op_float(p, "beta", 1) == 1);
 }
 
 static int absorb_affine(struct kerf_edit *e, uint32_t j)
@@ -302,7 +334,7 @@ static int absorb_affine(struct kerf_edit *e, uint32_t j)
 	int64_t n;
 	int r = 0;
 
-	if (y.rank < 3 || y.dtype != KERF_F32 || op->n_in < 2)
+	if (y.rank < 2 || y.dtype != KERF_F32 || op->n_in < 2)
 		return 0;
 	n = y.dims[1];
 	s = calloc((size_t)n * 2 + 1, sizeof(*s));
@@ -311,9 +343,9 @@ static int absorb_affine(struct kerf_edit *e, uint32_t j)
 	b = s + n;
 	if (affine(e, op, &y, &x, s, b))
 		p = sole_producer(e, x);
-	if (!p || !(kerf_op_is(p, "Conv") || kerf_op_is(p, "ConvTranspose")) ||
-	    p->act.kind != KERF_ACT_NONE || kerf_edit_in(e, p, CONV_R) >= 0 ||
-	    !kerf_tensor_same_shape(kerf_edit_t(e, x), &y) || !can_scale(e, p, n))
+	if (!p || !takes_affine(p) || p->act.kind != KERF_ACT_NONE ||
+	    kerf_edit_in(e, p, CONV_R) >= 0 || !kerf_tensor_same_shape(kerf_edit_t(e, x), &y) ||
+	    !can_scale(e, p, n))
 		goto out;
 	in[CONV_X] = p->in[CONV_X];
 	in[CONV_W] = p->in[CONV_W];
@@ -371,10 +403,11 @@ static int absorb_residual(struct kerf_edit *e, uint32_t j)
 	return kerf_edit_merge(e, (uint32_t)(p - g->op), j, 5, in);
 }
 
-/* --- the pass ----------------------------------------------------------------------------------- */
+/* --- the pass -----------------------------------------------------------------------------------
+ */
 
 static int sweep(struct kerf_graph *g, struct kerf_err *err,
-		 int (*const *rules)(struct kerf_edit *, uint32_t))
+                 int (*const *rules)(struct kerf_edit *, uint32_t))
 {
 	struct kerf_edit e;
 	uint32_t j, n = g->n_op;
@@ -394,7 +427,10 @@ static int sweep(struct kerf_graph *g, struct kerf_err *err,
 int kerf_rewrite_fuse(struct kerf_graph *g, struct kerf_err *err)
 {
 	static int (*const recognise[])(struct kerf_edit *, uint32_t) = {
-		kerf_fuse_composite, kerf_fuse_norm, kerf_fuse_shuffle, NULL,
+		kerf_fuse_composite,
+		kerf_fuse_norm,
+		kerf_fuse_shuffle,
+		NULL,
 	};
 	static int (*const absorb[])(struct kerf_edit *, uint32_t) = {
 		kerf_fuse_pad, kerf_fuse_linear, absorb_affine, absorb_residual, absorb_act, NULL,

@@ -117,7 +117,7 @@ static struct kerf_op *gemm_behind(const struct kerf_edit *e, int32_t v, struct 
 
 /* What stands between a Gemm and op j, or the Gemm itself, takes j's place. */
 static int move_to(struct kerf_edit *e, struct kerf_op *gemm, struct kerf_op *view, uint32_t j,
-		   int n, const int32_t *in)
+                   int n, const int32_t *in)
 {
 	int r;
 
@@ -188,7 +188,7 @@ int kerf_fuse_linear_act(struct kerf_edit *e, uint32_t j, const struct kerf_act 
 
 /* A Pad with one value around spatial axes only: its pads, 2 * rank of them. */
 static bool plain_pad(const struct kerf_edit *e, const struct kerf_op *p, float *value,
-		      int64_t *pads)
+                      int64_t *pads)
 {
 	int rank = kerf_edit_t(e, p->out[0])->rank, i;
 	int32_t v = kerf_edit_in(e, p, 2);
@@ -215,11 +215,10 @@ static bool not_negative(const struct kerf_edit *e, int32_t v)
 	if (!p)
 		return false;
 	if (kerf_op_is(p, "Clip") && p->opset >= 11)
-		return kerf_edit_in(e, p, 1) >= 0 && kerf_edit_scalar(e, kerf_edit_in(e, p, 1), &lo) &&
-		       lo >= 0;
-	return kerf_op_is(p, "Relu") || kerf_op_is(p, "Sigmoid") ||
-	       p->act.kind == KERF_ACT_RELU || p->act.kind == KERF_ACT_SIGMOID ||
-	       (p->act.kind == KERF_ACT_CLIP && p->act.a >= 0);
+		return kerf_edit_in(e, p, 1) >= 0 &&
+		       kerf_edit_scalar(e, kerf_edit_in(e, p, 1), &lo) && lo >= 0;
+	return kerf_op_is(p, "Relu") || kerf_op_is(p, "Sigmoid") || p->act.kind == KERF_ACT_RELU ||
+	       p->act.kind == KERF_ACT_SIGMOID || (p->act.kind == KERF_ACT_CLIP && p->act.a >= 0);
 }
 
 static bool window_pads(const struct kerf_op *op, int n_spatial, int64_t *pads)
@@ -238,7 +237,7 @@ static bool window_pads(const struct kerf_op *op, int n_spatial, int64_t *pads)
 
 /* Whether op may pad with what the Pad before it pads with. */
 static bool pads_alike(const struct kerf_edit *e, const struct kerf_op *op, int32_t x, float value,
-		       const int64_t *own, const int64_t *pads, int n)
+                       const int64_t *own, const int64_t *pads, int n)
 {
 	uint32_t nk;
 	const int64_t *kernel = kerf_op_ints(op, "kernel_shape", &nk);
@@ -271,7 +270,8 @@ int kerf_fuse_pad(struct kerf_edit *e, uint32_t j)
 	float value;
 	int rank, n, i, r;
 
-	if (!(kerf_op_is(op, "Conv") || kerf_op_is(op, "MaxPool") || kerf_op_is(op, "AveragePool")) ||
+	if (!(kerf_op_is(op, "Conv") || kerf_op_is(op, "MaxPool") ||
+	      kerf_op_is(op, "AveragePool")) ||
 	    op->n_in > 5)
 		return 0;
 	p = kerf_edit_only(e, kerf_edit_in(e, op, 0), "Pad");

@@ -49,7 +49,8 @@ struct product {
 };
 
 /* Multiplies v's factors into p, through products made for one reader. */
-static bool expand(const struct kerf_edit *e, const struct kerf_op *op, struct product *p, int depth)
+static bool expand(const struct kerf_edit *e, const struct kerf_op *op, struct product *p,
+                   int depth)
 {
 	bool div = kerf_op_is(op, "Div");
 	int k;
@@ -94,7 +95,7 @@ static bool is_erf_argument(const struct kerf_edit *e, int32_t v, int32_t x)
 		return kerf_edit_in(e, p, 0) == x && is_near(e, kerf_edit_in(e, p, 1), sqrt(2));
 	p = kerf_edit_only(e, v, "Mul");
 	return p && ((kerf_edit_in(e, p, 0) == x && is_near(e, kerf_edit_in(e, p, 1), sqrt(0.5))) ||
-		     (kerf_edit_in(e, p, 1) == x && is_near(e, kerf_edit_in(e, p, 0), sqrt(0.5))));
+	             (kerf_edit_in(e, p, 1) == x && is_near(e, kerf_edit_in(e, p, 0), sqrt(0.5))));
 }
 
 static bool is_clip_0_6(const struct kerf_edit *e, const struct kerf_op *p)
@@ -151,8 +152,7 @@ int kerf_fuse_composite(struct kerf_edit *e, uint32_t j)
 		return 0;
 	for (k = 0; k < 2 && kind == KERF_ACT_NONE; k++)
 		kind = gated(e, p.factor[k], p.factor[!k], p.scale);
-	if (kind == KERF_ACT_NONE ||
-	    !kerf_tensor_same_shape(kerf_edit_t(e, p.factor[k - 1]), y))
+	if (kind == KERF_ACT_NONE || !kerf_tensor_same_shape(kerf_edit_t(e, p.factor[k - 1]), y))
 		return 0;
 	r = kerf_edit_become(e, j, "act", 1, 1, &p.factor[k - 1], 0, NULL);
 	e->g->op[j].act.kind = kind;
@@ -202,7 +202,7 @@ static int match_layer_norm(struct kerf_edit *e, uint32_t j)
 	const struct kerf_op *sub = kerf_edit_producer(e, kerf_edit_in(e, op, 0)), *add;
 	int32_t d = kerf_edit_in(e, op, 0), v, in[2], x;
 	struct kerf_attr attr[2] = {{.name = "axis", .type = KERF_ATTR_INT, .i = -1},
-				    {.name = "epsilon", .type = KERF_ATTR_FLOAT}};
+	                            {.name = "epsilon", .type = KERF_ATTR_FLOAT}};
 	const struct kerf_tensor *t;
 	struct kerf_tensor one = {.dtype = KERF_F32, .rank = 1};
 	int64_t i;
@@ -260,8 +260,7 @@ static int extend_layer_norm(struct kerf_edit *e, uint32_t j)
 
 	for (k = 0; k < 2 && !p; k++)
 		p = kerf_edit_only(e, kerf_edit_in(e, op, k), "LayerNormalization");
-	if (!p || p->n_in > 2 || p->act.kind != KERF_ACT_NONE ||
-	    kerf_op_int(p, "axis", -1) != -1)
+	if (!p || p->n_in > 2 || p->act.kind != KERF_ACT_NONE || kerf_op_int(p, "axis", -1) != -1)
 		return 0;
 	for (k = 0; k < 2; k++)
 		in[k] = kerf_edit_in(e, p, k);
@@ -377,7 +376,7 @@ int kerf_fuse_shuffle(struct kerf_edit *e, uint32_t j)
 	const struct kerf_op *t, *first;
 	const int64_t *x, *m, *y;
 	struct kerf_attr attr[2] = {{.name = "blocksize", .type = KERF_ATTR_INT},
-				    {.name = "mode", .type = KERF_ATTR_STRING}};
+	                            {.name = "mode", .type = KERF_ATTR_STRING}};
 	int32_t in;
 
 	if (!kerf_op_is(op, "Reshape") || e->g->value[op->out[0]].bounded)

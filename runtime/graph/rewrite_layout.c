@@ -51,7 +51,7 @@ static uint32_t node_of(const struct kerf_layout *l, uint32_t j, bool follows)
 
 struct network {
 	struct kerf_cut cut;
-	uint32_t *seen;	 /* per node: the last value it was counted for, plus 1 */
+	uint32_t *seen;  /* per node: the last value it was counted for, plus 1 */
 	uint32_t *maker; /* per value: its node */
 	uint32_t *first; /* per value: its readers' nodes, reader[first[v] .. first[v + 1]) */
 	uint32_t *reader;
@@ -59,7 +59,7 @@ struct network {
 
 /* The value's cost, given its maker's node and its readers' nodes (distinct). */
 static int add_value(struct network *n, int64_t cost, uint32_t maker, const uint32_t *reader,
-		     uint32_t n_reader)
+                     uint32_t n_reader)
 {
 	uint32_t behind, before, i;
 	int r = 0;
@@ -115,7 +115,8 @@ static int list_nodes(const struct kerf_layout *l, struct network *n)
 					node_of(l, j, kerf_layout_follows_in(l, j, k));
 		for (k = 0; k < op->n_out; k++)
 			if (op->out[k] >= 0)
-				n->maker[op->out[k]] = node_of(l, j, kerf_layout_follows_out(l, j, k));
+				n->maker[op->out[k]] =
+					node_of(l, j, kerf_layout_follows_out(l, j, k));
 	}
 	for (v = 0; v < g->n_value; v++)
 		if (l->e->is_output[v])
@@ -152,7 +153,7 @@ static int connect_transposes(const struct kerf_layout *l, struct network *n)
 			int32_t v = l->role[j] == KERF_LAYOUT_FROM ? op->in[0] : op->out[0];
 
 			r = kerf_cut_edge(&n->cut, KERF_CUT_SOURCE, 2 + l->group[j],
-					  weight(&g->value[v].t));
+			                  weight(&g->value[v].t));
 		}
 	return r;
 }
@@ -170,9 +171,11 @@ static void choose_forward(struct kerf_layout *l)
 			l->nhwc[j] = l->nhwc[l->group[j]];
 		else if (l->role[j] == KERF_LAYOUT_FREE || l->role[j] == KERF_LAYOUT_FROM)
 			for (k = 0; k < g->op[j].n_in && !l->nhwc[j]; k++) {
-				int32_t p = g->op[j].in[k] < 0 ? -1 : g->value[g->op[j].in[k]].producer;
+				int32_t p =
+					g->op[j].in[k] < 0 ? -1 : g->value[g->op[j].in[k]].producer;
 
-				l->nhwc[j] = p >= 0 && l->nhwc[p] && kerf_layout_follows_in(l, j, k);
+				l->nhwc[j] =
+					p >= 0 && l->nhwc[p] && kerf_layout_follows_in(l, j, k);
 			}
 	}
 }
@@ -261,7 +264,8 @@ static int32_t transposed(struct kerf_layout *l, uint32_t at, int32_t v, int32_t
 		p[to_last ? i : perm[i]] = to_last ? perm[i] : i;
 	attr.ints = p;
 	if (out < 0)
-		out = kerf_edit_value(l->e, g->value[v].name, to_last ? "nhwc" : "nchw", &g->value[v].t);
+		out = kerf_edit_value(l->e, g->value[v].name, to_last ? "nhwc" : "nchw",
+		                      &g->value[v].t);
 	if (out < 0)
 		return out;
 	id = kerf_edit_op(l->e, at, "Transpose", 13, g->value[out].name, 1, &v, 1, &out, 1, &attr);
@@ -299,7 +303,8 @@ static int make_home(struct kerf_layout *l, struct forms *f, uint32_t n_value)
 		}
 		store_last(&g->value[id]);
 		f->last[v] = id;
-		if (id != (int32_t)v && (k = transposed(l, (uint32_t)p + 1, id, (int32_t)v, false)) < 0)
+		if (id != (int32_t)v &&
+		    (k = transposed(l, (uint32_t)p + 1, id, (int32_t)v, false)) < 0)
 			return k;
 	}
 	return 0;
@@ -369,8 +374,7 @@ static int apply_inputs(struct kerf_layout *l, struct forms *f, uint32_t j)
 /* A Transpose of the model's own that became a view of nothing: its readers read its input. */
 static bool vanishes(const struct kerf_layout *l, uint32_t j)
 {
-	return l->nhwc[j] &&
-	       (l->role[j] == KERF_LAYOUT_FROM || l->role[j] == KERF_LAYOUT_TO);
+	return l->nhwc[j] && (l->role[j] == KERF_LAYOUT_FROM || l->role[j] == KERF_LAYOUT_TO);
 }
 
 /* The shape that ONNX gives the value. */
@@ -413,9 +417,10 @@ static int apply_op(struct kerf_layout *l, struct forms *f, uint32_t j)
 	r = kerf_op_infer_shapes(g, &g->op[j], &err);
 	got = g->value[g->op[j].out[0]].t;
 	if (r || !kerf_tensor_same_shape(&got, &y))
-		return kerf_fail(l->e->err, -EINVAL, "layout of node '%s' (%s): %s, expected %s, found %s",
-				 g->op[j].name, g->op[j].def->name, err.msg, kerf_tensor_text(&y, a),
-				 kerf_tensor_text(&got, b));
+		return kerf_fail(l->e->err, -EINVAL,
+		                 "layout of node '%s' (%s): %s, expected %s, found %s",
+		                 g->op[j].name, g->op[j].def->name, err.msg,
+		                 kerf_tensor_text(&y, a), kerf_tensor_text(&got, b));
 	return 0;
 }
 

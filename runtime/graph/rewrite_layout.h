@@ -12,15 +12,15 @@ enum kerf_layout_role {
 	/* The model's own Transposes between the two orders. Either changes nothing in
 	 * memory if its side of [N,C,spatial] is stored channels-last. */
 	KERF_LAYOUT_FROM, /* reads [N,C,spatial], makes [N,spatial,C] */
-	KERF_LAYOUT_TO,	  /* reads [N,spatial,C], makes [N,C,spatial] */
+	KERF_LAYOUT_TO,   /* reads [N,spatial,C], makes [N,C,spatial] */
 };
 
 struct kerf_layout {
 	struct kerf_edit *e;
-	uint8_t *role;	/* per op */
+	uint8_t *role;   /* per op */
 	uint32_t *group; /* per op: the op whose layout it shares; itself mostly */
-	uint8_t *inner; /* per op: 1 first, 2 middle, 3 last of a channel shuffle */
-	bool *nhwc;	/* per op: the choice */
+	uint8_t *inner;  /* per op: 1 first, 2 middle, 3 last of a channel shuffle */
+	bool *nhwc;      /* per op: the choice */
 };
 
 /* Fills role, group and inner of every operator. */
@@ -62,6 +62,6 @@ static inline void kerf_layout_perm(int rank, int *perm)
  * were.
  */
 int kerf_layout_convert(struct kerf_layout *l, uint32_t j, const struct kerf_tensor *x,
-			const struct kerf_tensor *y);
+                        const struct kerf_tensor *y);
 
 #endif

@@ -21,9 +21,9 @@ static bool one_of(const struct kerf_op *op, const char *const *types)
 /* Spatial operators that engines run as well on plain values. */
 static bool is_indifferent(const struct kerf_op *op)
 {
-	static const char *const types[] = {"BatchNormalization",    "InstanceNormalization",
-					    "GroupNormalization",    "LpNormalization",
-					    "MeanVarianceNormalization", NULL};
+	static const char *const types[] = {"BatchNormalization",        "InstanceNormalization",
+	                                    "GroupNormalization",        "LpNormalization",
+	                                    "MeanVarianceNormalization", NULL};
 
 	return one_of(op, types);
 }
@@ -31,8 +31,8 @@ static bool is_indifferent(const struct kerf_op *op)
 /* Element-wise, but other inputs than the first are parameters. */
 static bool has_parameters(const struct kerf_op *op)
 {
-	static const char *const types[] = {"QuantizeLinear", "DequantizeLinear", "qLut", "qRescale",
-					    "Clip", NULL};
+	static const char *const types[] = {
+		"QuantizeLinear", "DequantizeLinear", "qLut", "qRescale", "Clip", NULL};
 
 	return one_of(op, types);
 }
@@ -45,7 +45,7 @@ static bool is_elementwise(const struct kerf_op *op)
 static bool is_reduction(const struct kerf_op *op)
 {
 	return !op->def->domain && (!strncmp(op->def->name, "Reduce", 6) ||
-				    kerf_op_is(op, "ArgMax") || kerf_op_is(op, "ArgMin"));
+	                            kerf_op_is(op, "ArgMax") || kerf_op_is(op, "ArgMin"));
 }
 
 static bool is_regroup(const struct kerf_op *op)
@@ -59,7 +59,7 @@ static bool is_regroup(const struct kerf_op *op)
 
 /* Axes it goes over, in [0, rank); 0 of them: all. -1 if they are not known. */
 static int reduced_axes(const struct kerf_layout *l, const struct kerf_op *op, int rank,
-			int64_t *axes)
+                        int64_t *axes)
 {
 	int n, i;
 
@@ -161,9 +161,8 @@ static bool elementwise_free(const struct kerf_layout *l, const struct kerf_op *
 			return false;
 		if (kerf_tensor_count(t) == 1)
 			continue;
-		if (kerf_edit_is_const(l->e, op->in[k])
-			    ? kerf_tensor_bytes(t) > MAX_CONST_BYTES
-			    : t->rank != y->rank)
+		if (kerf_edit_is_const(l->e, op->in[k]) ? kerf_tensor_bytes(t) > MAX_CONST_BYTES
+		                                        : t->rank != y->rank)
 			return false;
 	}
 	return true;
@@ -407,7 +406,7 @@ static int convert_axes(struct kerf_layout *l, uint32_t j, int k, bool attr, int
 	for (i = 0; i < n; i++)
 		axes[i] = stored(axes[i], rank);
 	return attr ? kerf_op_set_ints(l->e->g, op, "axes", axes, (uint32_t)n)
-		    : set_ints(l, j, k, axes, n);
+	            : set_ints(l, j, k, axes, n);
 }
 
 static int convert_slice(struct kerf_layout *l, uint32_t j, int rank)
@@ -420,7 +419,8 @@ static int convert_slice(struct kerf_layout *l, uint32_t j, int rank)
 		return convert_axes(l, j, 3, true, (int)KERF_MIN(n, KERF_MAX_RANK), rank);
 	}
 	return convert_axes(l, j, 3, false,
-			    (int)KERF_MIN(kerf_tensor_count(tensor(l, op->in[1])), KERF_MAX_RANK), rank);
+	                    (int)KERF_MIN(kerf_tensor_count(tensor(l, op->in[1])), KERF_MAX_RANK),
+	                    rank);
 }
 
 static int convert_pad(struct kerf_layout *l, uint32_t j, int rank)
@@ -439,7 +439,7 @@ static int convert_pad(struct kerf_layout *l, uint32_t j, int rank)
 		moved[rank + kerf_layout_axis(i, rank)] = pads[rank + i];
 	}
 	return attr ? kerf_op_set_ints(l->e->g, op, "pads", moved, 2 * (uint32_t)rank)
-		    : set_ints(l, j, 1, moved, 2 * rank);
+	            : set_ints(l, j, 1, moved, 2 * rank);
 }
 
 static int convert_tile(struct kerf_layout *l, uint32_t j, int rank)
@@ -510,7 +510,7 @@ static int convert_shuffle(struct kerf_layout *l, uint32_t j, const struct kerf_
 }
 
 int kerf_layout_convert(struct kerf_layout *l, uint32_t j, const struct kerf_tensor *x,
-			const struct kerf_tensor *y)
+                        const struct kerf_tensor *y)
 {
 	struct kerf_graph *g = l->e->g;
 	struct kerf_op *op = &g->op[j];
@@ -552,7 +552,8 @@ int kerf_layout_convert(struct kerf_layout *l, uint32_t j, const struct kerf_ten
 	if (is_reduction(op)) {
 		bool attr = kerf_op_attr(op, "axes");
 
-		return attr || kerf_edit_in(l->e, op, 1) >= 0 ? convert_axes(l, j, 1, attr, 0, rank) : 0;
+		return attr || kerf_edit_in(l->e, op, 1) >= 0 ? convert_axes(l, j, 1, attr, 0, rank)
+		                                              : 0;
 	}
 	if (kerf_op_is(op, "Expand")) {
 		stored_dims(y, dims);

@@ -17,8 +17,8 @@ int kerf_fold(struct kerf_graph *g, bool weights, struct kerf_err *err);
  * changes it if it is the end of a pattern. 0 or a negative errno.
  */
 int kerf_fuse_composite(struct kerf_edit *e, uint32_t j); /* SiLU, hard-swish, Mish, GELU */
-int kerf_fuse_norm(struct kerf_edit *e, uint32_t j);	  /* layer norm, softmax, global mean */
-int kerf_fuse_shuffle(struct kerf_edit *e, uint32_t j);	  /* DepthToSpace, SpaceToDepth */
+int kerf_fuse_norm(struct kerf_edit *e, uint32_t j);      /* layer norm, softmax, global mean */
+int kerf_fuse_shuffle(struct kerf_edit *e, uint32_t j);   /* DepthToSpace, SpaceToDepth */
 int kerf_fuse_pad(struct kerf_edit *e, uint32_t j);
 int kerf_fuse_linear(struct kerf_edit *e, uint32_t j); /* MatMul + bias */
 /* Operator j is the activation act after a Gemm and a view of it: becomes the Gemm's. */

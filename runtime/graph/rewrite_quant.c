@@ -84,7 +84,7 @@ static bool accepts(const struct kerf_island *s, const struct kerf_op *op, enum 
 }
 
 int kerf_island_become(const struct kerf_island *s, const char *type, int opset, int n,
-		       const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr)
+                       const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr)
 {
 	const struct kerf_op *op = &s->e->g->op[s->j];
 	struct kerf_op trial = *op;
@@ -111,7 +111,9 @@ int kerf_island_become(const struct kerf_island *s, const char *type, int opset,
 
 static int match_binary(const struct kerf_island *s)
 {
-	const char *type = kerf_op_is(s->p, "Add") ? "qAdd" : kerf_op_is(s->p, "Mul") ? "qMul" : NULL;
+	const char *type = kerf_op_is(s->p, "Add")   ? "qAdd"
+	                   : kerf_op_is(s->p, "Mul") ? "qMul"
+	                                             : NULL;
 	struct kerf_quantised a, b;
 	int32_t in[8];
 
@@ -200,13 +202,13 @@ static bool same_params(const struct kerf_island *s, const struct kerf_quantised
 
 	return q->n == 1 && kerf_edit_t(e, q->x)->dtype == kerf_edit_t(e, s->zero)->dtype &&
 	       ((float *)kerf_edit_t(e, q->scale)->data)[0] ==
-		       ((float *)kerf_edit_t(e, s->scale)->data)[0] &&
+	               ((float *)kerf_edit_t(e, s->scale)->data)[0] &&
 	       zero == kerf_tensor_int(kerf_edit_t(e, s->zero), 0);
 }
 
 /* DequantizeLinear, op, QuantizeLinear for each of the 256 values of x. */
 static int32_t make_table(const struct kerf_island *s, const struct kerf_op *op,
-			  const struct kerf_quantised *q)
+                          const struct kerf_quantised *q)
 {
 	struct kerf_edit *e = s->e;
 	enum kerf_dtype xt = kerf_edit_t(e, q->x)->dtype, yt = kerf_edit_t(e, s->zero)->dtype;
@@ -229,9 +231,8 @@ static int32_t make_table(const struct kerf_island *s, const struct kerf_op *op,
 	if (kerf_op_eval(op, in, out))
 		return -1;
 	for (i = 0; i < 256; i++)
-		((uint8_t *)table.data)[i] =
-			(uint8_t)kerf_quant_round(y[i] / y_scale, y_zero, is_signed ? -128 : 0,
-						  is_signed ? 127 : 255);
+		((uint8_t *)table.data)[i] = (uint8_t)kerf_quant_round(
+			y[i] / y_scale, y_zero, is_signed ? -128 : 0, is_signed ? 127 : 255);
 	return kerf_edit_const(e, op->name, &table);
 }
 
@@ -243,12 +244,11 @@ static bool is_8bit(enum kerf_dtype t)
 /* A function of one float element, its other inputs known and of one element. */
 static bool is_function(const struct kerf_edit *e, const struct kerf_op *op)
 {
-	static const char *const types[] = {"Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish",
-					    "Elu",     "Selu", "Celu",	    "Gelu",	   "Mish",
-					    "Softplus", "Softsign", "Exp",  "Log",	   "Sqrt",
-					    "Abs",     "Neg",  "Erf",	    "Reciprocal",  "Pow",
-					    "Relu",    "Clip", "PRelu",	    "Add",	   "Mul",
-					    "Sub",     "Div"};
+	static const char *const types[] = {
+		"Sigmoid", "Tanh",  "LeakyRelu", "HardSigmoid", "HardSwish",  "Elu", "Selu",
+		"Celu",    "Gelu",  "Mish",      "Softplus",    "Softsign",   "Exp", "Log",
+		"Sqrt",    "Abs",   "Neg",       "Erf",         "Reciprocal", "Pow", "Relu",
+		"Clip",    "PRelu", "Add",       "Mul",         "Sub",        "Div"};
 	unsigned i;
 	int k;
 
@@ -259,8 +259,9 @@ static bool is_function(const struct kerf_edit *e, const struct kerf_op *op)
 	for (k = 1; k < op->n_in; k++) {
 		int32_t v = kerf_edit_in(e, op, k);
 
-		if (v >= 0 && (!kerf_edit_is_const(e, v) || kerf_tensor_count(kerf_edit_t(e, v)) != 1 ||
-			       kerf_edit_t(e, v)->rank > 1))
+		if (v >= 0 &&
+		    (!kerf_edit_is_const(e, v) || kerf_tensor_count(kerf_edit_t(e, v)) != 1 ||
+		     kerf_edit_t(e, v)->rank > 1))
 			return false;
 	}
 	return true;
@@ -295,7 +296,8 @@ static int match_rescale(const struct kerf_island *s, int32_t v)
 	return r ? r : kerf_island_become(s, "qRescale", 1, 5, in, 0, NULL);
 }
 
-/* --- moving elements --------------------------------------------------------------------------- */
+/* --- moving elements ---------------------------------------------------------------------------
+ */
 
 /*
  * Pad with 0 becomes Pad with the zero point; whether the operator keeps every
@@ -303,10 +305,10 @@ static int match_rescale(const struct kerf_island *s, int32_t v)
  */
 static bool moves(const struct kerf_edit *e, const struct kerf_op *p)
 {
-	static const char *const types[] = {"MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze",
-					    "Transpose", "Slice", "Identity", "DepthToSpace",
-					    "SpaceToDepth", "Gather", "Expand", "Tile", "Pad",
-					    "GlobalMaxPool"};
+	static const char *const types[] = {
+		"MaxPool",   "Reshape", "Flatten",  "Squeeze",      "Unsqueeze",
+		"Transpose", "Slice",   "Identity", "DepthToSpace", "SpaceToDepth",
+		"Gather",    "Expand",  "Tile",     "Pad",          "GlobalMaxPool"};
 	float value = 0;
 	unsigned i;
 
@@ -318,8 +320,9 @@ static bool moves(const struct kerf_edit *e, const struct kerf_op *p)
 		return false;
 	if (!kerf_op_is(p, "Pad"))
 		return true;
-	return p->opset >= 11 && (kerf_edit_in(e, p, 2) < 0 ||
-				  (kerf_edit_scalar(e, kerf_edit_in(e, p, 2), &value) && value == 0));
+	return p->opset >= 11 &&
+	       (kerf_edit_in(e, p, 2) < 0 ||
+	        (kerf_edit_scalar(e, kerf_edit_in(e, p, 2), &value) && value == 0));
 }
 
 /*
@@ -337,8 +340,7 @@ static int push_down(struct kerf_edit *e, uint32_t j)
 
 	if (op->n_out != 1 || n < 1 || n > 7 || !moves(e, op) ||
 	    !kerf_dequantised(e, kerf_edit_in(e, op, 0), &q) || q.n != 1 ||
-	    !is_8bit(kerf_edit_t(e, q.x)->dtype) ||
-	    kerf_edit_t(e, op->out[0])->dtype != KERF_F32 ||
+	    !is_8bit(kerf_edit_t(e, q.x)->dtype) || kerf_edit_t(e, op->out[0])->dtype != KERF_F32 ||
 	    !(((float *)kerf_edit_t(e, q.scale)->data)[0] > 0))
 		return 0;
 	in[0] = q.x;
@@ -357,13 +359,14 @@ static int push_down(struct kerf_edit *e, uint32_t j)
 	trial.n_in = n;
 	if (!accepts(&at, &trial, kerf_edit_t(e, q.x)->dtype))
 		return 0;
-	dq[0] = kerf_edit_node(e, j, trial.def->name, trial.opset, trial.name, "q", n, in, trial.n_attr,
-			       trial.attr);
+	dq[0] = kerf_edit_node(e, j, trial.def->name, trial.opset, trial.name, "q", n, in,
+	                       trial.n_attr, trial.attr);
 	dq[1] = q.scale;
 	return dq[0] < 0 ? dq[0] : kerf_edit_become(e, j, "DequantizeLinear", 13, 3, dq, 0, NULL);
 }
 
-/* --- the pass ------------------------------------------------------------------------------------- */
+/* --- the pass
+ * ------------------------------------------------------------------------------------- */
 
 /* v is read by one operator only, and made by one with one output: that one. */
 static const struct kerf_op *sole(const struct kerf_edit *e, int32_t v)
@@ -395,8 +398,8 @@ static int match(struct kerf_island *s)
 static int visit(struct kerf_edit *e, uint32_t j)
 {
 	struct kerf_op *op = &e->g->op[j];
-	struct kerf_island s = {.e = e, .j = j, .scale = kerf_edit_in(e, op, 1),
-				.zero = kerf_edit_in(e, op, 2)};
+	struct kerf_island s = {
+		.e = e, .j = j, .scale = kerf_edit_in(e, op, 1), .zero = kerf_edit_in(e, op, 2)};
 	const struct kerf_op *act;
 	int32_t v = kerf_edit_in(e, op, 0);
 	int r;
@@ -419,7 +422,9 @@ static int visit(struct kerf_edit *e, uint32_t j)
 	if (kerf_fuse_as_act(e, act, &s.act)) {
 		/* A clamp of the quantised result is a quantised clamp: rounding keeps order. */
 		v = kerf_edit_in(e, act, 0);
-		r = s.act.kind == KERF_ACT_RELU || s.act.kind == KERF_ACT_CLIP ? match_rescale(&s, v) : 0;
+		r = s.act.kind == KERF_ACT_RELU || s.act.kind == KERF_ACT_CLIP
+		            ? match_rescale(&s, v)
+		            : 0;
 		s.p = r ? NULL : sole(e, v);
 		if (s.p && (s.act.kind == KERF_ACT_RELU || s.act.kind == KERF_ACT_CLIP))
 			r = match(&s);

@@ -8,8 +8,8 @@
 /* What a DequantizeLinear reads: 8-bit (or, for a bias, int32) values, constant parameters. */
 struct kerf_quantised {
 	int32_t x, scale, zero; /* zero: -1 for none, which means 0 */
-	int64_t n;		/* scales; 1 for all of x, else along axis */
-	int axis;		/* in [0, rank) */
+	int64_t n;              /* scales; 1 for all of x, else along axis */
+	int axis;               /* in [0, rank) */
 };
 
 /*
@@ -35,7 +35,7 @@ int32_t kerf_quantised_zero(struct kerf_edit *e, const struct kerf_quantised *q)
  * its output is what j's was: 1. 0 if not.
  */
 int kerf_island_become(const struct kerf_island *s, const char *type, int opset, int n,
-		       const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr);
+                       const int32_t *in, uint32_t n_attr, const struct kerf_attr *attr);
 
 /* Each: 1 if the island became one operator, 0 if not, or a negative errno. */
 int kerf_quant_conv(const struct kerf_island *s);

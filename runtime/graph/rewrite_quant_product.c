@@ -19,9 +19,9 @@ static double bias_at(const struct kerf_edit *e, int32_t v, int64_t c, int64_t n
 
 	if (kerf_edit_is_const(e, v))
 		return kerf_tensor_count(kerf_edit_t(e, v)) == n &&
-				       kerf_edit_t(e, v)->dtype == KERF_F32
-			       ? kerf_tensor_float(kerf_edit_t(e, v), c)
-			       : NAN;
+		                       kerf_edit_t(e, v)->dtype == KERF_F32
+		               ? kerf_tensor_float(kerf_edit_t(e, v), c)
+		               : NAN;
 	if (!kerf_dequantised(e, v, &q) || !kerf_edit_is_const(e, q.x) ||
 	    kerf_tensor_count(kerf_edit_t(e, q.x)) != n)
 		return NAN;
@@ -36,7 +36,7 @@ static double bias_at(const struct kerf_edit *e, int32_t v, int64_t c, int64_t n
  * is not known or does not fit.
  */
 static int32_t bias_of(struct kerf_edit *e, int32_t v, const struct kerf_quantised *x,
-		       const struct kerf_quantised *w, int64_t n)
+                       const struct kerf_quantised *w, int64_t n)
 {
 	struct kerf_tensor t = {.dtype = KERF_I32, .rank = 1, .dims = {n}};
 	int64_t c;
@@ -58,7 +58,7 @@ static int32_t bias_of(struct kerf_edit *e, int32_t v, const struct kerf_quantis
 /* --- operands ----------------------------------------------------------------------------- */
 
 static int operands(const struct kerf_island *s, const struct kerf_quantised *x,
-		    const struct kerf_quantised *w, int32_t *in)
+                    const struct kerf_quantised *w, int32_t *in)
 {
 	in[0] = x->x;
 	in[1] = x->scale;
@@ -90,12 +90,12 @@ int kerf_quant_conv(const struct kerf_island *s)
 			return in[8] == -1 ? 0 : in[8];
 	}
 	return kerf_island_become(s, "QLinearConv", 10, bias >= 0 ? 9 : 8, in, s->p->n_attr,
-				  s->p->attr);
+	                          s->p->attr);
 }
 
 /* a b + bias, b constant; transposed: b is [N, K] as it stands. */
 static int become_gemm(const struct kerf_island *s, const struct kerf_quantised *a,
-		       const struct kerf_quantised *b, int32_t bias, bool transposed)
+                       const struct kerf_quantised *b, int32_t bias, bool transposed)
 {
 	static const int swap[] = {1, 0};
 	int columns = transposed ? 0 : 1, r;
@@ -140,7 +140,8 @@ static int match_biased(const struct kerf_island *s)
 	for (k = 0; k < 2 && !m; k++)
 		m = kerf_edit_only(s->e, kerf_edit_in(s->e, s->p, k), "MatMul");
 	if (!m || m->act.kind != KERF_ACT_NONE ||
-	    !kerf_tensor_same_shape(kerf_edit_t(s->e, m->out[0]), kerf_edit_t(s->e, s->p->out[0])) ||
+	    !kerf_tensor_same_shape(kerf_edit_t(s->e, m->out[0]),
+	                            kerf_edit_t(s->e, s->p->out[0])) ||
 	    !kerf_dequantised(s->e, kerf_edit_in(s->e, m, 0), &a) ||
 	    !kerf_dequantised(s->e, kerf_edit_in(s->e, m, 1), &b))
 		return 0;

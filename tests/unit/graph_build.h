@@ -9,18 +9,44 @@
 
 #define OPSET 13
 
-#define DIMS(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__}
-#define IN(...) (int)(sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t)), (int32_t[]){__VA_ARGS__}
-#define ATTR(...) (int)(sizeof((struct kerf_attr[]){__VA_ARGS__}) / sizeof(struct kerf_attr)), \
-		  (struct kerf_attr[]){__VA_ARGS__}
+#define DIMS(...)                                                              \
+	(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) \
+	{                                                                      \
+		__VA_ARGS__                                                    \
+	}
+#define IN(...)                                                                \
+	(int)(sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t)), (int32_t[]) \
+	{                                                                      \
+		__VA_ARGS__                                                    \
+	}
+#define ATTR(...)                                                                    \
+	(int)(sizeof((struct kerf_attr[]){__VA_ARGS__}) / sizeof(struct kerf_attr)), \
+		(struct kerf_attr[])                                                 \
+	{                                                                            \
+		__VA_ARGS__                                                          \
+	}
 #define NO_ATTR 0, NULL
-#define A_INT(NAME, V) {.name = NAME, .type = KERF_ATTR_INT, .i = (V)}
-#define A_FLOAT(NAME, V) {.name = NAME, .type = KERF_ATTR_FLOAT, .f = (V)}
-#define A_STRING(NAME, V) {.name = NAME, .type = KERF_ATTR_STRING, .s = (V)}
-#define A_INTS(NAME, ...)                                                                         \
-	{.name = NAME, .type = KERF_ATTR_INTS,                                                    \
-	 .n = (uint32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                     \
-	 .ints = (int64_t[]){__VA_ARGS__}}
+#define A_INT(NAME, V)                                        \
+	{                                                     \
+		.name = NAME, .type = KERF_ATTR_INT, .i = (V) \
+	}
+#define A_FLOAT(NAME, V)                                        \
+	{                                                       \
+		.name = NAME, .type = KERF_ATTR_FLOAT, .f = (V) \
+	}
+#define A_STRING(NAME, V)                                        \
+	{                                                        \
+		.name = NAME, .type = KERF_ATTR_STRING, .s = (V) \
+	}
+#define A_INTS(NAME, ...)                                                            \
+	{                                                                            \
+		.name = NAME, .type = KERF_ATTR_INTS,                                \
+		.n = (uint32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), \
+		.ints = (int64_t[])                                                  \
+		{                                                                    \
+			__VA_ARGS__                                                  \
+		}                                                                    \
+	}
 
 static inline void build_fail(const struct kerf_err *err)
 {
@@ -29,7 +55,7 @@ static inline void build_fail(const struct kerf_err *err)
 }
 
 static inline int32_t b_value(struct kerf_graph *g, const char *name, enum kerf_dtype dtype,
-			      int rank, const int64_t *dims)
+                              int rank, const int64_t *dims)
 {
 	struct kerf_tensor t = {.dtype = dtype, .rank = rank};
 	char tmp[32];
@@ -50,7 +76,7 @@ static inline int32_t b_input(struct kerf_graph *g, const char *name, int rank, 
 
 /* A constant of seeded floats in [lo, hi). */
 static inline int32_t b_const(struct kerf_graph *g, float lo, float hi, int rank,
-			      const int64_t *dims)
+                              const int64_t *dims)
 {
 	int32_t v = b_value(g, NULL, KERF_F32, rank, dims);
 	struct kerf_tensor *t = &g->value[v].t;
@@ -84,7 +110,7 @@ static inline int32_t b_ints(struct kerf_graph *g, int n, const int64_t *x)
 
 /* One operator of n_out outputs; the id of the first (the others follow it). */
 static inline int32_t b_ops(struct kerf_graph *g, const char *type, int opset, int n_out, int n_in,
-			    const int32_t *in, int n_attr, const struct kerf_attr *attr)
+                            const int32_t *in, int n_attr, const struct kerf_attr *attr)
 {
 	const struct kerf_op_def *def = kerf_op_find(NULL, type, opset);
 	struct kerf_err err = {""};
@@ -106,7 +132,7 @@ static inline int32_t b_ops(struct kerf_graph *g, const char *type, int opset, i
 }
 
 static inline int32_t b_op(struct kerf_graph *g, const char *type, int n_in, const int32_t *in,
-			   int n_attr, const struct kerf_attr *attr)
+                           int n_attr, const struct kerf_attr *attr)
 {
 	return b_ops(g, type, OPSET, 1, n_in, in, n_attr, attr);
 }
@@ -118,7 +144,7 @@ static inline int32_t b_reshape(struct kerf_graph *g, int32_t x, int n, const in
 
 /* Conv with seeded weights, kernel k, padding k / 2. */
 static inline int32_t b_conv(struct kerf_graph *g, int32_t x, int64_t out, int64_t k,
-			     int64_t stride, int64_t group, bool bias)
+                             int64_t stride, int64_t group, bool bias)
 {
 	int64_t c = g->value[x].t.dims[1];
 	float most = 1.5f / sqrtf((float)(c / group * k * k));
@@ -127,8 +153,8 @@ static inline int32_t b_conv(struct kerf_graph *g, int32_t x, int64_t out, int64
 	if (bias)
 		in[2] = b_const(g, -1, 1, DIMS(out));
 	return b_op(g, "Conv", bias ? 3 : 2, in,
-		    ATTR(A_INTS("strides", stride, stride), A_INT("group", group),
-			 A_INTS("pads", k / 2, k / 2, k / 2, k / 2)));
+	            ATTR(A_INTS("strides", stride, stride), A_INT("group", group),
+	                 A_INTS("pads", k / 2, k / 2, k / 2, k / 2)));
 }
 
 static inline int32_t b_batch_norm(struct kerf_graph *g, int32_t x)
@@ -136,9 +162,9 @@ static inline int32_t b_batch_norm(struct kerf_graph *g, int32_t x)
 	int64_t c = g->value[x].t.dims[1];
 
 	return b_op(g, "BatchNormalization",
-		    IN(x, b_const(g, 0.5f, 1.5f, DIMS(c)), b_const(g, -1, 1, DIMS(c)),
-		       b_const(g, -1, 1, DIMS(c)), b_const(g, 0.5f, 2, DIMS(c))),
-		    ATTR(A_FLOAT("epsilon", 1e-3f)));
+	            IN(x, b_const(g, 0.5f, 1.5f, DIMS(c)), b_const(g, -1, 1, DIMS(c)),
+	               b_const(g, -1, 1, DIMS(c)), b_const(g, 0.5f, 2, DIMS(c))),
+	            ATTR(A_FLOAT("epsilon", 1e-3f)));
 }
 
 #endif

@@ -115,10 +115,10 @@ static inline void graph_eval_free(const struct kerf_graph *g, struct kerf_tenso
  * the place of a NaN differ.
  */
 static inline double tensor_difference(const struct kerf_tensor *a, const struct kerf_tensor *b,
-				       int steps)
+                                       int steps)
 {
 	bool is_float = a->dtype == KERF_F32 || a->dtype == KERF_F16 || a->dtype == KERF_F64 ||
-			a->dtype == KERF_BF16;
+	                a->dtype == KERF_BF16;
 	int64_t n = kerf_tensor_count(a), i;
 	double most = 1, worst = 0;
 

@@ -17,8 +17,8 @@
  * copy; the rewritten graph.
  */
 static struct kerf_graph *rewritten(struct kerf_graph *(*make)(void),
-				    int (*pass)(struct kerf_graph *, struct kerf_err *),
-				    double tolerance)
+                                    int (*pass)(struct kerf_graph *, struct kerf_err *),
+                                    double tolerance)
 {
 	struct kerf_graph *a = make(), *b = make();
 	struct kerf_tensor x[4], y[4];
@@ -63,7 +63,8 @@ static struct kerf_graph *make_fold(void)
 	/* computed from constants and shapes alone */
 	t = b_op(g, "Shape", IN(x), NO_ATTR);
 	t = b_reshape(g, t, DIMS(3));
-	u = b_op(g, "Mul", IN(b_op(g, "Cast", IN(t), ATTR(A_INT("to", KERF_F32))), b_scalar(g, 2)), NO_ATTR);
+	u = b_op(g, "Mul", IN(b_op(g, "Cast", IN(t), ATTR(A_INT("to", KERF_F32))), b_scalar(g, 2)),
+	         NO_ATTR);
 	u = b_op(g, "ReduceSum", IN(u), NO_ATTR);
 	/* nothing */
 	x = b_op(g, "Identity", IN(x), NO_ATTR);
@@ -71,10 +72,13 @@ static struct kerf_graph *make_fold(void)
 	x = b_op(g, "Pad", IN(x, b_ints(g, DIMS(0, 0, 0, 0, 0, 0))), NO_ATTR);
 	x = b_op(g, "Slice", IN(x, b_ints(g, DIMS(0)), b_ints(g, DIMS(100))), NO_ATTR);
 	/* reversing is something */
-	x = b_op(g, "Slice", IN(x, b_ints(g, DIMS(-1)), b_ints(g, DIMS(-100)), b_ints(g, DIMS(2)),
-				b_ints(g, DIMS(-1))), NO_ATTR);
+	x = b_op(g, "Slice",
+	         IN(x, b_ints(g, DIMS(-1)), b_ints(g, DIMS(-100)), b_ints(g, DIMS(2)),
+	            b_ints(g, DIMS(-1))),
+	         NO_ATTR);
 	/* two are one */
-	t = b_op(g, "Add", IN(b_op(g, "Exp", IN(x), NO_ATTR), b_op(g, "Exp", IN(x), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Add", IN(b_op(g, "Exp", IN(x), NO_ATTR), b_op(g, "Exp", IN(x), NO_ATTR)),
+	         NO_ATTR);
 	t = b_op(g, "Mul", IN(t, u), NO_ATTR);
 	/* one permutation, one view, and a transpose that only moves an axis of 1 */
 	t = b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 1, 2, 0)));
@@ -103,7 +107,8 @@ static struct kerf_graph *make_large(void)
 	GRAPH("large");
 	int32_t x = b_input(g, "x", DIMS(1024, 1024)), t;
 
-	t = b_op(g, "Expand", IN(b_const(g, 0, 1, DIMS(1024, 1)), b_ints(g, DIMS(1024, 1024))), NO_ATTR);
+	t = b_op(g, "Expand", IN(b_const(g, 0, 1, DIMS(1024, 1)), b_ints(g, DIMS(1024, 1024))),
+	         NO_ATTR);
 	kerf_graph_add_output(g, b_op(g, "Add", IN(x, t), NO_ATTR));
 	return g;
 }
@@ -117,23 +122,26 @@ static void test_large(void **state)
 }
 
 static int random_infer(const struct kerf_op *op, const struct kerf_tensor *in,
-			struct kerf_tensor *out, struct kerf_err *err)
+                        struct kerf_tensor *out, struct kerf_err *err)
 {
 	out[0] = (struct kerf_tensor){.dtype = KERF_F32, .rank = 1, .dims = {4}};
 	return 0;
 }
 
 static int random_eval(const struct kerf_op *op, const struct kerf_tensor *in,
-		       struct kerf_tensor *out)
+                       struct kerf_tensor *out)
 {
 	return 0;
 }
 
 static void test_random(void **state)
 {
-	static const struct kerf_op_def def = {.name = "random", .min_out = 1, .max_out = 1,
-					       .flags = KERF_OP_IMPURE, .infer = random_infer,
-					       .eval = random_eval};
+	static const struct kerf_op_def def = {.name = "random",
+	                                       .min_out = 1,
+	                                       .max_out = 1,
+	                                       .flags = KERF_OP_IMPURE,
+	                                       .infer = random_infer,
+	                                       .eval = random_eval};
 	GRAPH("random");
 	struct kerf_err err = {""};
 	int32_t out[2];
@@ -190,12 +198,43 @@ static void test_residual(void **state)
 	kerf_graph_unref(g);
 }
 
+/* Weights of ConvTranspose and Gemm, which have no S, are scaled. */
+static struct kerf_graph *make_scaled(void)
+{
+	GRAPH("scaled");
+	int32_t x = b_input(g, "x", DIMS(2, 4, 3, 3)), t;
+
+	t = b_op(g, "ConvTranspose",
+	         IN(x, b_const(g, -1, 1, DIMS(4, 3, 2, 2)), b_const(g, -1, 1, DIMS(6))),
+	         ATTR(A_INT("group", 2), A_INTS("strides", 2, 2)));
+	t = b_op(g, "Flatten", IN(b_batch_norm(g, t)), NO_ATTR);
+	t = b_op(g, "Gemm",
+	         IN(t, b_const(g, -0.1f, 0.1f, DIMS(5, 216)), b_const(g, -1, 1, DIMS(5))),
+	         ATTR(A_INT("transB", 1)));
+	t = b_op(g, "Relu", IN(b_batch_norm(g, t)), NO_ATTR);
+	t = b_op(g, "Gemm", IN(t, b_const(g, -1, 1, DIMS(5, 7))), NO_ATTR);
+	kerf_graph_add_output(
+		g, b_op(g, "Sub", IN(b_batch_norm(g, t), b_const(g, -1, 1, DIMS(7))), NO_ATTR));
+	return g;
+}
+
+static void test_scaled(void **state)
+{
+	struct kerf_graph *g = rewritten(make_scaled, kerf_rewrite_fuse, 1e-5);
+
+	assert_int_equal(g->n_op, 4);
+	assert_int_equal(count_ops(g, "Gemm"), 2);
+	assert_int_equal(count_ops(g, "ConvTranspose"), 1);
+	kerf_graph_unref(g);
+}
+
 static int32_t hard_swish(struct kerf_graph *g, int32_t x)
 {
 	int32_t t = b_op(g, "Add", IN(x, b_scalar(g, 3)), NO_ATTR);
 
 	t = b_op(g, "Clip", IN(t, b_scalar(g, 0), b_scalar(g, 6)), NO_ATTR);
-	return b_op(g, "Mul", IN(x, b_op(g, "Mul", IN(t, b_scalar(g, 1.0f / 6)), NO_ATTR)), NO_ATTR);
+	return b_op(g, "Mul", IN(x, b_op(g, "Mul", IN(t, b_scalar(g, 1.0f / 6)), NO_ATTR)),
+	            NO_ATTR);
 }
 
 static struct kerf_graph *make_acts(void)
@@ -207,9 +246,11 @@ static struct kerf_graph *make_acts(void)
 	t = b_conv(g, t, 4, 3, 1, 1, true);
 	t = b_op(g, "Mul", IN(b_op(g, "Sigmoid", IN(t), NO_ATTR), t), NO_ATTR);
 	t = b_conv(g, t, 4, 3, 1, 1, true);
-	t = b_op(g, "Mul", IN(t, b_op(g, "Tanh", IN(b_op(g, "Softplus", IN(t), NO_ATTR)), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Mul", IN(t, b_op(g, "Tanh", IN(b_op(g, "Softplus", IN(t), NO_ATTR)), NO_ATTR)),
+	         NO_ATTR);
 	kerf_graph_add_output(g, b_op(g, "MaxPool", IN(t), ATTR(A_INTS("kernel_shape", 1, 1))));
-	kerf_graph_add_output(g, hard_swish(g, b_op(g, "MaxPool", IN(t), ATTR(A_INTS("kernel_shape", 2, 2)))));
+	kerf_graph_add_output(
+		g, hard_swish(g, b_op(g, "MaxPool", IN(t), ATTR(A_INTS("kernel_shape", 2, 2)))));
 	return g;
 }
 
@@ -232,12 +273,16 @@ static struct kerf_graph *make_pad(void)
 	int32_t x = b_input(g, "x", DIMS(1, 4, 6, 6)), pads, t;
 
 	pads = b_ints(g, DIMS(0, 0, 1, 1, 0, 0, 1, 1));
-	t = b_op(g, "Relu", IN(b_conv(g, b_op(g, "Pad", IN(x, pads), NO_ATTR), 4, 3, 1, 1, true)), NO_ATTR);
-	t = b_op(g, "MaxPool", IN(b_op(g, "Pad", IN(t, pads), NO_ATTR)), ATTR(A_INTS("kernel_shape", 3, 3)));
-	t = b_op(g, "AveragePool", IN(b_op(g, "Pad", IN(t, pads), NO_ATTR)), ATTR(A_INTS("kernel_shape", 3, 3)));
+	t = b_op(g, "Relu", IN(b_conv(g, b_op(g, "Pad", IN(x, pads), NO_ATTR), 4, 3, 1, 1, true)),
+	         NO_ATTR);
+	t = b_op(g, "MaxPool", IN(b_op(g, "Pad", IN(t, pads), NO_ATTR)),
+	         ATTR(A_INTS("kernel_shape", 3, 3)));
+	t = b_op(g, "AveragePool", IN(b_op(g, "Pad", IN(t, pads), NO_ATTR)),
+	         ATTR(A_INTS("kernel_shape", 3, 3)));
 	/* values below 0: the padding's 0 may be the maximum, so this Pad stays */
 	t = b_op(g, "Sub", IN(t, b_scalar(g, 9)), NO_ATTR);
-	t = b_op(g, "MaxPool", IN(b_op(g, "Pad", IN(t, pads), NO_ATTR)), ATTR(A_INTS("kernel_shape", 3, 3)));
+	t = b_op(g, "MaxPool", IN(b_op(g, "Pad", IN(t, pads), NO_ATTR)),
+	         ATTR(A_INTS("kernel_shape", 3, 3)));
 	kerf_graph_add_output(g, t);
 	return g;
 }
@@ -252,20 +297,26 @@ static void test_pad(void **state)
 
 static int32_t layer_norm(struct kerf_graph *g, int32_t x, int64_t n)
 {
-	int32_t d = b_op(g, "Sub", IN(x, b_op(g, "ReduceMean", IN(x), ATTR(A_INTS("axes", -1)))), NO_ATTR);
-	int32_t t = b_op(g, "ReduceMean", IN(b_op(g, "Mul", IN(d, d), NO_ATTR)), ATTR(A_INTS("axes", -1)));
+	int32_t d = b_op(g, "Sub", IN(x, b_op(g, "ReduceMean", IN(x), ATTR(A_INTS("axes", -1)))),
+	                 NO_ATTR);
+	int32_t t = b_op(g, "ReduceMean", IN(b_op(g, "Mul", IN(d, d), NO_ATTR)),
+	                 ATTR(A_INTS("axes", -1)));
 
 	t = b_op(g, "Sqrt", IN(b_op(g, "Add", IN(t, b_scalar(g, 1e-5f)), NO_ATTR)), NO_ATTR);
-	t = b_op(g, "Mul", IN(b_op(g, "Div", IN(d, t), NO_ATTR), b_const(g, 0.5f, 1, DIMS(n))), NO_ATTR);
+	t = b_op(g, "Mul", IN(b_op(g, "Div", IN(d, t), NO_ATTR), b_const(g, 0.5f, 1, DIMS(n))),
+	         NO_ATTR);
 	return b_op(g, "Add", IN(t, b_const(g, -1, 1, DIMS(n))), NO_ATTR);
 }
 
 static int32_t linear(struct kerf_graph *g, int32_t x, int64_t in, int64_t out, bool transposed)
 {
-	int32_t w = transposed ? b_op(g, "Transpose", IN(b_const(g, -0.3f, 0.3f, DIMS(out, in))), NO_ATTR)
-			       : b_const(g, -0.3f, 0.3f, DIMS(in, out));
+	int32_t w = transposed ? b_op(g, "Transpose", IN(b_const(g, -0.3f, 0.3f, DIMS(out, in))),
+	                              NO_ATTR)
+	                       : b_const(g, -0.3f, 0.3f, DIMS(in, out));
 
-	return b_op(g, "Add", IN(b_op(g, "MatMul", IN(x, w), NO_ATTR), b_const(g, -1, 1, DIMS(out))), NO_ATTR);
+	return b_op(g, "Add",
+	            IN(b_op(g, "MatMul", IN(x, w), NO_ATTR), b_const(g, -1, 1, DIMS(out))),
+	            NO_ATTR);
 }
 
 /* An encoder's feed-forward half and a softmax spelled out. */
@@ -281,7 +332,8 @@ static struct kerf_graph *make_encoder(void)
 	t = b_op(g, "Add", IN(linear(g, t, 16, 8, true), x), NO_ATTR);
 	u = b_op(g, "Sub", IN(t, b_op(g, "ReduceMax", IN(t), ATTR(A_INTS("axes", 2)))), NO_ATTR);
 	u = b_op(g, "Exp", IN(u), NO_ATTR);
-	t = b_op(g, "Div", IN(u, b_op(g, "ReduceSum", IN(u, b_ints(g, DIMS(2))), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Div", IN(u, b_op(g, "ReduceSum", IN(u, b_ints(g, DIMS(2))), NO_ATTR)),
+	         NO_ATTR);
 	kerf_graph_add_output(g, t);
 	return g;
 }
@@ -308,7 +360,7 @@ static int32_t classifier(struct kerf_graph *g, int32_t x)
 
 	x = b_op(g, "Flatten", IN(b_op(g, "GlobalAveragePool", IN(x), NO_ATTR)), NO_ATTR);
 	return b_op(g, "Gemm", IN(x, b_const(g, -1, 1, DIMS(5, c)), b_const(g, -1, 1, DIMS(5))),
-		    ATTR(A_INT("transB", 1)));
+	            ATTR(A_INT("transB", 1)));
 }
 
 /* Every operator that either layout suits, between two convolutions. */
@@ -322,10 +374,14 @@ static struct kerf_graph *make_mobile(void)
 	t = b_op(g, "HardSigmoid", IN(b_conv(g, t, 8, 1, 1, 1, true)), NO_ATTR);
 	x = b_op(g, "Mul", IN(x, t), NO_ATTR);
 	t = b_ops(g, "Split", OPSET, 2, IN(x), ATTR(A_INT("axis", 1)));
-	u = b_op(g, "PRelu", IN(b_conv(g, t, 4, 3, 1, 4, false), b_const(g, 0, 1, DIMS(4, 1, 1))), NO_ATTR);
+	u = b_op(g, "PRelu", IN(b_conv(g, t, 4, 3, 1, 4, false), b_const(g, 0, 1, DIMS(4, 1, 1))),
+	         NO_ATTR);
 	x = b_op(g, "Concat", IN(u, t + 1), ATTR(A_INT("axis", -3)));
-	x = b_op(g, "Pad", IN(x, b_ints(g, DIMS(0, 1, 2, 0, 0, 0, 0, 1)), b_scalar(g, -1)), NO_ATTR);
-	x = b_op(g, "Slice", IN(x, b_ints(g, DIMS(1, 1)), b_ints(g, DIMS(9, 99)), b_ints(g, DIMS(1, -1))), NO_ATTR);
+	x = b_op(g, "Pad", IN(x, b_ints(g, DIMS(0, 1, 2, 0, 0, 0, 0, 1)), b_scalar(g, -1)),
+	         NO_ATTR);
+	x = b_op(g, "Slice",
+	         IN(x, b_ints(g, DIMS(1, 1)), b_ints(g, DIMS(9, 99)), b_ints(g, DIMS(1, -1))),
+	         NO_ATTR);
 	x = b_op(g, "Softmax", IN(x), ATTR(A_INT("axis", 1)));
 	/* a channel shuffle */
 	t = b_reshape(g, x, DIMS(1, 2, 4, 8, 6));
@@ -375,7 +431,9 @@ static struct kerf_graph *make_cheapest(void)
 	GRAPH("cheapest");
 	int32_t x = b_input(g, "x", DIMS(1, 3, 40, 40)), t;
 
-	t = b_op(g, "Slice", IN(x, b_ints(g, DIMS(0, 0)), b_ints(g, DIMS(8, 8)), b_ints(g, DIMS(2, 3))), NO_ATTR);
+	t = b_op(g, "Slice",
+	         IN(x, b_ints(g, DIMS(0, 0)), b_ints(g, DIMS(8, 8)), b_ints(g, DIMS(2, 3))),
+	         NO_ATTR);
 	t = b_op(g, "Sub", IN(t, b_const(g, 0, 1, DIMS(3, 1, 1))), NO_ATTR);
 	kerf_graph_add_output(g, classifier(g, b_conv(g, t, 4, 3, 1, 1, true)));
 	return g;
@@ -399,7 +457,8 @@ static struct kerf_graph *make_detector(void)
 
 	x = b_op(g, "Transpose", IN(x), ATTR(A_INTS("perm", 0, 3, 1, 2)));
 	x = b_op(g, "Relu", IN(b_conv(g, x, 6, 3, 1, 1, true)), NO_ATTR);
-	t = b_op(g, "Transpose", IN(b_conv(g, x, 4, 3, 1, 1, true)), ATTR(A_INTS("perm", 0, 2, 3, 1)));
+	t = b_op(g, "Transpose", IN(b_conv(g, x, 4, 3, 1, 1, true)),
+	         ATTR(A_INTS("perm", 0, 2, 3, 1)));
 	t = b_reshape(g, t, DIMS(1, 128, 2));
 	u = b_reshape(g, b_conv(g, x, 4, 3, 2, 1, true), DIMS(1, 4, 16));
 	u = b_op(g, "Transpose", IN(u), ATTR(A_INTS("perm", 0, 2, 1)));
@@ -474,7 +533,7 @@ static void test_cut(void **state)
 					if (set & 1u << i && !(set & 1u << j))
 						sum += cost[i][j];
 			if (sum < best || (sum == best && __builtin_popcount(set) >
-								  __builtin_popcount(best_sides))) {
+			                                          __builtin_popcount(best_sides))) {
 				best = sum;
 				best_sides = set;
 			}
@@ -491,12 +550,14 @@ static void test_cut(void **state)
 	}
 }
 
-/* --- size --------------------------------------------------------------------------------------- */
+/* --- size ---------------------------------------------------------------------------------------
+ */
 
 static struct kerf_graph *make_long(void)
 {
 	GRAPH("long");
-	int32_t x = b_input(g, "x", DIMS(1, 2, 4, 4)), w = b_const(g, -0.5f, 0.5f, DIMS(2, 2, 1, 1)), t, i;
+	int32_t x = b_input(g, "x", DIMS(1, 2, 4, 4)),
+		w = b_const(g, -0.5f, 0.5f, DIMS(2, 2, 1, 1)), t, i;
 
 	for (i = 0; i < 2500; i++) {
 		t = b_op(g, "Tanh", IN(b_op(g, "Conv", IN(x, w), NO_ATTR)), NO_ATTR);
@@ -519,13 +580,14 @@ static void test_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fold),	 cmocka_unit_test(test_large),
-		cmocka_unit_test(test_random),	 cmocka_unit_test(test_residual),
-		cmocka_unit_test(test_acts),	 cmocka_unit_test(test_pad),
-		cmocka_unit_test(test_encoder),	 cmocka_unit_test(test_mobile),
-		cmocka_unit_test(test_grey),	 cmocka_unit_test(test_cheapest),
-		cmocka_unit_test(test_detector), cmocka_unit_test(test_outputs),
-		cmocka_unit_test(test_cut),	 cmocka_unit_test(test_long),
+		cmocka_unit_test(test_fold),     cmocka_unit_test(test_large),
+		cmocka_unit_test(test_random),   cmocka_unit_test(test_residual),
+		cmocka_unit_test(test_scaled),   cmocka_unit_test(test_acts),
+		cmocka_unit_test(test_pad),      cmocka_unit_test(test_encoder),
+		cmocka_unit_test(test_mobile),   cmocka_unit_test(test_grey),
+		cmocka_unit_test(test_cheapest), cmocka_unit_test(test_detector),
+		cmocka_unit_test(test_outputs),  cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

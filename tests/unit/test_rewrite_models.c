@@ -109,7 +109,7 @@ static void compare(const char *path)
 		print_message("%s: other inputs or outputs\n", path);
 		tally.wrong++;
 	} else if (kerf_model_load(path, NULL, &c, &err) ||
-		   kerf_graph_fingerprint(b) != kerf_graph_fingerprint(c)) {
+	           kerf_graph_fingerprint(b) != kerf_graph_fingerprint(c)) {
 		print_message("%s: other graph the second time\n", path);
 		tally.wrong++;
 	} else if (flops_of(a) > MAX_FLOPS || impure(a)) {
@@ -120,8 +120,9 @@ static void compare(const char *path)
 	} else {
 		tally.same++;
 		if (only || b->n_op > 8)
-			print_message("%s: %u operators became %u, %u transposes, difference %.1e\n",
-				      path, a->n_op, b->n_op, count_ops(b, "Transpose"), d);
+			print_message(
+				"%s: %u operators became %u, %u transposes, difference %.1e\n",
+				path, a->n_op, b->n_op, count_ops(b, "Transpose"), d);
 	}
 	kerf_graph_unref(a);
 	kerf_graph_unref(b);
@@ -167,7 +168,7 @@ static void test_models(void **state)
 			walk(data, 0);
 	}
 	print_message("%d same, %d not imported, %d too large or random, %d wrong\n", tally.same,
-		      tally.refused, tally.large, tally.wrong);
+	              tally.refused, tally.large, tally.wrong);
 	assert_int_equal(tally.wrong, 0);
 	if (!tally.same)
 		skip();

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 static int32_t b_bytes(struct kerf_graph *g, enum kerf_dtype dtype, int rank, const int64_t *dims,
-		       int value)
+                       int value)
 {
 	int32_t v = b_value(g, NULL, dtype, rank, dims);
 	struct kerf_tensor *t = &g->value[v].t;
@@ -49,7 +49,7 @@ static int32_t b_weights(struct kerf_graph *g, int64_t axis, int rank, const int
  * if that is not NULL.
  */
 static void check(struct kerf_graph *(*make)(void), float scale, double steps,
-		  struct kerf_graph **out)
+                  struct kerf_graph **out)
 {
 	struct kerf_graph *a = make(), *b = make();
 	struct kerf_tensor x, y;
@@ -65,7 +65,8 @@ static void check(struct kerf_graph *(*make)(void), float scale, double steps,
 		assert_int_equal(graph_eval(b, seed, &y), 0);
 		assert_true(x.dtype == y.dtype && kerf_tensor_same_shape(&x, &y));
 		for (i = 0; i < kerf_tensor_count(&x); i++)
-			most = fmax(most, fabs(kerf_tensor_float(&x, i) - kerf_tensor_float(&y, i)));
+			most = fmax(most,
+			            fabs(kerf_tensor_float(&x, i) - kerf_tensor_float(&y, i)));
 		graph_eval_free(a, &x);
 		graph_eval_free(b, &y);
 	}
@@ -121,23 +122,23 @@ static struct kerf_graph *make_residual(void)
 	int32_t x = input(g), t, u;
 
 	t = b_op(g, "Conv", IN(x, b_weights(g, 0, DIMS(4, 4, 3, 3))),
-		 ATTR(A_INTS("pads", 1, 1, 1, 1)));
+	         ATTR(A_INTS("pads", 1, 1, 1, 1)));
 	t = b_qdq(g, b_op(g, "Relu", IN(t), NO_ATTR), 0.01f, 0);
 	t = b_op(g, "Conv", IN(t, b_weights(g, 0, DIMS(4, 1, 3, 3))),
-		 ATTR(A_INTS("pads", 1, 1, 1, 1), A_INT("group", 4)));
+	         ATTR(A_INTS("pads", 1, 1, 1, 1), A_INT("group", 4)));
 	t = b_qdq(g, t, 0.02f, 120);
 	t = b_op(g, "Relu", IN(b_op(g, "Add", IN(t, x), NO_ATTR)), NO_ATTR);
 	t = b_qdq(g, t, 0.02f, 0);
 	t = b_op(g, "MaxPool", IN(t), ATTR(A_INTS("kernel_shape", 2, 2), A_INTS("strides", 2, 2)));
 	t = b_qdq(g, t, 0.02f, 0);
-	u = b_op(g, "AveragePool", IN(t), ATTR(A_INTS("kernel_shape", 3, 3),
-					       A_INTS("pads", 1, 1, 1, 1)));
+	u = b_op(g, "AveragePool", IN(t),
+	         ATTR(A_INTS("kernel_shape", 3, 3), A_INTS("pads", 1, 1, 1, 1)));
 	u = b_qdq(g, u, 0.015f, 3);
 	t = b_qdq(g, b_op(g, "Concat", IN(t, u), ATTR(A_INT("axis", 1))), 0.02f, 0);
 	t = b_qdq(g, b_op(g, "GlobalAveragePool", IN(t), NO_ATTR), 0.01f, 0);
 	t = b_qdq(g, b_op(g, "Flatten", IN(t), NO_ATTR), 0.01f, 0);
 	t = b_op(g, "Gemm", IN(t, b_weights(g, 0, DIMS(10, 8)), b_const(g, -1, 1, DIMS(10))),
-		 ATTR(A_INT("transB", 1)));
+	         ATTR(A_INT("transB", 1)));
 	kerf_graph_add_output(g, b_qdq(g, t, 0.01f, 128));
 	return g;
 }
@@ -168,10 +169,12 @@ static struct kerf_graph *make_exact(void)
 	int32_t t = b_qdq(g, b_op(g, "Sigmoid", IN(input(g)), NO_ATTR), 1.0f / 255, 0);
 
 	t = b_qdq(g, b_op(g, "LeakyRelu", IN(t), NO_ATTR), 0.004f, 7);
-	t = b_op(g, "MaxPool", IN(t), ATTR(A_INTS("kernel_shape", 3, 3), A_INTS("pads", 1, 1, 1, 1)));
+	t = b_op(g, "MaxPool", IN(t),
+	         ATTR(A_INTS("kernel_shape", 3, 3), A_INTS("pads", 1, 1, 1, 1)));
 	t = b_qdq(g, t, 0.004f, 9);
 	t = b_qdq(g, b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 0, 1, 3, 2))), 0.004f, 9);
-	t = b_qdq(g, b_op(g, "Pad", IN(t, b_ints(g, DIMS(0, 0, 1, 0, 0, 0, 0, 2))), NO_ATTR), 0.004f, 9);
+	t = b_qdq(g, b_op(g, "Pad", IN(t, b_ints(g, DIMS(0, 0, 1, 0, 0, 0, 0, 2))), NO_ATTR),
+	          0.004f, 9);
 	t = b_qdq(g, b_op(g, "Relu", IN(t), NO_ATTR), 0.004f, 1);
 	t = b_qdq(g, b_reshape(g, t, DIMS(1, -1)), 0.004f, 1);
 	kerf_graph_add_output(g, t);
@@ -220,7 +223,8 @@ static struct kerf_graph *make_weights_only(void)
 	struct kerf_graph *g = kerf_graph_new("weights");
 	int32_t x = b_input(g, "x", DIMS(1, 4, 8, 9));
 
-	kerf_graph_add_output(g, b_op(g, "Conv", IN(x, b_weights(g, 0, DIMS(6, 4, 3, 3))), NO_ATTR));
+	kerf_graph_add_output(g,
+	                      b_op(g, "Conv", IN(x, b_weights(g, 0, DIMS(6, 4, 3, 3))), NO_ATTR));
 	return g;
 }
 
@@ -237,8 +241,8 @@ static void test_weights_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_conv),	     cmocka_unit_test(test_residual),
-		cmocka_unit_test(test_exact),	     cmocka_unit_test(test_matmul),
+		cmocka_unit_test(test_conv),         cmocka_unit_test(test_residual),
+		cmocka_unit_test(test_exact),        cmocka_unit_test(test_matmul),
 		cmocka_unit_test(test_weights_only),
 	};
 

@@ -76,7 +76,8 @@ static int32_t act(struct random_net *n, int32_t x)
 		t = b_op(g, "Tanh", IN(b_op(g, "Softplus", IN(x), NO_ATTR)), NO_ATTR);
 		return b_op(g, "Mul", IN(t, x), NO_ATTR);
 	case 6:
-		t = b_op(g, "Erf", IN(b_op(g, "Div", IN(x, b_scalar(g, 1.41421356f)), NO_ATTR)), NO_ATTR);
+		t = b_op(g, "Erf", IN(b_op(g, "Div", IN(x, b_scalar(g, 1.41421356f)), NO_ATTR)),
+		         NO_ATTR);
 		t = b_op(g, "Mul", IN(x, b_op(g, "Add", IN(t, b_scalar(g, 1)), NO_ATTR)), NO_ATTR);
 		return b_op(g, "Mul", IN(t, b_scalar(g, 0.5f)), NO_ATTR);
 	case 7:
@@ -104,14 +105,14 @@ static int32_t window(struct random_net *n, int32_t x)
 	case 3: return c % 2 ? x : b_conv(g, x, 8, 3, 1, 2, false);
 	case 4:
 		return !large ? x
-			      : b_op(g, below(n, 2) ? "MaxPool" : "AveragePool", IN(x),
-				     ATTR(A_INTS("kernel_shape", 3, 3), A_INTS("strides", 1, 2),
-					  A_INTS("pads", 1, 1, 1, 1)));
+		              : b_op(g, below(n, 2) ? "MaxPool" : "AveragePool", IN(x),
+		                     ATTR(A_INTS("kernel_shape", 3, 3), A_INTS("strides", 1, 2),
+		                          A_INTS("pads", 1, 1, 1, 1)));
 	case 5:
 		t = b_op(g, "Pad", IN(x, b_ints(g, DIMS(0, 0, 1, 0, 0, 0, 0, 2))), NO_ATTR);
 		return below(n, 2) ? b_conv(g, t, 4, 3, 1, 1, false)
-				   : b_op(g, below(n, 2) ? "AveragePool" : "MaxPool", IN(t),
-					  ATTR(A_INTS("kernel_shape", 3, 3)));
+		                   : b_op(g, below(n, 2) ? "AveragePool" : "MaxPool", IN(t),
+		                          ATTR(A_INTS("kernel_shape", 3, 3)));
 	case 6:
 		if (h * w > 400)
 			return x;
@@ -126,7 +127,7 @@ static int32_t excite(struct random_net *n, int32_t x)
 {
 	struct kerf_graph *g = n->g;
 	int32_t t = below(n, 2) ? b_op(g, "GlobalAveragePool", IN(x), NO_ATTR)
-				: b_op(g, "ReduceMean", IN(x), ATTR(A_INTS("axes", 2, 3)));
+	                        : b_op(g, "ReduceMean", IN(x), ATTR(A_INTS("axes", 2, 3)));
 
 	t = act(n, b_conv(g, t, dims_of(n, x)[1], 1, 1, 1, true));
 	return b_op(g, "Mul", IN(x, t), NO_ATTR);
@@ -158,9 +159,9 @@ static int32_t pixels(struct random_net *n, int32_t x)
 		bool crd = below(n, 2);
 
 		t = crd ? b_reshape(g, x, DIMS(d[0], d[1] / 4, 2, 2, d[2], d[3]))
-			: b_reshape(g, x, DIMS(d[0], 2, 2, d[1] / 4, d[2], d[3]));
+		        : b_reshape(g, x, DIMS(d[0], 2, 2, d[1] / 4, d[2], d[3]));
 		t = crd ? b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 0, 1, 4, 2, 5, 3)))
-			: b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 0, 3, 4, 1, 5, 2)));
+		        : b_op(g, "Transpose", IN(t), ATTR(A_INTS("perm", 0, 3, 4, 1, 5, 2)));
 		return b_reshape(g, t, DIMS(d[0], d[1] / 4, d[2] * 2, d[3] * 2));
 	}
 	if (d[2] % 2 || d[3] % 2)
@@ -181,9 +182,9 @@ static int32_t channels_last(struct random_net *n, int32_t x)
 		mean = b_op(g, "ReduceMean", IN(t), ATTR(A_INTS("axes", -1)));
 		d = b_op(g, "Sub", IN(t, mean), NO_ATTR);
 		mean = b_op(g, "ReduceMean", IN(b_op(g, "Pow", IN(d, b_scalar(g, 2)), NO_ATTR)),
-			    ATTR(A_INTS("axes", -1)));
+		            ATTR(A_INTS("axes", -1)));
 		mean = b_op(g, "Sqrt", IN(b_op(g, "Add", IN(mean, b_scalar(g, 1e-3f)), NO_ATTR)),
-			    NO_ATTR);
+		            NO_ATTR);
 		t = b_op(g, "Div", IN(d, mean), NO_ATTR);
 		t = b_op(g, "Mul", IN(t, b_const(g, 0.5f, 1, DIMS(c))), NO_ATTR);
 		t = b_op(g, "Add", IN(t, b_const(g, -1, 1, DIMS(c))), NO_ATTR);
@@ -210,21 +211,24 @@ static int32_t move(struct random_net *n, int32_t x)
 		if (d[1] < 2)
 			return x;
 		t = b_ops(g, "Split", OPSET, 2, IN(x, b_ints(g, DIMS(1, d[1] - 1))),
-			  ATTR(A_INT("axis", -3)));
+		          ATTR(A_INT("axis", -3)));
 		return t + (int32_t)below(n, 2);
 	case 2:
 		return b_op(g, "Slice",
-			    IN(x, b_ints(g, DIMS(0, 1)), b_ints(g, DIMS(d[1] > 2 ? -1 : 1, 99)),
-			       b_ints(g, DIMS(1, 2)), b_ints(g, DIMS(1, 2))),
-			    NO_ATTR);
+		            IN(x, b_ints(g, DIMS(0, 1)), b_ints(g, DIMS(d[1] > 2 ? -1 : 1, 99)),
+		               b_ints(g, DIMS(1, 2)), b_ints(g, DIMS(1, 2))),
+		            NO_ATTR);
 	case 3: return below(n, 2) ? shuffle(n, x) : pixels(n, x);
 	case 4: return b_op(g, "Softmax", IN(x), ATTR(A_INT("axis", 1 + below(n, 3))));
 	case 5:
 		t = b_reshape(g, x, DIMS(d[0], d[1], d[2] * d[3]));
 		t = below(n, 2) ? b_op(g, "Relu", IN(t), NO_ATTR)
-				: b_op(g, "Add", IN(t, b_const(g, -1, 1, DIMS(d[1], 1))), NO_ATTR);
+		                : b_op(g, "Add", IN(t, b_const(g, -1, 1, DIMS(d[1], 1))), NO_ATTR);
 		return b_reshape(g, t, DIMS(d[0], d[1], d[3], d[2]));
-	case 6: return b_op(g, "Pad", IN(x, b_ints(g, DIMS(0, 1, 0, 0, 0, 0, 1, 0)), b_scalar(g, 2)), NO_ATTR);
+	case 6:
+		return b_op(g, "Pad",
+		            IN(x, b_ints(g, DIMS(0, 1, 0, 0, 0, 0, 1, 0)), b_scalar(g, 2)),
+		            NO_ATTR);
 	case 7: return b_op(g, "Transpose", IN(x), ATTR(A_INTS("perm", 0, 1, 3, 2)));
 	case 8:
 		t = b_op(g, "ReduceMax", IN(x), ATTR(A_INTS("axes", 1), A_INT("keepdims", 1)));
@@ -280,8 +284,9 @@ static void add_outputs(struct random_net *n)
 
 	if (below(n, 2)) {
 		t = b_op(g, "Flatten", IN(b_op(g, "GlobalAveragePool", IN(x), NO_ATTR)), NO_ATTR);
-		t = b_op(g, "Gemm", IN(t, b_const(g, -1, 1, DIMS(5, c)), b_const(g, -1, 1, DIMS(5))),
-			 ATTR(A_INT("transB", 1)));
+		t = b_op(g, "Gemm",
+		         IN(t, b_const(g, -1, 1, DIMS(5, c)), b_const(g, -1, 1, DIMS(5))),
+		         ATTR(A_INT("transB", 1)));
 		kerf_graph_add_output(g, t);
 	}
 	if (g->n_out == 0 || below(n, 2))
@@ -313,8 +318,9 @@ static int32_t conv_1d(struct random_net *n, int32_t x, int64_t out, int64_t k, 
 	struct kerf_graph *g = n->g;
 	int64_t c = dims_of(n, x)[1];
 
-	return b_op(g, "Conv", IN(x, b_const(g, -0.4f, 0.4f, DIMS(out, c, k)), b_const(g, -1, 1, DIMS(out))),
-		    ATTR(A_INTS("strides", stride), A_INTS("pads", k / 2, k / 2)));
+	return b_op(g, "Conv",
+	            IN(x, b_const(g, -0.4f, 0.4f, DIMS(out, c, k)), b_const(g, -1, 1, DIMS(out))),
+	            ATTR(A_INTS("strides", stride), A_INTS("pads", k / 2, k / 2)));
 }
 
 static int32_t swap(struct random_net *n, int32_t x)
@@ -335,7 +341,9 @@ static int32_t step_1d(struct random_net *n)
 	case 1: return conv_1d(n, x, 6, 1, 2);
 	case 2: return b_batch_norm(g, x);
 	case 3: return act(n, conv_1d(n, x, 4, 3, 1));
-	case 4: return b_op(g, "MaxPool", IN(x), ATTR(A_INTS("kernel_shape", 2), A_INTS("strides", 2)));
+	case 4:
+		return b_op(g, "MaxPool", IN(x),
+		            ATTR(A_INTS("kernel_shape", 2), A_INTS("strides", 2)));
 	case 5: return swap(n, x);
 	case 6:
 		t = b_op(g, "MatMul", IN(swap(n, x), b_const(g, -0.5f, 0.5f, DIMS(c, 6))), NO_ATTR);
@@ -350,9 +358,13 @@ static int32_t step_1d(struct random_net *n)
 		t = b_conv(g, t, 4, 3, 1, 1, true);
 		return b_reshape(g, t, DIMS(dims_of(n, x)[0], 4, l));
 	case 10:
-		t = b_op(g, "ReduceMax", IN(x), ATTR(A_INTS("axes", 1 + below(n, 2)), A_INT("keepdims", 0)));
-		t = b_op(g, "Unsqueeze", IN(t, b_ints(g, DIMS(dims_of(n, t)[1] == c ? 2 : 1))), NO_ATTR);
-		return dims_of(n, t)[1] == c || dims_of(n, t)[2] == l ? b_op(g, "Sub", IN(x, t), NO_ATTR) : x;
+		t = b_op(g, "ReduceMax", IN(x),
+		         ATTR(A_INTS("axes", 1 + below(n, 2)), A_INT("keepdims", 0)));
+		t = b_op(g, "Unsqueeze", IN(t, b_ints(g, DIMS(dims_of(n, t)[1] == c ? 2 : 1))),
+		         NO_ATTR);
+		return dims_of(n, t)[1] == c || dims_of(n, t)[2] == l
+		               ? b_op(g, "Sub", IN(x, t), NO_ATTR)
+		               : x;
 	default: return b_op(g, "Add", IN(x, b_const(g, -1, 1, DIMS(c, 1))), NO_ATTR);
 	}
 }
@@ -434,7 +446,8 @@ static void test_sequences(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_images), cmocka_unit_test(test_sequences),
+		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_sequences),
 	};
 
 	if (argc > 1)
