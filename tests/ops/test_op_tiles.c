@@ -3,7 +3,8 @@
  * Operators with a rows rule, on random shapes and attributes: the channels-last
  * form gives the bits of the channels-first one, and any row range, computed from
  * the rows that rows() names (more of them where the operator allows), gives the
- * bits of the whole run.
+ * bits of the whole run. Then single things of these operators are spoilt: that may be
+ * refused, and may not crash.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -513,6 +514,42 @@ static bool check_one(struct probe *p)
 	return true;
 }
 
+/* One thing of a legal operator changed: refused, or computed within its memory. */
+static void check_spoilt(struct probe *p)
+{
+	static const int64_t extremes[] = {INT64_MIN, INT64_MAX, -1, 0, 1 << 24, 7};
+	struct kerf_tensor *t = &p->in[between(p, 0, p->op.n_in - 1)], was = *t;
+	struct kerf_attr *a = p->op.n_attr ? &p->attr[between(p, 0, p->op.n_attr - 1)] : NULL;
+	struct kerf_tensor out = {.dtype = KERF_F32};
+	int64_t *place = NULL, old = 0;
+
+	switch (between(p, 0, a ? 3 : 1)) {
+	case 0:
+		if (t->rank)
+			t->dims[between(p, 0, t->rank - 1)] = between(p, 0, 1);
+		break;
+	case 1: t->dtype = between(p, 0, 1) ? KERF_U8 : KERF_I8; break;
+	default:
+		if (a->type == KERF_ATTR_INT)
+			place = &a->i;
+		else if (a->type == KERF_ATTR_INTS)
+			place = &p->ints[a - p->attr][between(p, 0, a->n - 1)];
+		if (!place)
+			return;
+		old = *place;
+		*place = extremes[between(p, 0, KERF_ARRAY_SIZE(extremes) - 1)];
+	}
+	if (!p->op.def->infer(&p->op, p->in, &out, NULL) && !kerf_tensor_check(&out) &&
+	    kerf_tensor_bytes(&out) < 1 << 16) {
+		out.data = allocated(kerf_tensor_bytes(&out));
+		assert_true(kerf_op_eval(&p->op, p->in, &out) <= 0);
+		free(out.data);
+	}
+	*t = was;
+	if (place)
+		*place = old;
+}
+
 static void test_case(void **state)
 {
 	unsigned i = *(unsigned *)*state, seed, made = 0;
@@ -528,6 +565,9 @@ static void test_case(void **state)
 		p.op.in = p.op.out = p.ids;
 		cases[i].make(&p);
 		made += check_one(&p);
+		p.op.nhwc = false;
+		for (k = 0; k < 20; k++)
+			check_spoilt(&p);
 		for (k = 0; k < MAX_IN; k++)
 			free(p.in[k].data);
 	}
