@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/cpu_conv.h"
 #include "exec/cpu_depthwise.h"
-#include "exec/cpu_pack.h"
 
 #define BAND_BYTES (384 << 10) /* of the input rows of a chunk: a part of a second-level cache */
 #define TASKS_A_THREAD 4
@@ -26,6 +26,7 @@ struct kerf_cpu_conv {
 	bool flat, band;
 	int64_t pixel;		/* floats from pixel to pixel where the kernel reads */
 	int64_t band_w;		/* pixels in a row of the band */
+	struct kerf_cpu_placement out;
 	struct kerf_cpu_block *block;
 	int n_block;
 	float *b, *bias; /* bias: padded to panels in each group, or NULL */
@@ -39,7 +40,7 @@ struct cut {
 	size_t band_floats;
 };
 
-static bool make_sense(const struct kerf_cpu_conv_desc *d)
+bool kerf_cpu_conv_makes_sense(const struct kerf_cpu_conv_desc *d)
 {
 	const int64_t sizes[] = {d->n, d->h, d->w, d->c, d->oh, d->ow, d->oc, d->groups};
 	const int64_t window[] = {d->kh, d->kw, d->stride_h, d->stride_w, d->dilation_h,
@@ -70,6 +71,12 @@ static bool is_flat(const struct kerf_cpu_conv_desc *d)
 	       !d->pad_w && d->oh == d->h && d->ow == d->w;
 }
 
+static bool is_dense(const struct kerf_cpu_conv_desc *d, const struct kerf_cpu_placement *out)
+{
+	return !out->at && out->pixel == d->oc && out->row == d->ow * d->oc &&
+	       out->image == d->oh * d->ow * d->oc;
+}
+
 /* Whether some tap of some output falls outside the input along one axis. */
 static bool pads(int64_t in, int64_t out, int64_t k, int64_t stride, int64_t dilation, int64_t pad)
 {
@@ -94,13 +101,15 @@ static int choose_layout(struct kerf_cpu_conv *c)
 	struct kerf_cpu_conv_desc *d = &c->d;
 	int64_t floats;
 
-	c->flat = is_flat(d);
+	c->flat = is_flat(d) && is_dense(d, &c->out);
 	if (c->flat) {
 		d->ow = d->w = d->n * d->h * d->w;
 		d->n = d->h = d->oh = 1;
 	}
 	c->pixel = d->c;
 	c->band_w = d->w;
+	if (!c->k)
+		return 0;
 	c->band = pads(d->h, d->oh, d->kh, d->stride_h, d->dilation_h, d->pad_h) ||
 		  pads(d->w, d->ow, d->kw, d->stride_w, d->dilation_w, d->pad_w) ||
 		  conflicts(d->stride_w * d->c);
@@ -123,10 +132,15 @@ static int make_blocks(struct kerf_cpu_conv *c)
 	const struct kerf_cpu_conv_desc *d = &c->d;
 	bool joined = d->dilation_w == 1 && c->pixel == c->icg;
 	int64_t in_row = joined ? 1 : d->kw, n = d->kh * in_row, y, x;
-	int64_t *seg = malloc((size_t)n * sizeof(*seg));
-	/* the band of a flat image holds the chunk alone */
-	int64_t row = c->band_w * c->pixel;
+	int64_t row = c->band_w * c->pixel, *seg;
 
+	if (!c->k) {
+		/* A chain of no terms: one block that reads nothing, and the epilogue. */
+		c->block = calloc(1, sizeof(*c->block));
+		c->n_block = 1;
+		return c->block ? 0 : -ENOMEM;
+	}
+	seg = malloc((size_t)n * sizeof(*seg));
 	if (!seg)
 		return -ENOMEM;
 	for (y = 0; y < d->kh; y++)
@@ -137,8 +151,8 @@ static int make_blocks(struct kerf_cpu_conv *c)
 	return KERF_MIN(c->n_block, 0);
 }
 
-static int pack_all(struct kerf_cpu_conv *c, const float *w, const float *bias, const float *scale,
-		    struct kerf_pool *pool)
+static int pack_all(struct kerf_cpu_conv *c, const struct kerf_cpu_weights *weights,
+		    int64_t w_group, const float *bias, struct kerf_pool *pool)
 {
 	const struct kerf_cpu_conv_desc *d = &c->d;
 	int64_t bytes = kerf_cpu_panel_bytes(c->isa, c->ocg, c->k), padded, g;
@@ -149,22 +163,15 @@ static int pack_all(struct kerf_cpu_conv *c, const float *w, const float *bias, 
 		return -EINVAL;
 	c->group_floats = (size_t)(bytes / d->groups) / sizeof(float);
 	c->bytes = (size_t)bytes;
-	c->b = aligned_alloc(KERF_ALIGN, (size_t)bytes);
+	c->b = aligned_alloc(KERF_ALIGN, KERF_MAX((size_t)bytes, KERF_ALIGN));
 	if (!c->b)
 		return -ENOMEM;
-	for (g = 0; g < d->groups; g++) {
-		const struct kerf_cpu_weights src = {
-			.w = w + g * c->ocg * c->k,
-			.scale = scale ? scale + g * c->ocg : NULL,
-			.alpha = 1,
-			.columns = c->ocg,
-			.taps = d->kh * d->kw,
-			.n_chan = c->icg,
-			.column = c->k,
-			.tap = 1,
-			.chan = d->kh * d->kw,
-		};
+	for (g = 0; c->k && g < d->groups; g++) {
+		struct kerf_cpu_weights src = *weights;
 
+		src.w += g * w_group;
+		if (src.scale)
+			src.scale += g * c->ocg;
 		kerf_cpu_pack(&src, nr, c->b + (size_t)g * c->group_floats, pool);
 	}
 	if (bias) {
@@ -182,39 +189,86 @@ static int pack_all(struct kerf_cpu_conv *c, const float *w, const float *bias, 
 	return 0;
 }
 
-int kerf_cpu_conv_prepare(const struct kerf_cpu_isa *isa, const struct kerf_cpu_conv_desc *desc,
-			  const float *w, const float *bias, const float *scale,
-			  struct kerf_pool *pool, struct kerf_cpu_conv **conv)
+int kerf_cpu_conv_new(const struct kerf_cpu_isa *isa, const struct kerf_cpu_conv_desc *desc,
+		      const struct kerf_cpu_weights *weights, int64_t w_group, const float *bias,
+		      const struct kerf_cpu_placement *out, struct kerf_pool *pool,
+		      struct kerf_cpu_conv **conv)
 {
-	struct kerf_cpu_conv *c;
+	struct kerf_cpu_conv *c = calloc(1, sizeof(*c));
 	int r;
 
-	if (!make_sense(desc))
-		return -EINVAL;
-	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	c->isa = isa;
 	c->d = *desc;
+	c->out = *out;
 	c->icg = desc->c / desc->groups;
 	c->ocg = desc->oc / desc->groups;
-	c->k = desc->kh * desc->kw * c->icg;
+	c->k = weights->taps_y * weights->taps_x * c->icg;
 	c->panels = kerf_div_up(c->ocg, isa->tile->nr);
-	if (desc->groups > 1 && c->icg == 1) {
-		r = kerf_cpu_depthwise_prepare(isa, desc, w, bias, scale, &c->depthwise);
-	} else {
-		r = choose_layout(c);
-		if (!r)
-			r = make_blocks(c);
-		if (!r)
-			r = pack_all(c, w, bias, scale, pool);
-	}
+	r = choose_layout(c);
+	if (!r)
+		r = make_blocks(c);
+	if (!r)
+		r = pack_all(c, weights, w_group, bias, pool);
 	if (r) {
 		kerf_cpu_conv_free(c);
 		return r;
 	}
 	*conv = c;
 	return 0;
+}
+
+static int new_depthwise(const struct kerf_cpu_isa *isa, const struct kerf_cpu_conv_desc *desc,
+			 const float *w, const float *bias, const float *scale,
+			 struct kerf_cpu_conv **conv)
+{
+	struct kerf_cpu_conv *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->d = *desc;
+	r = kerf_cpu_depthwise_prepare(isa, desc, w, bias, scale, &c->depthwise);
+	if (r) {
+		free(c);
+		return r;
+	}
+	*conv = c;
+	return 0;
+}
+
+int kerf_cpu_conv_prepare(const struct kerf_cpu_isa *isa, const struct kerf_cpu_conv_desc *desc,
+			  const float *w, const float *bias, const float *scale,
+			  struct kerf_pool *pool, struct kerf_cpu_conv **conv)
+{
+	const struct kerf_cpu_conv_desc *d = desc;
+	const struct kerf_cpu_placement out = {
+		.pixel = d->oc,
+		.row = d->ow * d->oc,
+		.image = d->oh * d->ow * d->oc,
+	};
+	struct kerf_cpu_weights weights;
+
+	if (!kerf_cpu_conv_makes_sense(d))
+		return -EINVAL;
+	if (d->groups > 1 && d->c == d->groups)
+		return new_depthwise(isa, d, w, bias, scale, conv);
+	weights = (struct kerf_cpu_weights){
+		.w = w,
+		.scale = scale,
+		.alpha = 1,
+		.columns = d->oc / d->groups,
+		.taps_y = d->kh,
+		.taps_x = d->kw,
+		.n_chan = d->c / d->groups,
+		.column = d->c / d->groups * d->kh * d->kw,
+		.tap_y = d->kw,
+		.tap_x = 1,
+		.chan = d->kh * d->kw,
+	};
+	return kerf_cpu_conv_new(isa, d, &weights, weights.columns * weights.column, bias, &out,
+				 pool, conv);
 }
 
 void kerf_cpu_conv_free(struct kerf_cpu_conv *c)
@@ -338,8 +392,8 @@ static void run_task(void *arg, int64_t item, int thread)
 	int64_t from = m * r->cut.step;
 	int64_t count = KERF_MIN(r->cut.step, (c->flat ? d->ow : d->oh) - from);
 	const float *x = r->x + image * d->h * d->w * d->c + g * c->icg;
-	int64_t out = ((image * d->oh + (c->flat ? 0 : from)) * d->ow + (c->flat ? from : 0)) * d->oc +
-		      g * c->ocg;
+	int64_t out = c->out.at + image * c->out.image + g * c->ocg +
+		      from * (c->flat ? c->out.pixel : c->out.row);
 	struct kerf_cpu_walk walk = {
 		.isa = c->isa,
 		.b = c->b + (size_t)g * c->group_floats,
@@ -350,10 +404,10 @@ static void run_task(void *arg, int64_t item, int thread)
 		.pixels = c->flat ? count : d->ow,
 		.a_row = d->stride_h * c->band_w * c->pixel,
 		.a_pixel = d->stride_w * c->pixel,
-		.y_row = d->ow * d->oc,
-		.y_pixel = d->oc,
-		.r_row = d->ow * d->oc,
-		.r_pixel = d->oc,
+		.y_row = c->out.row,
+		.y_pixel = c->out.pixel,
+		.r_row = c->out.row,
+		.r_pixel = c->out.pixel,
 		.columns = c->ocg,
 		.k = c->k,
 		.block = c->block,

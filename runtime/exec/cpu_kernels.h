@@ -15,11 +15,10 @@
  * never read or written outside their elements. Outputs overlap no input.
  *
  * Bits. An output element is one chain: acc = 0, then for each (kh, kw, ic), or each
- * k, ascending, acc = fma(x, w, acc); then + bias, + residual, then the activation. Vectors run
- * across outputs only. So AVX2, AVX-512 and NEON, any number of threads, and a tile
- * or the whole give the same bits. Taps in the padding multiply zeros (depthwise: are left
- * out). `baseline` has
- * no fused multiply-add and may differ.
+ * k, ascending, acc = fma(x, w, acc); then + bias, + residual, then the activation. Vectors
+ * run across outputs only. So AVX2, AVX-512 and NEON, any number of threads, and a tile or
+ * the whole give the same bits. Taps in the padding multiply zeros (depthwise: are left
+ * out). `baseline` has no fused multiply-add and may differ.
  */
 #ifndef KERF_EXEC_CPU_KERNELS_H
 #define KERF_EXEC_CPU_KERNELS_H
@@ -81,6 +80,22 @@ size_t kerf_cpu_conv_scratch(const struct kerf_cpu_conv *conv, int threads);
 /* residual: as y, or NULL. */
 void kerf_cpu_conv_run(const struct kerf_cpu_conv *conv, struct kerf_pool *pool, const float *x,
 		       const float *residual, float *y, void *scratch);
+
+/*
+ * Transposed convolution. desc is that of the operator: its pads are cut from the output,
+ * oh and ow say what is left. w: [c, oc / groups, kh, kw]. Chains run over (iy, ix, ic) of
+ * the input. -EOPNOTSUPP if dilated or of very large strides.
+ */
+struct kerf_cpu_deconv;
+
+int kerf_cpu_deconv_prepare(const struct kerf_cpu_isa *isa, const struct kerf_cpu_conv_desc *desc,
+			    const float *w, const float *bias, struct kerf_pool *pool,
+			    struct kerf_cpu_deconv **deconv);
+void kerf_cpu_deconv_free(struct kerf_cpu_deconv *deconv); /* NULL allowed */
+size_t kerf_cpu_deconv_weight_bytes(const struct kerf_cpu_deconv *deconv);
+size_t kerf_cpu_deconv_scratch(const struct kerf_cpu_deconv *deconv, int threads);
+void kerf_cpu_deconv_run(const struct kerf_cpu_deconv *deconv, struct kerf_pool *pool,
+			 const float *x, float *y, void *scratch);
 
 /* --- Matrix product: Y = act(A B + bias + residual) --- */
 

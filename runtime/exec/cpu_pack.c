@@ -20,11 +20,11 @@ int64_t kerf_cpu_panel_bytes(const struct kerf_cpu_isa *isa, int64_t columns, in
 void kerf_cpu_pack_panel(const struct kerf_cpu_weights *src, int64_t p, int nr, float *dst)
 {
 	/* Short stretches of all columns, so that written lines are still near when completed. */
-	const int64_t stretch = KERF_MAX(1, 64 / src->taps);
-	int64_t n0 = p * nr, n = KERF_MIN(nr, src->columns - n0), i0, i1, i, j, t;
+	const int64_t taps = src->taps_y * src->taps_x, stretch = KERF_MAX(1, 64 / taps);
+	int64_t n0 = p * nr, n = KERF_MIN(nr, src->columns - n0), i0, i1, i, j, y, x;
 
 	if (n < nr)
-		memset(dst, 0, (size_t)(src->taps * src->n_chan * nr) * sizeof(float));
+		memset(dst, 0, (size_t)(taps * src->n_chan * nr) * sizeof(float));
 	for (i0 = 0; i0 < src->n_chan; i0 = i1) {
 		i1 = KERF_MIN(i0 + stretch, src->n_chan);
 		for (j = 0; j < n; j++) {
@@ -32,11 +32,19 @@ void kerf_cpu_pack_panel(const struct kerf_cpu_weights *src, int64_t p, int nr, 
 			float s = (src->scale ? src->scale[n0 + j] : 1) * src->alpha;
 
 			for (i = i0; i < i1; i++)
-				for (t = 0; t < src->taps; t++)
-					dst[(t * src->n_chan + i) * nr + j] =
-						w[t * src->tap + i * src->chan] * s;
+				for (y = 0; y < src->taps_y; y++)
+					for (x = 0; x < src->taps_x; x++)
+						dst[((y * src->taps_x + x) * src->n_chan + i) * nr + j] =
+							w[y * src->tap_y + x * src->tap_x +
+							  i * src->chan] * s;
 		}
 	}
+}
+
+/* Adjacent columns and a single tap: a row at a time is a straight copy. */
+static bool packs_rows(const struct kerf_cpu_weights *s)
+{
+	return s->column == 1 && s->taps_y * s->taps_x == 1 && !s->scale;
 }
 
 void kerf_cpu_pack_rows(const struct kerf_cpu_weights *src, int64_t k0, int64_t k1, int nr,
@@ -75,17 +83,17 @@ static void pack_item(void *arg, int64_t item, int thread)
 	const struct kerf_cpu_weights *s = p->src;
 
 	item += p->first;
-	if (s->column == 1 && s->taps == 1 && !s->scale)
+	if (packs_rows(s))
 		kerf_cpu_pack_rows(s, item * PACK_ROWS,
 				   KERF_MIN((item + 1) * PACK_ROWS, s->n_chan), p->nr, p->dst);
 	else
-		kerf_cpu_pack_panel(s, item, p->nr, p->dst + item * p->nr * s->taps * s->n_chan);
+		kerf_cpu_pack_panel(s, item, p->nr, p->dst + item * p->nr * s->taps_y * s->taps_x * s->n_chan);
 }
 
 void kerf_cpu_pack(const struct kerf_cpu_weights *src, int nr, float *dst, struct kerf_pool *pool)
 {
 	struct pack p = {.src = src, .nr = nr, .dst = dst};
-	bool by_rows = src->column == 1 && src->taps == 1 && !src->scale;
+	bool by_rows = packs_rows(src);
 	int64_t items = by_rows ? kerf_div_up(src->n_chan, PACK_ROWS) : kerf_div_up(src->columns, nr);
 	int64_t stride = by_rows ? src->chan * PACK_ROWS : src->column * nr; /* floats an item */
 	int64_t group = items, n;

@@ -10,15 +10,15 @@
 #include "exec/cpu_tile.h"
 
 /*
- * Element (column n, tap t, channel i) stands at w[n * column + t * tap + i * chan];
- * its k is t * n_chan + i.
+ * Element (column n, tap (y, x), channel i) stands at w[n * column + y * tap_y + x * tap_x +
+ * i * chan]; its k is (y * taps_x + x) * n_chan + i.
  */
 struct kerf_cpu_weights {
 	const float *w;
 	const float *scale; /* one for each column, or NULL */
 	float alpha;	    /* one for all; 1: none */
-	int64_t columns, taps, n_chan;
-	int64_t column, tap, chan;
+	int64_t columns, taps_y, taps_x, n_chan;
+	int64_t column, tap_y, tap_x, chan;
 	void (*drop)(void *arg, const void *p, size_t bytes); /* of kerf_cpu_gemm_desc, or NULL */
 	void *drop_arg;
 };
@@ -29,7 +29,7 @@ int64_t kerf_cpu_panel_bytes(const struct kerf_cpu_isa *isa, int64_t columns, in
 /* Packs columns of panel p into dst (that panel's place), zeros in columns that do not exist. */
 void kerf_cpu_pack_panel(const struct kerf_cpu_weights *src, int64_t p, int nr, float *dst);
 
-/* Packs rows k0 .. k1 of all panels: for sources whose columns are adjacent (column 1, taps 1). */
+/* Packs rows k0 .. k1 of all panels: for sources whose columns are adjacent (column 1, one tap). */
 void kerf_cpu_pack_rows(const struct kerf_cpu_weights *src, int64_t k0, int64_t k1, int nr,
 			float *dst);
 

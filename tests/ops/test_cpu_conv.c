@@ -445,6 +445,99 @@ static void test_conv_refused(void **state)
 			 -EOPNOTSUPP);
 }
 
+/* --- transposed convolution --- */
+
+static void naive_deconv(const struct kerf_cpu_conv_desc *d, const float *x, const float *w,
+			 const float *bias, float *y)
+{
+	int64_t icg = d->c / d->groups, ocg = d->oc / d->groups, n, oy, ox, o, iy, ix, i;
+
+	for (n = 0; n < d->n; n++)
+	for (oy = 0; oy < d->oh; oy++)
+	for (ox = 0; ox < d->ow; ox++)
+	for (o = 0; o < d->oc; o++) {
+		float acc = 0;
+
+		for (iy = 0; iy < d->h; iy++)
+		for (ix = 0; ix < d->w; ix++)
+		for (i = 0; i < icg; i++) {
+			int64_t ky = oy + d->pad_h - iy * d->stride_h;
+			int64_t kx = ox + d->pad_w - ix * d->stride_w, ic = o / ocg * icg + i;
+
+			if (ky >= 0 && ky < d->kh && kx >= 0 && kx < d->kw)
+				acc = fmaf(x[((n * d->h + iy) * d->w + ix) * d->c + ic],
+					   w[((ic * ocg + o % ocg) * d->kh + ky) * d->kw + kx], acc);
+		}
+		if (bias)
+			acc += bias[o];
+		y[((n * d->oh + oy) * d->ow + ox) * d->oc + o] = kerf_act_apply(&d->act, acc);
+	}
+}
+
+static void check_deconv(const struct conv_case *t, uint64_t seed)
+{
+	struct kerf_cpu_conv_desc d = describe(t);
+	int64_t nx = d.n * d.h * d.w * d.c, nw = d.c * (d.oc / d.groups) * d.kh * d.kw, ny;
+	struct guard x, w, bias, y, scratch;
+	const struct kerf_cpu_isa *isa;
+	struct kerf_cpu_deconv *deconv;
+	struct kerf_rng rng;
+	float *want;
+	int i, p;
+
+	d.oh = (d.h - 1) * d.stride_h + d.kh - t->pad_top - t->pad_bottom;
+	d.ow = (d.w - 1) * d.stride_w + d.kw - t->pad_left - t->pad_right;
+	ny = d.n * d.oh * d.ow * d.oc;
+	kerf_rng_seed(&rng, seed);
+	guard_new(&x, (size_t)nx * sizeof(float));
+	guard_new(&w, (size_t)nw * sizeof(float));
+	guard_new(&bias, (size_t)d.oc * sizeof(float));
+	guard_new(&y, (size_t)ny * sizeof(float));
+	fill(&rng, x.data, nx);
+	fill(&rng, w.data, nw);
+	fill(&rng, bias.data, d.oc);
+	want = malloc((size_t)ny * sizeof(float));
+	naive_deconv(&d, x.data, w.data, t->bias ? bias.data : NULL, want);
+	for (i = 0; (isa = kerf_cpu_isa_at(i)); i++) {
+		for (p = 0; p < 2; p++) {
+			assert_int_equal(kerf_cpu_deconv_prepare(isa, &d, w.data,
+								 t->bias ? bias.data : NULL,
+								 pools[p], &deconv), 0);
+			guard_new(&scratch, kerf_cpu_deconv_scratch(deconv, p + 1));
+			memset(y.data, 0xff, (size_t)ny * sizeof(float));
+			kerf_cpu_deconv_run(deconv, pools[p], x.data, y.data, scratch.data);
+			compare(y.data, want, ny, strcmp(isa->name, "baseline"), isa->name);
+			guard_free(&scratch);
+			kerf_cpu_deconv_free(deconv);
+		}
+	}
+	free(want);
+	guard_free(&x);
+	guard_free(&w);
+	guard_free(&bias);
+	guard_free(&y);
+}
+
+static void test_deconv(void **state)
+{
+	static const struct conv_case cases[] = {
+		{1, 5, 6, 8, 20, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 1, NONE, 1, 0, 0},
+		{2, 5, 4, 9, 33, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1, RELU, 1, 0, 0},
+		{1, 6, 5, 7, 5, 3, 3, 2, 2, 1, 1, 1, 1, 0, 0, 1, NONE, 1, 0, 0},
+		{1, 4, 4, 6, 8, 3, 5, 1, 1, 1, 1, 1, 2, 1, 2, 1, NONE, 0, 0, 0},
+		{1, 4, 5, 6, 8, 2, 1, 3, 2, 1, 1, 0, 0, 0, 0, 1, RELU6, 1, 0, 0}, /* gaps */
+		{1, 4, 5, 12, 18, 3, 3, 2, 3, 1, 1, 1, 0, 1, 0, 3, NONE, 1, 0, 0}, /* groups */
+		{1, 6, 6, 10, 10, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 10, NONE, 1, 0, 0},
+		{1, 3, 3, 4, 4, 2, 2, 2, 2, 1, 1, -2, -1, -1, -3, 1, NONE, 1, 0, 0},
+		{1, 1, 1, 100, 64, 4, 4, 1, 1, 1, 1, 0, 0, 0, 0, 1, NONE, 1, 0, 0},
+		{1, 1, 30, 16, 8, 1, 16, 1, 8, 1, 1, 0, 4, 0, 4, 1, NONE, 1, 0, 0}, /* 1-D */
+	};
+	unsigned i;
+
+	for (i = 0; i < KERF_ARRAY_SIZE(cases); i++)
+		check_deconv(&cases[i], 3000 + i);
+}
+
 /* --- matrix product --- */
 
 struct gemm_case {
@@ -647,6 +740,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_conv_tile_is_whole),
 		cmocka_unit_test(test_conv_not_numbers),
 		cmocka_unit_test(test_conv_refused),
+		cmocka_unit_test(test_deconv),
 		cmocka_unit_test(test_gemm),
 		cmocka_unit_test(test_gemm_random),
 	};
