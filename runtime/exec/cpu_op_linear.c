@@ -2,6 +2,7 @@
 /* Convolution and matrix products on float32: the heavy kernels of cpu_kernels.h. */
 #include "exec/cpu_op.h"
 #include "graph/op_util.h"
+#include "graph/spatial.h"
 
 #include <string.h>
 
@@ -89,6 +90,83 @@ static int choose_conv(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 	s->scratch_bytes = kerf_cpu_conv_scratch(conv, b->threads);
 	s->run = run_conv;
 	s->arg = conv;
+	return 0;
+}
+
+/* --- ConvTranspose: X, W, [B] ------------------------------------------------------ */
+
+static void free_deconv(void *p)
+{
+	kerf_cpu_deconv_free(p);
+}
+
+static int run_deconv(const struct kerf_cpu_step *s, struct kerf_pool *pool)
+{
+	kerf_cpu_deconv_run(s->arg, pool, s->in[0].data, s->out[0].data, s->scratch);
+	return 0;
+}
+
+static int deconv_desc(const struct kerf_cpu_step *s, struct kerf_cpu_conv_desc *d,
+		       struct kerf_err *err)
+{
+	const struct kerf_tensor *x = &s->in[0], *w = &s->in[1], *y = &s->out[0];
+	const struct kerf_op_tile *tile = &s->op->tile;
+	struct kerf_window win;
+	int64_t whole[3];
+	int r = kerf_transposed_window(s->op, x, w->dims + 2, &win, whole, err), at, rows;
+
+	if (r)
+		return r;
+	at = win.n_spatial - 1;
+	rows = win.n_spatial == 2;
+	/* the window is the whole operator's: move it to the rows held and wanted */
+	if (tile->out_rows)
+		win.pad_begin[0] += tile->out_row0 - win.stride[0] * tile->in_row0;
+	*d = (struct kerf_cpu_conv_desc){
+		.n = x->dims[0],
+		.h = rows ? x->dims[1] : 1,
+		.w = x->dims[at + 1],
+		.c = x->dims[x->rank - 1],
+		.oh = rows ? y->dims[1] : 1,
+		.ow = y->dims[at + 1],
+		.oc = y->dims[y->rank - 1],
+		.kh = rows ? win.kernel[0] : 1,
+		.kw = win.kernel[at],
+		.stride_h = rows ? win.stride[0] : 1,
+		.stride_w = win.stride[at],
+		.dilation_h = rows ? win.dilation[0] : 1,
+		.dilation_w = win.dilation[at],
+		.pad_h = rows ? win.pad_begin[0] : 0,
+		.pad_w = win.pad_begin[at],
+		.groups = kerf_op_int(s->op, "group", 1),
+		.act = s->op->act,
+	};
+	return 0;
+}
+
+static int choose_deconv(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
+{
+	const struct kerf_tensor *w = &s->in[1];
+	struct kerf_cpu_deconv *deconv;
+	struct kerf_cpu_conv_desc d;
+	const float *bias;
+	int r;
+
+	if (!s->op->nhwc || s->in[0].dtype != KERF_F32 || !w->data || w->rank < 3 || w->rank > 4 ||
+	    !known_vector(s, 2, &bias) || !kerf_tensor_count(&s->out[0]))
+		return -EOPNOTSUPP;
+	r = deconv_desc(s, &d, b->err);
+	if (!r)
+		r = kerf_cpu_deconv_prepare(s->isa->heavy, &d, w->data, bias, b->pool, &deconv);
+	if (r)
+		return r;
+	r = kerf_cpu_own(b, deconv, free_deconv, kerf_cpu_deconv_weight_bytes(deconv));
+	if (r)
+		return r;
+	kerf_cpu_forget(b, w->data, kerf_tensor_bytes(w));
+	s->scratch_bytes = kerf_cpu_deconv_scratch(deconv, b->threads);
+	s->run = run_deconv;
+	s->arg = deconv;
 	return 0;
 }
 
@@ -224,6 +302,7 @@ int kerf_cpu_linear(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 {
 	static const struct kerf_cpu_entry table[] = {
 		{"Conv", choose_conv},
+		{"ConvTranspose", choose_deconv},
 		{"Gemm", choose_gemm},
 		{"MatMul", choose_matmul},
 		{NULL, NULL},

@@ -184,6 +184,12 @@ static const struct cpu_case cpu_cases[] = {
 	 "I:strides=2,3 I:pads=1,0,1,1 I:dilations=1,2 I:output_padding=1,0", .nhwc = true},
 	{"ConvTranspose", {F "1,4,7,5", "=float32:5,6,4,4", "=float32:6"}, "I:strides=2,2 I:pads=1,1,1,1",
 	 .nhwc = true, .tile = {2, 9, 5, 18}, .rows = 6},
+	{"ConvTranspose", {F "1,7,9,17", "=float32:17,33,4,4", "=float32:33"},
+	 "I:strides=2,2 I:pads=1,1,1,1", .nhwc = true, RELU},
+	{"ConvTranspose", {F "2,5,3,6", "=float32:6,5,3,2"},
+	 "i:group=2 I:strides=3,2 I:pads=0,1,1,0 I:output_padding=1,0", .nhwc = true},
+	{"ConvTranspose", {F "1,9,5", "=float32:5,3,16", "=float32:3"}, "I:strides=8 I:pads=4,4",
+	 .nhwc = true, SILU},
 	/* products */
 	{"Gemm", {F "1,512", "=float32:1000,512", "=float32:1000"}, "i:transB=1", .tol = 2e-6},
 	{"Gemm", {F "17,33", "=float32:33,65", "=float32:65"}, RELU},
