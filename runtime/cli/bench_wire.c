@@ -242,14 +242,16 @@ static void print_result(const struct wire_result *r, bool json, bool first)
 {
 	if (json)
 		printf("%s{\"bytes\":%zu,\"samples\":%u,\"echo_us\":%.2f,\"slice_us\":%.2f,"
-		       "\"difference_us\":%.2f,\"ratio\":%.3f,\"echo_p90_us\":%.2f,\"slice_p90_us\":%.2f}",
+		       "\"difference_us\":%.2f,\"ratio\":%.3f,\"echo_min_us\":%.2f,\"slice_min_us\":%.2f,"
+		       "\"echo_p90_us\":%.2f,\"slice_p90_us\":%.2f}",
 		       first ? "[" : ",", r->bytes, r->echo.n, r->echo.median, r->slice.median,
 		       r->slice.median - r->echo.median, r->slice.median / r->echo.median,
-		       r->echo.p90, r->slice.p90);
+		       r->echo.min, r->slice.min, r->echo.p90, r->slice.p90);
 	else
-		printf("%8zu bytes: echo %8.1f us, remote slice %8.1f us: %+7.1f us, %.2fx  (medians of %u; p90 %.1f, %.1f)\n",
+		printf("%8zu bytes: echo %8.1f us, remote slice %8.1f us: %+7.1f us, %.2fx  (medians of %u; least %.1f, %.1f; p90 %.1f, %.1f)\n",
 		       r->bytes, r->echo.median, r->slice.median, r->slice.median - r->echo.median,
-		       r->slice.median / r->echo.median, r->echo.n, r->echo.p90, r->slice.p90);
+		       r->slice.median / r->echo.median, r->echo.n, r->echo.min,
+		       r->slice.min, r->echo.p90, r->slice.p90);
 }
 
 static int run(uint32_t scale, bool json, struct kerf_err *err)

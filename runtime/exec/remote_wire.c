@@ -28,7 +28,7 @@
 #define JOB_LIMIT_NS (120ull * 1000000000u)
 #define TICK_MS 1000
 /* Head and first bytes of the inputs leave in one segment train. */
-#define FIRST_SEND (16u << 10)
+#define FIRST_SEND (32u << 10)
 /* More than this, and the thread that waits does the sending. */
 #define CALLER_SEND (64u << 10)
 /* Head and OIP header of a reply; of its data only what one read brings along. */

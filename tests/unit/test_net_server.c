@@ -311,6 +311,34 @@ static void test_pipelined(void **state)
 	assert_non_null(strstr(buf, "\"platform\""));
 }
 
+/*
+ * What bodies may take in memory, all together, is bounded: here 4 MiB, of which parsing
+ * one JSON body of 65000 bytes may take most.
+ */
+static void test_budget(void **state)
+{
+	static const char head[] = "POST /v2/models/m/infer" H "Content-Length: 65000\r\n\r\n";
+	char blanks[1000], body[256];
+	int a = net_connect(&node), b = net_connect(&node), i;
+
+	memset(blanks, ' ', sizeof(blanks));
+	net_send(a, head, sizeof(head) - 1);
+	net_send(a, blanks, sizeof(blanks));
+	usleep(100000);
+	net_send(b, head, sizeof(head) - 1);
+	for (i = 0; i < 65; i++)
+		net_send(b, blanks, sizeof(blanks));
+	assert_int_equal(net_reply(b, body, sizeof(body), 5000), 503);
+	assert_non_null(strstr(body, "JSON"));
+	close(a);
+	usleep(200000);
+	net_send(b, head, sizeof(head) - 1);
+	for (i = 0; i < 65; i++)
+		net_send(b, blanks, sizeof(blanks));
+	assert_int_equal(net_reply(b, body, sizeof(body), 5000), 400);
+	close(b);
+}
+
 /* More connections than allowed: some are turned away, and then there is room again. */
 static void test_connections(void **state)
 {
@@ -432,7 +460,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_long_heads),  cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_truncated),   cmocka_unit_test(test_pipelined),
-		cmocka_unit_test(test_connections), cmocka_unit_test(test_upload),
+		cmocka_unit_test(test_budget), cmocka_unit_test(test_connections), cmocka_unit_test(test_upload),
 		cmocka_unit_test(test_cache_bound), cmocka_unit_test(test_fingerprint),
 	};
 
