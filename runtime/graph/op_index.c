@@ -59,6 +59,9 @@ static int gather_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 		return r;
 	outer = kerf_span(x, 0, axis);
 	run = (size_t)kerf_span(x, axis + 1, x->rank) * kerf_dtype_size(x->dtype);
+	/* Of nothing to copy only the indices are looked at, once. */
+	if (!run)
+		outer = KERF_MIN(outer, 1);
 	for (o = 0; o < outer; o++, src += (size_t)x->dims[axis] * run) {
 		for (i = 0; i < n; i++, dst += run) {
 			int64_t at = index_at(idx, i, x->dims[axis]);
@@ -482,6 +485,8 @@ static int compress_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	n = axis < 0 ? kerf_tensor_count(in) : in->dims[axis];
 	run = axis < 0 ? 1 : (size_t)kerf_span(in, axis + 1, in->rank);
 	run *= kerf_dtype_size(in->dtype);
+	if (!run)
+		outer = KERF_MIN(outer, 1);
 	for (o = 0; o < outer; o++, src += (size_t)n * run) {
 		kept = 0;
 		for (i = 0; i < n && i < in[1].dims[0]; i++) {

@@ -321,7 +321,7 @@ static int tfidf_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	struct grams g;
 	int r = grams_of(op, &g, NULL);
 
-	if (r)
+	if (r || !kerf_tensor_count(out))
 		return r;
 	memset(out->data, 0, kerf_tensor_bytes(out));
 	for (i = 0; i < rows; i++) {

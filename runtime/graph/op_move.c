@@ -459,6 +459,9 @@ static int pad_fold(const struct kerf_tensor *in, struct kerf_tensor *out, const
 	kerf_strides s;
 	int a;
 
+	/* An empty result may have axes that no memory stands behind. */
+	if (!kerf_tensor_count(out))
+		return 0;
 	for (a = 0; a < in->rank; a++)
 		total += out->dims[a];
 	block = calloc((size_t)total, sizeof(*block));
@@ -668,7 +671,7 @@ static int trilu_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	size_t elem = kerf_dtype_size(in->dtype);
 
 	k = clamp(k, -rows, cols);
-	for (i = 0; i < n; i++) {
+	for (i = 0; cols && i < n; i++) {
 		/* Upper keeps [edge, cols), lower [0, edge]. */
 		int64_t edge = clamp(i % rows + k + !upper, 0, cols);
 		int64_t begin = upper ? edge : 0, end = upper ? cols : edge;
@@ -712,7 +715,7 @@ static int reverse_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	size_t step_t = inner * (size_t)(time_axis ? 1 : batches);
 	size_t step_b = inner * (size_t)(time_axis ? times : 1);
 
-	for (b = 0; b < batches; b++) {
+	for (b = 0; inner && b < batches; b++) {
 		int64_t len = kerf_tensor_int(&in[1], b);
 
 		if (len < 0 || len > times)

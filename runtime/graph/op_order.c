@@ -81,7 +81,7 @@ static int arg_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	int64_t o, j, k, *y = out->data;
 	struct lanes l;
 
-	if (r)
+	if (r || !kerf_tensor_count(in))
 		return r;
 	l = lanes_of(in, axis);
 	for (o = 0; o < l.outer; o++) {
@@ -159,7 +159,7 @@ static int topk_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	struct key *keys;
 	struct lanes l;
 
-	if (r)
+	if (r || !kerf_tensor_count(in))
 		return r;
 	l = lanes_of(in, axis);
 	any = kerf_op_has_out(op, out, 0) ? &out[0] : &out[1];
@@ -218,6 +218,8 @@ static int cumsum_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 
 	if (axis < 0)
 		return -EINVAL;
+	if (!kerf_tensor_count(in))
+		return 0;
 	l = lanes_of(in, axis);
 	for (o = 0; o < l.outer; o++) {
 		for (i = 0; i < l.inner; i++) {
@@ -319,6 +321,9 @@ static int unique_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 		r = unique_lanes(op, in, &axis, &l, err);
 	if (r)
 		return r;
+	/* No memory stands behind the number of empty slices. */
+	if (l.n && !kerf_tensor_count(in))
+		return kerf_fail(err, -EINVAL, "the slices of axis %d are empty", axis);
 	if (axis < 0)
 		kerf_shape_set(&out[0], in->dtype, 1, &l.n);
 	else

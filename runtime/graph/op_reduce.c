@@ -315,7 +315,7 @@ static int softmax_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 		n = in->dims[axis];
 		inner = kerf_span(in, axis + 1, in->rank);
 	}
-	if (!n)
+	if (!kerf_tensor_count(in))
 		return 0;
 	scratch = malloc((size_t)n * sizeof(*scratch));
 	if (!scratch)

@@ -212,8 +212,9 @@ static int dft_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	struct transform f;
 	int axis, r = dft_of(op, in, &f, &axis, NULL);
 
-	if (!r)
-		r = transform_init(&f);
+	if (r || !kerf_tensor_count(out))
+		return r;
+	r = transform_init(&f);
 	if (r)
 		return r;
 	outer = kerf_span(in, 0, axis);
@@ -297,8 +298,9 @@ static int stft_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 	struct stft s;
 	int r = stft_of(op, in, &s, NULL);
 
-	if (!r)
-		r = transform_init(&s.f);
+	if (r || !kerf_tensor_count(out))
+		return r;
+	r = transform_init(&s.f);
 	if (r)
 		return r;
 	for (b = 0; b < in->dims[0]; b++)

@@ -89,6 +89,7 @@ static const struct op_case refused[] = {
 	{"ArgMax", 13, NULL, {"f32[0,2]"}, .error = -EINVAL, .says = "empty"},
 	{"ArgMax", 13, "axis=1", {"f32[2] ?0"}, .error = -EINVAL, .says = "axis"},
 	{"ArgMax", 13, NULL, {"bool[2] ?0"}, .error = -EINVAL, .says = "bool"},
+	{"Unique", 11, "axis=1", {"f32[0,2]"}, .error = -EINVAL, .says = "empty"},
 	{"TopK", 11, NULL, {"f32[2] ?0", "i64[1] 3"}, .error = -EINVAL, .says = "k is 3"},
 	{"TopK", 11, NULL, {"f32[2] ?0", "i64[1] -1"}, .error = -EINVAL},
 	{"TopK", 11, NULL, {"f32[2] ?0", "i64[0]"}, .error = -EINVAL},
