@@ -5,7 +5,9 @@
  * A kerfd in a child process serves a slice of the null engine that takes N bytes and
  * gives N bytes back. Beside it a child process echoes N bytes over a plain TCP
  * connection: reads the whole message, then sends it back. Both over loopback, both
- * with TCP_NODELAY, sampled in turns, so that what else the machine does hits both.
+ * with TCP_NODELAY, sampled in turns, so that what else the machine does hits both. In
+ * several rounds with fresh processes: where the scheduler happens to put the threads of
+ * one round makes a factor of two, for either side.
  */
 #include "cli/bench.h"
 #include "cli/cli.h"
@@ -32,9 +34,13 @@ struct wire {
 	struct kerf_engine *engine;
 };
 
-struct wire_result {
+#define ROUNDS 10
+#define WARM_UP 10
+
+struct wire_size {
 	size_t bytes;
-	struct kerf_bench_stats echo, slice; /* us */
+	uint32_t n; /* samples of a round */
+	double *echo_us, *slice_us; /* ROUNDS * n */
 };
 
 static bool move_all(int fd, char *p, size_t n, bool out)
@@ -180,108 +186,127 @@ static int prepare(struct wire *w, size_t bytes, struct kerf_program **p, struct
 
 /* --- Measuring --- */
 
-static int sample(struct wire *w, struct kerf_program *p, size_t bytes, uint32_t n,
-		  struct wire_result *res, struct kerf_err *err)
+/* One round's samples of one size. */
+static int sample(struct wire *w, struct kerf_program *p, const struct wire_size *size,
+		  uint32_t round, struct kerf_err *err)
 {
 	struct kerf_tensor in = p->slice->value[p->slice->in[0]].t;
 	struct kerf_tensor out = p->slice->value[p->slice->out[0]].t;
-	double *us = calloc(2 * n, sizeof(*us));
-	char *buf = kerf_tensor_alloc(bytes);
-	uint32_t i, warm = 20;
+	char *buf = kerf_tensor_alloc(size->bytes);
 	int r = -ENOMEM;
+	uint32_t i;
 
-	in.data = kerf_tensor_alloc(bytes);
-	out.data = kerf_tensor_alloc(bytes);
-	if (!us || !buf || !in.data || !out.data)
+	in.data = kerf_tensor_alloc(size->bytes);
+	out.data = kerf_tensor_alloc(size->bytes);
+	if (!buf || !in.data || !out.data)
 		goto out;
-	for (i = 0; i < n + warm; i++) {
-		uint32_t k = i < warm ? 0 : i - warm;
+	for (i = 0; i < size->n + WARM_UP; i++) {
+		uint32_t k = round * size->n + (i < WARM_UP ? 0 : i - WARM_UP);
 		uint64_t t0 = kerf_now_ns(), t1;
 
-		if (!move_all(w->fd, buf, bytes, true) || !move_all(w->fd, buf, bytes, false)) {
+		if (!move_all(w->fd, buf, size->bytes, true) ||
+		    !move_all(w->fd, buf, size->bytes, false)) {
 			r = kerf_fail(err, -EIO, "the echo broke off");
 			goto out;
 		}
 		t1 = kerf_now_ns();
-		us[k] = (double)(t1 - t0) / 1e3;
+		size->echo_us[k] = (double)(t1 - t0) / 1e3;
 		r = kerf_engine_run(p, &in, &out, NULL);
 		if (r) {
 			kerf_fail(err, r, "the remote slice failed: %s", strerror(-r));
 			goto out;
 		}
-		us[n + k] = (double)(kerf_now_ns() - t1) / 1e3;
+		size->slice_us[k] = (double)(kerf_now_ns() - t1) / 1e3;
 	}
-	res->bytes = bytes;
-	kerf_bench_summarise(us, n, &res->echo);
-	kerf_bench_summarise(us + n, n, &res->slice);
 out:
 	free(in.data);
 	free(out.data);
 	free(buf);
-	free(us);
 	return r;
 }
 
-static int measure(struct wire *w, size_t bytes, uint32_t n, struct wire_result *res,
+static int measure(struct wire *w, const struct wire_size *size, uint32_t round,
 		   struct kerf_err *err)
 {
 	struct kerf_program *p;
-	int r = prepare(w, bytes, &p, err);
+	int r = prepare(w, size->bytes, &p, err);
 
 	if (r)
 		return r;
-	r = start_echo(w, bytes, err);
+	r = start_echo(w, size->bytes, err);
 	if (!r)
-		r = sample(w, p, bytes, n, res, err);
+		r = sample(w, p, size, round, err);
 	stop_echo(w);
 	w->engine->ops->release(p);
 	return r;
 }
 
-static void print_result(const struct wire_result *r, bool json, bool first)
+static int run_round(struct wire *w, const struct wire_size *size, uint32_t n_size, uint32_t round,
+		     struct kerf_err *err)
 {
+	struct kerf_engine_config cfg = {.depth = 1};
+	unsigned port = 0;
+	char url[64];
+	uint32_t i;
+	int r = start_node(w, &port, err);
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/null", port);
+	if (!r)
+		r = kerf_engine_open(url, &cfg, &w->engine, err);
+	for (i = 0; !r && i < n_size; i++)
+		r = measure(w, &size[i], round, err);
+	kerf_engine_close(w->engine);
+	w->engine = NULL;
+	stop_child(&w->node);
+	return r;
+}
+
+static void print_size(const struct wire_size *size, bool json, bool first)
+{
+	struct kerf_bench_stats e, s;
+
+	kerf_bench_summarise(size->echo_us, ROUNDS * size->n, &e);
+	kerf_bench_summarise(size->slice_us, ROUNDS * size->n, &s);
 	if (json)
 		printf("%s{\"bytes\":%zu,\"samples\":%u,\"echo_us\":%.2f,\"slice_us\":%.2f,"
-		       "\"difference_us\":%.2f,\"ratio\":%.3f,\"echo_min_us\":%.2f,\"slice_min_us\":%.2f,"
-		       "\"echo_p90_us\":%.2f,\"slice_p90_us\":%.2f}",
-		       first ? "[" : ",", r->bytes, r->echo.n, r->echo.median, r->slice.median,
-		       r->slice.median - r->echo.median, r->slice.median / r->echo.median,
-		       r->echo.min, r->slice.min, r->echo.p90, r->slice.p90);
+		       "\"difference_us\":%.2f,\"ratio\":%.3f,\"echo_min_us\":%.2f,"
+		       "\"slice_min_us\":%.2f,\"echo_p90_us\":%.2f,\"slice_p90_us\":%.2f}",
+		       first ? "[" : ",", size->bytes, e.n, e.median, s.median, s.median - e.median,
+		       s.median / e.median, e.min, s.min, e.p90, s.p90);
 	else
 		printf("%8zu bytes: echo %8.1f us, remote slice %8.1f us: %+7.1f us, %.2fx  (medians of %u; least %.1f, %.1f; p90 %.1f, %.1f)\n",
-		       r->bytes, r->echo.median, r->slice.median, r->slice.median - r->echo.median,
-		       r->slice.median / r->echo.median, r->echo.n, r->echo.min,
-		       r->slice.min, r->echo.p90, r->slice.p90);
+		       size->bytes, e.median, s.median, s.median - e.median, s.median / e.median, e.n,
+		       e.min, s.min, e.p90, s.p90);
 }
 
 static int run(uint32_t scale, bool json, struct kerf_err *err)
 {
-	static const struct {
-		size_t bytes;
-		uint32_t samples;
-	} sizes[] = {{1 << 10, 1000}, {16 << 10, 500}, {1 << 20, 200}};
-	struct kerf_engine_config cfg = {.depth = 1};
+	struct wire_size size[] = {{.bytes = 1 << 10, .n = 100 * scale},
+				   {.bytes = 16 << 10, .n = 50 * scale},
+				   {.bytes = 1 << 20, .n = 20 * scale}};
 	struct wire w = {.dir = "/tmp/kerf-wire-XXXXXX", .fd = -1};
-	char url[64], cmd[96];
-	struct wire_result res;
-	unsigned port = 0, i;
-	int r;
+	uint32_t i, round;
+	char cmd[96];
+	int r = 0;
 
 	if (!mkdtemp(w.dir))
 		return kerf_fail(err, -errno, "%s: %s", w.dir, strerror(errno));
-	r = start_node(&w, &port, err);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/null", port);
-	if (!r)
-		r = kerf_engine_open(url, &cfg, &w.engine, err);
-	for (i = 0; !r && i < KERF_ARRAY_SIZE(sizes); i++) {
-		r = measure(&w, sizes[i].bytes, sizes[i].samples * scale, &res, err);
+	for (i = 0; i < KERF_ARRAY_SIZE(size); i++) {
+		size[i].echo_us = calloc(ROUNDS * size[i].n, sizeof(double));
+		size[i].slice_us = calloc(ROUNDS * size[i].n, sizeof(double));
+		if (!size[i].echo_us || !size[i].slice_us)
+			r = -ENOMEM;
+	}
+	for (round = 0; !r && round < ROUNDS; round++)
+		r = run_round(&w, size, KERF_ARRAY_SIZE(size), round, err);
+	for (i = 0; i < KERF_ARRAY_SIZE(size); i++) {
 		if (!r)
-			print_result(&res, json, !i);
+			print_size(&size[i], json, !i);
+		free(size[i].echo_us);
+		free(size[i].slice_us);
 	}
 	if (json && !r)
 		printf("]\n");
-	kerf_engine_close(w.engine);
-	stop_child(&w.node);
 	/* Made by us a moment ago, under a name that mkdtemp chose. */
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", w.dir);
 	if (system(cmd))

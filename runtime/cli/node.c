@@ -182,6 +182,8 @@ static int run(int argc, char **argv)
 	fflush(stdout);
 	notify("READY=1");
 	sigwait(&set, &sig);
+	/* A second signal ends the wait for jobs that take too long. */
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	notify("STOPPING=1");
 	kerf_node_close(node);
 	return KERF_EXIT_OK;
