@@ -20,12 +20,12 @@
 
 struct kerf_cpu_conv {
 	const struct kerf_cpu_isa *isa;
-	struct kerf_cpu_conv_desc d; /* as run: flat ones have h = n = oh = 1 */
+	struct kerf_cpu_conv_desc d;	      /* as run: flat ones have h = n = oh = 1 */
 	struct kerf_cpu_depthwise *depthwise; /* or all the rest */
-	int64_t icg, ocg, k, panels; /* of one group */
+	int64_t icg, ocg, k, panels;	      /* of one group */
 	bool flat, band;
-	int64_t pixel;		/* floats from pixel to pixel where the kernel reads */
-	int64_t band_w;		/* pixels in a row of the band */
+	int64_t pixel;	/* floats from pixel to pixel where the kernel reads */
+	int64_t band_w; /* pixels in a row of the band */
 	struct kerf_cpu_placement out;
 	struct kerf_cpu_block *block;
 	int n_block;
@@ -35,7 +35,7 @@ struct kerf_cpu_conv {
 
 /* How one run is cut into tasks. */
 struct cut {
-	int64_t step, m_chunks; /* rows (flat: pixels) in a chunk, chunks in an image */
+	int64_t step, m_chunks;	  /* rows (flat: pixels) in a chunk, chunks in an image */
 	int64_t n_step, n_chunks; /* panels in a chunk, chunks in a group */
 	size_t band_floats;
 };
@@ -43,8 +43,8 @@ struct cut {
 bool kerf_cpu_conv_makes_sense(const struct kerf_cpu_conv_desc *d)
 {
 	const int64_t sizes[] = {d->n, d->h, d->w, d->c, d->oh, d->ow, d->oc, d->groups};
-	const int64_t window[] = {d->kh, d->kw, d->stride_h, d->stride_w, d->dilation_h,
-				  d->dilation_w};
+	const int64_t window[] = {d->kh,       d->kw,	      d->stride_h,
+				  d->stride_w, d->dilation_h, d->dilation_w};
 	const int64_t limit = (int64_t)1 << 31, window_limit = 1 << 24;
 	int64_t n, m;
 	unsigned i;
@@ -61,8 +61,8 @@ bool kerf_cpu_conv_makes_sense(const struct kerf_cpu_conv_desc *d)
 		return false;
 	return kerf_mul(d->kh * d->kw, d->c / d->groups, &n) && n <= limit &&
 	       kerf_mul(d->h, d->w, &m) && kerf_mul(m, d->c, &m) && kerf_mul(m, d->n, &m) &&
-	       m <= KERF_MAX_TENSOR_BYTES && kerf_mul(d->oh, d->ow, &m) &&
-	       kerf_mul(m, d->oc, &m) && kerf_mul(m, d->n, &m) && m <= KERF_MAX_TENSOR_BYTES;
+	       m <= KERF_MAX_TENSOR_BYTES && kerf_mul(d->oh, d->ow, &m) && kerf_mul(m, d->oc, &m) &&
+	       kerf_mul(m, d->n, &m) && m <= KERF_MAX_TENSOR_BYTES;
 }
 
 static bool is_flat(const struct kerf_cpu_conv_desc *d)
@@ -145,7 +145,8 @@ static int make_blocks(struct kerf_cpu_conv *c)
 		return -ENOMEM;
 	for (y = 0; y < d->kh; y++)
 		for (x = 0; x < in_row; x++)
-			seg[y * in_row + x] = y * d->dilation_h * row + x * d->dilation_w * c->pixel;
+			seg[y * in_row + x] =
+				y * d->dilation_h * row + x * d->dilation_w * c->pixel;
 	c->n_block = kerf_cpu_blocks_new(seg, n, c->k / n, &c->block);
 	free(seg);
 	return KERF_MIN(c->n_block, 0);
@@ -322,9 +323,12 @@ static struct cut cut_tasks(const struct kerf_cpu_conv *c, int threads)
 	cut.n_step = kerf_div_up(c->panels, cut.n_chunks);
 	cut.n_chunks = kerf_div_up(c->panels, cut.n_step);
 	if (c->band)
-		cut.band_floats = kerf_align((size_t)((c->flat ? KERF_MIN(cut.step, extent)
-							: band_rows(c, cut.step) * c->band_w) *
-						      c->pixel) * sizeof(float)) / sizeof(float);
+		cut.band_floats =
+			kerf_align((size_t)((c->flat ? KERF_MIN(cut.step, extent)
+						     : band_rows(c, cut.step) * c->band_w) *
+					    c->pixel) *
+				   sizeof(float)) /
+			sizeof(float);
 	return cut;
 }
 
@@ -427,8 +431,7 @@ static void run_task(void *arg, int64_t item, int thread)
 		walk.a = c->flat ? x + from * d->c
 				 : x + ((from * d->stride_h - d->pad_h) * d->w - d->pad_w) * d->c;
 	}
-	kerf_cpu_walk(&walk, nc * r->cut.n_step,
-		      KERF_MIN((nc + 1) * r->cut.n_step, c->panels));
+	kerf_cpu_walk(&walk, nc * r->cut.n_step, KERF_MIN((nc + 1) * r->cut.n_step, c->panels));
 }
 
 void kerf_cpu_conv_run(const struct kerf_cpu_conv *c, struct kerf_pool *pool, const float *x,
@@ -441,6 +444,5 @@ void kerf_cpu_conv_run(const struct kerf_cpu_conv *c, struct kerf_pool *pool, co
 		return;
 	}
 	r.cut = cut_tasks(c, kerf_pool_threads(pool));
-	kerf_pool_run(pool, run_task, &r,
-		      r.cut.m_chunks * r.cut.n_chunks * c->d.groups * c->d.n);
+	kerf_pool_run(pool, run_task, &r, r.cut.m_chunks * r.cut.n_chunks * c->d.groups * c->d.n);
 }

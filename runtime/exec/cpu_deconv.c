@@ -18,7 +18,7 @@ struct kerf_cpu_deconv {
 
 /* One phase along one axis. */
 struct axis {
-	int64_t first, count; /* outputs */
+	int64_t first, count;	     /* outputs */
 	int64_t taps, last_tap, pad; /* last_tap meets the first input row of a window */
 };
 
@@ -34,9 +34,8 @@ static struct axis find_phase(int64_t rest, int64_t out, int64_t k, int64_t stri
 }
 
 static int add_phase(struct kerf_cpu_deconv *t, const struct kerf_cpu_isa *isa,
-		     const struct kerf_cpu_conv_desc *d, const struct axis *y,
-		     const struct axis *x, const float *w, const float *bias,
-		     struct kerf_pool *pool)
+		     const struct kerf_cpu_conv_desc *d, const struct axis *y, const struct axis *x,
+		     const float *w, const float *bias, struct kerf_pool *pool)
 {
 	int64_t ocg = d->oc / d->groups, icg = d->c / d->groups, taps = d->kh * d->kw;
 	bool empty = !y->taps || !x->taps;

@@ -42,9 +42,8 @@ static int find_stretches(struct kerf_cpu_depthwise *dw)
 	return 0;
 }
 
-int kerf_cpu_depthwise_prepare(const struct kerf_cpu_isa *isa,
-			       const struct kerf_cpu_conv_desc *d, const float *w,
-			       const float *bias, const float *scale,
+int kerf_cpu_depthwise_prepare(const struct kerf_cpu_isa *isa, const struct kerf_cpu_conv_desc *d,
+			       const float *w, const float *bias, const float *scale,
 			       struct kerf_cpu_depthwise **out)
 {
 	int64_t taps = d->kh * d->kw, n, o, t;

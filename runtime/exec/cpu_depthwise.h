@@ -19,12 +19,12 @@ struct kerf_cpu_depthwise_task {
 	const struct kerf_cpu_conv_desc *d;
 	const struct kerf_cpu_stretch *stretch;
 	int64_t n_stretch;
-	const float *x;		/* the image */
-	const float *w;		/* [kh][kw][oc] */
-	const float *bias;	/* [oc] or NULL */
-	const float *residual;	/* as y, or NULL */
-	float *y;		/* the image's output */
-	int64_t row0, row1;	/* output rows to make */
+	const float *x;	       /* the image */
+	const float *w;	       /* [kh][kw][oc] */
+	const float *bias;     /* [oc] or NULL */
+	const float *residual; /* as y, or NULL */
+	float *y;	       /* the image's output */
+	int64_t row0, row1;    /* output rows to make */
 	float low, high;
 	bool clamp;
 };

@@ -4,15 +4,15 @@
 
 #include <string.h>
 
-#define ISA(isa)                                                                                   \
-	extern const struct kerf_cpu_tile_fns kerf_cpu_tile_##isa;                                 \
-	extern const struct kerf_cpu_depthwise_fns kerf_cpu_depthwise_##isa;                       \
-	extern const struct kerf_cpu_peak_fns kerf_cpu_peak_##isa;                                 \
-	static const struct kerf_cpu_isa isa_##isa = {                                             \
-		.name = #isa,                                                                      \
-		.tile = &kerf_cpu_tile_##isa,                                                      \
-		.depthwise = &kerf_cpu_depthwise_##isa,                                            \
-		.peak = &kerf_cpu_peak_##isa,                                                      \
+#define ISA(isa)                                                             \
+	extern const struct kerf_cpu_tile_fns kerf_cpu_tile_##isa;           \
+	extern const struct kerf_cpu_depthwise_fns kerf_cpu_depthwise_##isa; \
+	extern const struct kerf_cpu_peak_fns kerf_cpu_peak_##isa;           \
+	static const struct kerf_cpu_isa isa_##isa = {                       \
+		.name = #isa,                                                \
+		.tile = &kerf_cpu_tile_##isa,                                \
+		.depthwise = &kerf_cpu_depthwise_##isa,                      \
+		.peak = &kerf_cpu_peak_##isa,                                \
 	};
 
 #if defined(__x86_64__)
@@ -39,8 +39,8 @@ static bool runs_here(const struct kerf_cpu_isa *isa)
 		return avx2;
 	if (isa == &isa_avx512)
 		return avx2 && __builtin_cpu_supports("avx512f") &&
-		       __builtin_cpu_supports("avx512bw") &&
-		       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+		       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+		       __builtin_cpu_supports("avx512dq");
 #endif
 	return true;
 }

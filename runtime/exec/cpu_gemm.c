@@ -218,7 +218,8 @@ static struct cut cut_tasks(const struct kerf_cpu_gemm *g, int threads)
 	cut.n_chunks = kerf_div_up(g->panels, cut.n_step);
 	cut.b_floats = g->b ? 0 : g->panel_floats * (size_t)(shares_b(d) ? 1 : g->products);
 	cut.a_floats = g->copy_a ? kerf_align((size_t)(KERF_MIN(cut.step, d->m) * g->a_pixel) *
-					      sizeof(float)) / sizeof(float)
+					      sizeof(float)) /
+					   sizeof(float)
 				 : 0;
 	return cut;
 }
@@ -296,8 +297,7 @@ static void run_task(void *arg, int64_t item, int thread)
 	const float *residual = r->residual ? r->residual + row * r->residual_row : NULL;
 	struct kerf_cpu_walk walk = {
 		.isa = g->isa,
-		.b = (g->b ? g->b : r->packed) +
-		     (shares_b(d) ? 0 : (size_t)i * g->panel_floats),
+		.b = (g->b ? g->b : r->packed) + (shares_b(d) ? 0 : (size_t)i * g->panel_floats),
 		.bias = g->bias,
 		.residual = residual,
 		.y = r->y + row * d->n,

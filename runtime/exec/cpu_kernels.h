@@ -32,7 +32,7 @@ struct kerf_cpu_peak_fns;
 
 /* One instruction set: the tables of the files isa_*.c, which are compiled for each. */
 struct kerf_cpu_isa {
-	const char *name; /* "baseline", "avx2", "avx512", "neon" */
+	const char *name;				/* "baseline", "avx2", "avx512", "neon" */
 	const struct kerf_cpu_tile_fns *tile;		/* cpu_tile.h */
 	const struct kerf_cpu_depthwise_fns *depthwise; /* cpu_depthwise.h */
 	const struct kerf_cpu_peak_fns *peak;		/* cpu_peak.h */
@@ -55,12 +55,12 @@ void kerf_cpu_act(const struct kerf_cpu_isa *isa, const struct kerf_act *act, fl
 /* --- Convolution, 2-D (1-D: one row) --- */
 
 struct kerf_cpu_conv_desc {
-	int64_t n, h, w, c;	/* input */
-	int64_t oh, ow, oc;	/* output */
+	int64_t n, h, w, c; /* input */
+	int64_t oh, ow, oc; /* output */
 	int64_t kh, kw;
 	int64_t stride_h, stride_w, dilation_h, dilation_w;
-	int64_t pad_h, pad_w;	/* before the first row and column; may be negative */
-	int64_t groups;		/* divides c and oc */
+	int64_t pad_h, pad_w; /* before the first row and column; may be negative */
+	int64_t groups;	      /* divides c and oc */
 	struct kerf_act act;
 };
 

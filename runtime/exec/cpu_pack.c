@@ -34,9 +34,10 @@ void kerf_cpu_pack_panel(const struct kerf_cpu_weights *src, int64_t p, int nr, 
 			for (i = i0; i < i1; i++)
 				for (y = 0; y < src->taps_y; y++)
 					for (x = 0; x < src->taps_x; x++)
-						dst[((y * src->taps_x + x) * src->n_chan + i) * nr + j] =
-							w[y * src->tap_y + x * src->tap_x +
-							  i * src->chan] * s;
+						dst[((y * src->taps_x + x) * src->n_chan + i) * nr +
+						    j] = w[y * src->tap_y + x * src->tap_x +
+							   i * src->chan] *
+							 s;
 		}
 	}
 }
@@ -84,17 +85,19 @@ static void pack_item(void *arg, int64_t item, int thread)
 
 	item += p->first;
 	if (packs_rows(s))
-		kerf_cpu_pack_rows(s, item * PACK_ROWS,
-				   KERF_MIN((item + 1) * PACK_ROWS, s->n_chan), p->nr, p->dst);
+		kerf_cpu_pack_rows(s, item * PACK_ROWS, KERF_MIN((item + 1) * PACK_ROWS, s->n_chan),
+				   p->nr, p->dst);
 	else
-		kerf_cpu_pack_panel(s, item, p->nr, p->dst + item * p->nr * s->taps_y * s->taps_x * s->n_chan);
+		kerf_cpu_pack_panel(s, item, p->nr,
+				    p->dst + item * p->nr * s->taps_y * s->taps_x * s->n_chan);
 }
 
 void kerf_cpu_pack(const struct kerf_cpu_weights *src, int nr, float *dst, struct kerf_pool *pool)
 {
 	struct pack p = {.src = src, .nr = nr, .dst = dst};
 	bool by_rows = packs_rows(src);
-	int64_t items = by_rows ? kerf_div_up(src->n_chan, PACK_ROWS) : kerf_div_up(src->columns, nr);
+	int64_t items =
+		by_rows ? kerf_div_up(src->n_chan, PACK_ROWS) : kerf_div_up(src->columns, nr);
 	int64_t stride = by_rows ? src->chan * PACK_ROWS : src->column * nr; /* floats an item */
 	int64_t group = items, n;
 

@@ -31,11 +31,11 @@ struct kerf_cpu_tile {
 	float *c[2];	    /* as a: where the two halves of the rows go */
 	const float *r[2];  /* residual, or NULL */
 	ptrdiff_t ldc, ldr;
-	const float *bias;  /* nr floats of the panel, or NULL */
-	float low, high;    /* of a clamping activation */
-	int cols;	    /* columns that exist: 1 .. nr */
-	bool first;	    /* this block starts the chain; else it goes on from c */
-	bool last;	    /* this block ends it: bias, residual, clamp */
+	const float *bias; /* nr floats of the panel, or NULL */
+	float low, high;   /* of a clamping activation */
+	int cols;	   /* columns that exist: 1 .. nr */
+	bool first;	   /* this block starts the chain; else it goes on from c */
+	bool last;	   /* this block ends it: bias, residual, clamp */
 	bool clamp;
 };
 
@@ -53,8 +53,7 @@ struct kerf_cpu_tile_fns {
 	void (*row)(const float *a, const float *b, int64_t k, int64_t panel_step, int panels,
 		    float *acc);
 	/* Activations that are no clamp, on rows x cols in place. */
-	void (*act)(const struct kerf_act *act, float *y, ptrdiff_t ld, int64_t rows,
-		    int64_t cols);
+	void (*act)(const struct kerf_act *act, float *y, ptrdiff_t ld, int64_t rows, int64_t cols);
 };
 
 /* low, high of the clamp that act is; false if it is none of NONE, RELU, CLIP. */

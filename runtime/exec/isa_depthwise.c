@@ -121,8 +121,9 @@ VEC void general(const struct kerf_cpu_depthwise_task *t, const struct place *p,
 			vf v = load(p->w + (ky * t->d->kw + kx) * t->d->oc, tail);
 
 			UNROLLED for (i = 0; i < n; i++)
-				acc[i] = vf_fma(load_x(tap + i * p->x_pixel, p->o, multiplier, tail),
-						v, acc[i]);
+				acc[i] = vf_fma(
+					load_x(tap + i * p->x_pixel, p->o, multiplier, tail), v,
+					acc[i]);
 		}
 	}
 	finish(t, p, n, ox, acc, tail);

@@ -158,8 +158,7 @@ VEC vf vf_act(const struct kerf_act *act, vf x)
 	case KERF_ACT_HARD_SIGMOID: return vf_clamp(vf_fma(a, x, b), zero, one);
 	case KERF_ACT_HARD_SWISH:
 		return x * vf_clamp(vf_fma(x, vf_set1(1.0f / 6), vf_set1(0.5f)), zero, one);
-	case KERF_ACT_GELU:
-		return vf_set1(0.5f) * x * (one + vf_erf(x * vf_set1(0.70710678f)));
+	case KERF_ACT_GELU: return vf_set1(0.5f) * x * (one + vf_erf(x * vf_set1(0.70710678f)));
 	case KERF_ACT_MISH: return vf_mish(x);
 	case KERF_ACT_ELU: return vf_select(x < zero, a * vf_expm1_neg(x), x);
 	default: return x;

@@ -199,8 +199,8 @@ int kerf_pool_new(int n_threads, bool pin, struct kerf_pool **out)
 		return -EINVAL;
 	if (!n_threads)
 		n_threads = n_cpus;
-	pool = aligned_alloc(KERF_ALIGN, kerf_align(sizeof(*pool) +
-						    (size_t)n_threads * sizeof(struct worker)));
+	pool = aligned_alloc(KERF_ALIGN,
+			     kerf_align(sizeof(*pool) + (size_t)n_threads * sizeof(struct worker)));
 	if (!pool)
 		return -ENOMEM;
 	*pool = (struct kerf_pool){

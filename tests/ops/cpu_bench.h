@@ -38,10 +38,23 @@ static double bench_layer(const struct kerf_cpu_isa *isa, const struct layer *l,
 	int64_t nw = l->in ? (int64_t)l->oc * (l->depthwise ? 1 : l->c) * l->k * l->k
 			   : (int64_t)l->oc * l->c;
 	struct kerf_cpu_conv_desc cd = {
-		.n = 1, .h = l->in, .w = l->in, .c = l->c, .oh = o, .ow = o, .oc = l->oc,
-		.kh = l->k, .kw = l->k, .stride_h = l->stride, .stride_w = l->stride,
-		.dilation_h = 1, .dilation_w = 1, .pad_h = l->pad, .pad_w = l->pad,
-		.groups = l->depthwise ? l->c : 1, .act = {KERF_ACT_RELU, 0, 0},
+		.n = 1,
+		.h = l->in,
+		.w = l->in,
+		.c = l->c,
+		.oh = o,
+		.ow = o,
+		.oc = l->oc,
+		.kh = l->k,
+		.kw = l->k,
+		.stride_h = l->stride,
+		.stride_w = l->stride,
+		.dilation_h = 1,
+		.dilation_w = 1,
+		.pad_h = l->pad,
+		.pad_w = l->pad,
+		.groups = l->depthwise ? l->c : 1,
+		.act = {KERF_ACT_RELU, 0, 0},
 	};
 	struct kerf_cpu_gemm_desc gd = {.m = 1, .n = l->oc, .k = l->c, .trans_b = true, .alpha = 1};
 	struct kerf_cpu_conv *conv = NULL;
@@ -64,9 +77,9 @@ static double bench_layer(const struct kerf_cpu_isa *isa, const struct layer *l,
 		abort();
 	*prepare_ms = (double)(kerf_now_ns() - t) / 1e6;
 	free(w);
-	scratch = aligned_alloc(KERF_ALIGN, KERF_ALIGN + kerf_align(l->in ?
-				kerf_cpu_conv_scratch(conv, threads) :
-				kerf_cpu_gemm_scratch(gemm, threads)));
+	scratch = aligned_alloc(
+		KERF_ALIGN, KERF_ALIGN + kerf_align(l->in ? kerf_cpu_conv_scratch(conv, threads)
+							  : kerf_cpu_gemm_scratch(gemm, threads)));
 	begin = kerf_now_ns();
 	for (runs = 0; runs < 3 || kerf_now_ns() - begin < BENCH_NS; runs++) {
 		t = kerf_clock_ns(clock);
@@ -107,7 +120,8 @@ static void bench_network(const struct kerf_cpu_isa *isa, const struct network *
 		at_peak += gflop / peak * l->times;
 		prepare += ms * l->times;
 	}
-	printf("%s: %.2f GFLOP in %.2f ms, %.1f GFLOP/s, %.2f of the peak (bar %.2f); prepared in %.0f ms\n\n",
+	printf("%s: %.2f GFLOP in %.2f ms, %.1f GFLOP/s, %.2f of the peak (bar %.2f); prepared in "
+	       "%.0f ms\n\n",
 	       n->name, flops, time * 1e3, flops / time, at_peak / time, n->bar, prepare);
 }
 
