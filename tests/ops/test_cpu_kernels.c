@@ -4,7 +4,10 @@
  * of the table on every instruction set of this machine, with one thread and two.
  * The vector sets must agree bit for bit with each other; integers with the reference.
  *
- *   test_cpu_kernels [--bench] [NAME]   runs or times the cases whose operator is NAME
+ *   test_cpu_kernels [--bench|--bits] [NAME]
+ *
+ * NAME: only the cases of that operator. --bench times them; --bits prints a digest of
+ * each case's output on the best instruction set, to be compared between machines.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +22,7 @@
 
 #include "exec/cpu.h"
 #include "util/clock.h"
+#include "util/digest.h"
 #include "util/rng.h"
 
 #include "ops/cpu_cases.h"
@@ -370,6 +374,30 @@ static void bench_case(const struct cpu_case *c)
 	subject_free(t);
 }
 
+static void print_bits(const struct cpu_case *c)
+{
+	struct subject *t = subject_new(c);
+	struct kerf_pool *pool;
+	struct kerf_isa isa;
+	struct prepared p;
+	uint8_t hash[32];
+	char hex[65];
+	int k;
+
+	assert_int_equal(kerf_isa_init(&isa, NULL), 0);
+	assert_int_equal(kerf_pool_new(1, false, &pool), 0);
+	prepare(&p, c, t, &isa, 1);
+	assert_int_equal(p.s.run(&p.s, pool), 0);
+	for (k = 0; k < t->op.n_out; k++) {
+		kerf_sha256(p.out[k].data, kerf_tensor_bytes(&p.out[k]), hash);
+		kerf_hex(hash, 32, hex);
+		printf("%s %s %s %d %.16s\n", c->op, c->in[0], c->attr ? c->attr : "", k, hex);
+	}
+	prepared_free(&p);
+	kerf_pool_free(pool);
+	subject_free(t);
+}
+
 static void test_cases(void **state)
 {
 	unsigned i;
@@ -382,15 +410,23 @@ static void test_cases(void **state)
 
 int main(int argc, char **argv)
 {
-	bool bench = argc > 1 && !strcmp(argv[1], "--bench");
-	char *only = argc > 1 + bench ? argv[1 + bench] : NULL;
-	const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_cases, only)};
+	void (*each)(const struct cpu_case *c) = NULL;
+	const char *option = argc > 1 ? argv[1] : "";
+	char *only;
 	unsigned i;
 
-	if (!bench)
+	if (!strcmp(option, "--bench"))
+		each = bench_case;
+	else if (!strcmp(option, "--bits"))
+		each = print_bits;
+	only = argc > 1 + !!each ? argv[1 + !!each] : NULL;
+	if (!each) {
+		const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_cases, only)};
+
 		return cmocka_run_group_tests(tests, NULL, NULL);
+	}
 	for (i = 0; i < KERF_ARRAY_SIZE(cpu_cases); i++)
 		if (!only || !strcmp(only, cpu_cases[i].op))
-			bench_case(&cpu_cases[i]);
+			each(&cpu_cases[i]);
 	return 0;
 }
