@@ -172,7 +172,8 @@ int kerf_cmd_gen(int argc, char **argv)
 		return usage(stderr);
 	q.arch = find_arch(argv[optind]);
 	if (!q.arch) {
-		fprintf(stderr, "kerf: gen: unknown architecture '%s'; 'kerf gen --list' has them\n",
+		fprintf(stderr,
+			"kerf: gen: unknown architecture '%s'; 'kerf gen --list' has them\n",
 			argv[optind]);
 		return KERF_EXIT_USAGE;
 	}

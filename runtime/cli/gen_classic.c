@@ -39,11 +39,13 @@ static void tiny(struct kerf_gen *g)
 			      KERF_GEN_RELU);
 	kerf_gen_scope(g, "depthwise");
 	x = kerf_gen_conv_bn(
-		g, x, (struct kerf_gen_conv){.out = 16, .k = 3, .stride = 2, .pad = 1, .groups = 16},
+		g, x,
+		(struct kerf_gen_conv){.out = 16, .k = 3, .stride = 2, .pad = 1, .groups = 16},
 		KERF_GEN_RELU6);
 	x = kerf_gen_conv_bn(g, x, (struct kerf_gen_conv){.out = 32, .k = 1}, KERF_GEN_NONE);
 	kerf_gen_scope(g, "branches");
-	branch[0] = kerf_gen_conv_bn(g, x, (struct kerf_gen_conv){.out = 16, .k = 1}, KERF_GEN_RELU);
+	branch[0] =
+		kerf_gen_conv_bn(g, x, (struct kerf_gen_conv){.out = 16, .k = 1}, KERF_GEN_RELU);
 	branch[1] = kerf_gen_maxpool(g, x, 3, 1, 1, false);
 	x = kerf_gen_concat_n(g, 2, branch);
 	kerf_gen_scope(g, "head");

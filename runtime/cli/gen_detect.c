@@ -49,7 +49,9 @@ static struct kerf_feat upsample(struct kerf_gen *g, struct kerf_feat x)
 			    kerf_gen_const(g, "scales", KERF_F32, 1, (int64_t[]){4}, scales, 0, 0,
 					   false)};
 	struct kerf_gen_attr attr[] = {
-		{.name = "coordinate_transformation_mode", .type = KERF_GEN_STRING, .s = "asymmetric"},
+		{.name = "coordinate_transformation_mode",
+		 .type = KERF_GEN_STRING,
+		 .s = "asymmetric"},
 		{.name = "mode", .type = KERF_GEN_STRING, .s = "nearest"},
 		{.name = "nearest_mode", .type = KERF_GEN_STRING, .s = "floor"},
 	};
@@ -89,6 +91,7 @@ static void yolov4_tiny(struct kerf_gen *g)
 }
 
 const struct kerf_gen_arch kerf_gen_detect[] = {
-	{"yolov4-tiny", "Bochkovskiy et al. 2020, Wang et al. 2021, 80 classes", 416, 416, yolov4_tiny},
+	{"yolov4-tiny", "Bochkovskiy et al. 2020, Wang et al. 2021, 80 classes", 416, 416,
+	 yolov4_tiny},
 	{.name = NULL},
 };

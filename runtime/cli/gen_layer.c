@@ -27,9 +27,10 @@ static int64_t out_size(struct kerf_gen *g, int64_t in, int64_t k, int64_t strid
 	int64_t room = in + 2 * pad - k, out = room / stride + 1;
 
 	if (room < 0) {
-		kerf_gen_fail(g, -EINVAL, "size %lldx%lld is too small: %lld left before a %lldx%lld window",
-			      (long long)g->height, (long long)g->width, (long long)in, (long long)k,
-			      (long long)k);
+		kerf_gen_fail(g, -EINVAL,
+			      "size %lldx%lld is too small: %lld left before a %lldx%lld window",
+			      (long long)g->height, (long long)g->width, (long long)in,
+			      (long long)k, (long long)k);
 		return 1;
 	}
 	/* A window that would start beyond the input and its first padding is not made. */
@@ -132,10 +133,11 @@ struct kerf_feat kerf_gen_concat_n(struct kerf_gen *g, int n, const struct kerf_
 		in[i] = x[i].name;
 		y.c += x[i].c;
 		if (x[i].h != y.h || x[i].w != y.w)
-			kerf_gen_fail(g, -EINVAL,
-				      "size %lldx%lld: branches of %lldx%lld and %lldx%lld do not join",
-				      (long long)g->height, (long long)g->width, (long long)y.h,
-				      (long long)y.w, (long long)x[i].h, (long long)x[i].w);
+			kerf_gen_fail(
+				g, -EINVAL,
+				"size %lldx%lld: branches of %lldx%lld and %lldx%lld do not join",
+				(long long)g->height, (long long)g->width, (long long)y.h,
+				(long long)y.w, (long long)x[i].h, (long long)x[i].w);
 	}
 	y.name = kerf_gen_node(g, "Concat", n, in, 1, attr);
 	return y;

@@ -24,8 +24,11 @@ static struct kerf_feat conv_norm(struct kerf_gen *g, struct kerf_feat x, struct
 static struct kerf_feat inverted(struct kerf_gen *g, struct kerf_feat x, const struct inverted *b)
 {
 	struct kerf_gen_conv expand = {.out = b->expanded, .k = 1};
-	struct kerf_gen_conv depth = {
-		.out = b->expanded, .k = b->k, .stride = b->stride, .pad = b->k / 2, .groups = b->expanded};
+	struct kerf_gen_conv depth = {.out = b->expanded,
+				      .k = b->k,
+				      .stride = b->stride,
+				      .pad = b->k / 2,
+				      .groups = b->expanded};
 	struct kerf_gen_conv project = {.out = b->out, .k = 1, .gain = LINEAR_GAIN};
 	struct kerf_feat y = x;
 
@@ -101,8 +104,8 @@ static void mobilenet_v3(struct kerf_gen *g)
 	struct kerf_feat x = kerf_gen_image(g, 3);
 	unsigned i;
 
-	x = conv_norm(g, x, (struct kerf_gen_conv){.out = 16, .k = 3, .stride = 2, .pad = 1}, epsilon,
-		      KERF_GEN_HSWISH);
+	x = conv_norm(g, x, (struct kerf_gen_conv){.out = 16, .k = 3, .stride = 2, .pad = 1},
+		      epsilon, KERF_GEN_HSWISH);
 	for (i = 0; i < KERF_ARRAY_SIZE(rows); i++) {
 		struct inverted b = {
 			.k = rows[i][0],
@@ -167,11 +170,14 @@ static struct kerf_feat shuffle_branch(struct kerf_gen *g, struct kerf_feat x, i
 
 	if (reduce)
 		x = kerf_gen_conv_bn(g, x, one, KERF_GEN_RELU);
-	x = kerf_gen_conv_bn(
-		g, x,
-		(struct kerf_gen_conv){
-			.out = x.c, .k = 3, .stride = stride, .pad = 1, .groups = x.c, .gain = 0.5f},
-		KERF_GEN_NONE);
+	x = kerf_gen_conv_bn(g, x,
+			     (struct kerf_gen_conv){.out = x.c,
+						    .k = 3,
+						    .stride = stride,
+						    .pad = 1,
+						    .groups = x.c,
+						    .gain = 0.5f},
+			     KERF_GEN_NONE);
 	return kerf_gen_conv_bn(g, x, one, KERF_GEN_RELU);
 }
 

@@ -137,7 +137,8 @@ static void vit(struct kerf_gen *g, struct vit v)
 {
 	const float epsilon = 1e-6f;
 	struct kerf_feat image = kerf_gen_image(g, 3);
-	struct kerf_gen_conv patches = {.out = v.dim, .k = v.patch, .stride = v.patch, .bias = true};
+	struct kerf_gen_conv patches = {
+		.out = v.dim, .k = v.patch, .stride = v.patch, .bias = true};
 	const char *x;
 	int64_t i;
 
@@ -149,8 +150,9 @@ static void vit(struct kerf_gen *g, struct vit v)
 	x = reshape(g, image.name, 3, (const int64_t[]){0, v.dim, image.h * image.w});
 	x = with_class_token(g, transpose(g, x, 3, (const int64_t[]){0, 2, 1}), &v);
 	v.seq = image.h * image.w + 1;
-	x = kerf_gen_node2(g, "Add", x,
-			   kerf_gen_weight(g, "position", 3, (int64_t[]){1, v.seq, v.dim}, 0, 0.5f));
+	x = kerf_gen_node2(
+		g, "Add", x,
+		kerf_gen_weight(g, "position", 3, (int64_t[]){1, v.seq, v.dim}, 0, 0.5f));
 	for (i = 0; i < v.depth; i++) {
 		kerf_gen_scope(g, "block%d", (int)i);
 		x = kerf_gen_node2(g, "Add", x,
@@ -275,7 +277,8 @@ static void bert_mini(struct kerf_gen *g)
 }
 
 const struct kerf_gen_arch kerf_gen_transformer[] = {
-	{"vit_tiny", "Dosovitskiy et al. 2021, Touvron et al. 2021, patches of 16", 224, 224, vit_tiny},
+	{"vit_tiny", "Dosovitskiy et al. 2021, Touvron et al. 2021, patches of 16", 224, 224,
+	 vit_tiny},
 	{"bert_mini", "Devlin et al. 2019, Turc et al. 2019, 4 layers", 1, 128, bert_mini},
 	{.name = NULL},
 };

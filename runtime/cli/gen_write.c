@@ -254,7 +254,7 @@ static int encode(struct kerf_gen *g, const char *graph_name, struct kerf_gen_bu
 	kerf_gen_put(small, g->outputs.p, g->outputs.n);
 	failed = opset.failed || g->nodes.failed || g->inputs.failed || g->outputs.failed;
 	free(opset.p);
-	/* The length stands before the graph and its own size moves the weights: never shrink it. */
+	/* The length stands before the graph; its own size moves the weights: never shrink it. */
 	for (reserved = 1;; reserved = varint_size(size)) {
 		size = layout(g, fixed + reserved, small->n, &failed);
 		if (varint_size(size) <= reserved || failed)
@@ -262,7 +262,8 @@ static int encode(struct kerf_gen *g, const char *graph_name, struct kerf_gen_bu
 	}
 	put_varint_in(head, size, reserved);
 	if (head->n + size > MAX_FILE)
-		return kerf_fail(err, -EFBIG, "the file would have %zu bytes; ONNX files hold at most %d",
+		return kerf_fail(err, -EFBIG,
+				 "the file would have %zu bytes; ONNX files hold at most %d",
 				 head->n + size, MAX_FILE);
 	return failed || head->failed || small->failed ? -ENOMEM : 0;
 }

@@ -74,13 +74,15 @@ static int mark_members(struct slicer *s, struct kerf_err *err)
 			return kerf_fail(err, -EINVAL, "slice: operator %u, the graph has %u",
 					 spec->op[i], s->whole->n_op);
 		if (i && spec->op[i] <= spec->op[i - 1])
-			return kerf_fail(err, -EINVAL, "slice: operator %u after %u, expected ascending",
+			return kerf_fail(err, -EINVAL,
+					 "slice: operator %u after %u, expected ascending",
 					 spec->op[i], spec->op[i - 1]);
 		s->member[spec->op[i]] = true;
 	}
 	if (!kerf_slice_convex(s->whole, s->member))
 		return kerf_fail(err, -EINVAL,
-				 "slice: a path leaves the %u operators and comes back", spec->n_op);
+				 "slice: a path leaves the %u operators and comes back",
+				 spec->n_op);
 	return 0;
 }
 

@@ -43,11 +43,12 @@ static int check_outputs(const struct kerf_graph *g, const struct kerf_slice_spe
 		const char *name = g->value[out[i]].name;
 
 		if (!has_rows(g, out[i]))
-			return kerf_fail(err, -EINVAL, "tile: output '%s' is not channels-last", name);
+			return kerf_fail(err, -EINVAL, "tile: output '%s' is not channels-last",
+					 name);
 		if (rows_of(g, out[i]) != rows_of(g, out[0]))
 			return kerf_fail(err, -EINVAL,
-					 "tile: output '%s' has %lld rows, output '%s' has %lld", name,
-					 (long long)rows_of(g, out[i]), g->value[out[0]].name,
+					 "tile: output '%s' has %lld rows, output '%s' has %lld",
+					 name, (long long)rows_of(g, out[i]), g->value[out[0]].name,
 					 (long long)rows_of(g, out[0]));
 	}
 	if (spec->rows.begin < 0 || spec->rows.begin >= spec->rows.end ||
@@ -113,7 +114,8 @@ static int border_axis(const struct kerf_graph *g, const struct kerf_op *op,
 	}
 	if (!strcmp(op->def->name, "Reshape") && in[0].dims[0] == out[0].dims[0] &&
 	    in[0].dims[1] == 1 && out[0].dims[out[0].rank - 1] == 1 &&
-	    !memcmp(&in[0].dims[2], &out[0].dims[1], (size_t)(in[0].rank - 2) * sizeof(in[0].dims[0])))
+	    !memcmp(&in[0].dims[2], &out[0].dims[1],
+		    (size_t)(in[0].rank - 2) * sizeof(in[0].dims[0])))
 		return 2;
 	return -1;
 }
@@ -209,10 +211,11 @@ static int propagate_op(const struct kerf_graph *g, const struct kerf_op *op, bo
 			continue;
 		r = limited ? need_of(g, op, in, out, k, want, &need[k]) : 0;
 		if (r)
-			return kerf_fail(err, r,
-					 "tile: node '%s' (%s) cannot be limited to rows %lld to %lld",
-					 op->name, op->def->name, (long long)want.begin,
-					 (long long)want.end);
+			return kerf_fail(
+				err, r,
+				"tile: node '%s' (%s) cannot be limited to rows %lld to %lld",
+				op->name, op->def->name, (long long)want.begin,
+				(long long)want.end);
 		if (!need[k].limited || need[k].axis != 1 || !has_rows(g, v) ||
 		    kerf_value_is_const(&g->value[v]))
 			held_whole[v] = true;
@@ -260,7 +263,8 @@ int kerf_tile_make(const struct kerf_graph *g, const struct kerf_slice_spec *spe
 	}
 	r = 0;
 	for (i = 0; i < g->n_value; i++)
-		if (held_whole[i] || (t->hold[i].begin == 0 && t->hold[i].end == g->value[i].t.dims[1]))
+		if (held_whole[i] ||
+		    (t->hold[i].begin == 0 && t->hold[i].end == g->value[i].t.dims[1]))
 			t->hold[i] = (struct kerf_rows){0, 0};
 out:
 	free(held_whole);

@@ -40,7 +40,8 @@ static inline const struct kerf_tensor *rg_t(const struct rg *r, int32_t v)
 	return &r->g->value[v].t;
 }
 
-static inline int32_t rg_const(struct rg *r, int rank, const int64_t *dims, float limit, float middle)
+static inline int32_t rg_const(struct rg *r, int rank, const int64_t *dims, float limit,
+			       float middle)
 {
 	struct kerf_tensor t = {.dtype = KERF_F32, .rank = rank};
 	int64_t i;
@@ -143,8 +144,9 @@ static inline int32_t rg_conv(struct rg *r, int32_t x)
 	attr[0] = rg_list("kernel_shape", 2, w.k);
 	attr[1] = rg_list("strides", 2, w.stride);
 	attr[2] = rg_list("dilations", 2, w.dilation);
-	attr[3] = rg_chance(r, 6) ? rg_text("auto_pad", rg_chance(r, 2) ? "SAME_UPPER" : "SAME_LOWER")
-				  : rg_list("pads", 4, w.pads);
+	attr[3] = rg_chance(r, 6)
+			  ? rg_text("auto_pad", rg_chance(r, 2) ? "SAME_UPPER" : "SAME_LOWER")
+			  : rg_list("pads", 4, w.pads);
 	attr[4] = rg_int("group", group);
 	return rg_op(r, "Conv", rg_chance(r, 3) ? 2 : 3, in, 5, attr);
 }

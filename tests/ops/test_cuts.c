@@ -57,7 +57,8 @@ static int open_engines(void **state)
 	unsigned i;
 
 	for (i = 0; i < KERF_ARRAY_SIZE(variants); i++) {
-		struct kerf_engine_config cfg = {.isa = variants[i].isa, .threads = variants[i].threads};
+		struct kerf_engine_config cfg = {.isa = variants[i].isa,
+						 .threads = variants[i].threads};
 
 		err.msg[0] = '\0';
 		if (kerf_engine_open(variants[i].spec, &cfg, &engines[i], &err)) {
@@ -274,7 +275,8 @@ static void fill_store(const struct rig *r)
 		const struct kerf_tensor *made = &r->store[whole_id(r, whole, whole->out[i])];
 
 		if (memcmp(made->data, expected[i].data, kerf_tensor_bytes(made)))
-			blame(r, whole, (struct kerf_rows){0, 0}, "operators alone give other bits", name);
+			blame(r, whole, (struct kerf_rows){0, 0}, "operators alone give other bits",
+			      name);
 	}
 	free_outputs(whole, expected);
 	kerf_graph_unref(whole);
@@ -366,7 +368,8 @@ static void tile_block(const struct rig *r, uint32_t n, const uint32_t *ops)
 {
 	struct kerf_slice_spec spec = {.n_op = n, .op = ops};
 	struct kerf_graph *slice = make_slice(r, n, ops);
-	int64_t rows = slice->value[slice->out[0]].t.rank > 1 ? slice->value[slice->out[0]].t.dims[1] : 0;
+	int64_t rows =
+		slice->value[slice->out[0]].t.rank > 1 ? slice->value[slice->out[0]].t.dims[1] : 0;
 	int64_t n_tile = 1 + (int64_t)kerf_rng_below(r->rng, 6), at = 0;
 	struct kerf_err err = {""};
 	int e;
@@ -410,7 +413,9 @@ static void fill_inputs(const struct rig *r, uint64_t seed)
 		for (k = 0; k < kerf_tensor_count(t); k++)
 			switch (t->dtype) {
 			case KERF_F32: ((float *)t->data)[k] = 2 * kerf_rng_float(&rng) - 1; break;
-			case KERF_I64: ((int64_t *)t->data)[k] = rg_below(&(struct rg){.rng = rng}, 2); break;
+			case KERF_I64:
+				((int64_t *)t->data)[k] = (int64_t)kerf_rng_below(&rng, 2);
+				break;
 			default: ((uint8_t *)t->data)[k] = (uint8_t)kerf_rng_next(&rng) & 1; break;
 			}
 	}
@@ -488,7 +493,8 @@ static void all_engines(struct kerf_graph *g, const char *what, struct kerf_rng 
 		hash = store_hash(&r);
 		if (same_bits(&variants[i])) {
 			if (first && hash != first)
-				fail_msg("%s: %s with %d threads gives other bits than other vector sets",
+				fail_msg("%s: %s with %d threads gives other bits than other "
+					 "vector sets",
 					 what, variants[i].isa, variants[i].threads);
 			first = hash;
 		}
@@ -526,8 +532,8 @@ static void random_graphs(void **state)
 		all_engines(g, what, &rng, 4, true, &tally);
 		kerf_graph_unref(g);
 	}
-	print_message("%llu graphs: %d cuts, %d tiles, %d blocks not tiled\n", (unsigned long long)i,
-		      tally.cuts, tally.tiles, tally.refused);
+	print_message("%llu graphs: %d cuts, %d tiles, %d blocks not tiled\n",
+		      (unsigned long long)i, tally.cuts, tally.tiles, tally.refused);
 	assert_true(i >= 3 && tally.cuts > 0 && tally.tiles > 0);
 }
 
@@ -646,8 +652,8 @@ static void trained_models(void **state)
 	n = folder_models(folder, &rng, &tally);
 	if (!n)
 		skip();
-	print_message("%d models: %d cuts, %d tiles, %d blocks not tiled\n", n, tally.cuts, tally.tiles,
-		      tally.refused);
+	print_message("%d models: %d cuts, %d tiles, %d blocks not tiled\n", n, tally.cuts,
+		      tally.tiles, tally.refused);
 }
 
 int main(void)

@@ -72,7 +72,8 @@ static int window_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 	if (kerf_op_window(op, &in[0], NULL, &w, NULL))
 		return -EINVAL;
 	need->begin = want.begin * w.stride[0] - w.pad_begin[0];
-	need->end = (want.end - 1) * w.stride[0] - w.pad_begin[0] + (w.kernel[0] - 1) * w.dilation[0] + 1;
+	need->end = (want.end - 1) * w.stride[0] - w.pad_begin[0] +
+		    (w.kernel[0] - 1) * w.dilation[0] + 1;
 	need->begin = KERF_MIN(KERF_MAX(need->begin, 0), in[0].dims[1]);
 	need->end = KERF_MIN(KERF_MAX(need->end, 0), in[0].dims[1]);
 	return 0;
@@ -561,7 +562,8 @@ static void output_read_inside(void **state)
 	assert_int_equal(slice->n_out, 2);
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(slice->value[slice->out[i]].t.dims[1], 4);
-		assert_string_equal(slice->value[slice->out[i]].name, g->value[g->op[i].out[0]].name);
+		assert_string_equal(slice->value[slice->out[i]].name,
+				    g->value[g->op[i].out[0]].name);
 	}
 	kerf_graph_unref(slice);
 	kerf_graph_unref(g);
