@@ -17,6 +17,9 @@ int64_t kerf_cpu_panel_bytes(const struct kerf_cpu_isa *isa, int64_t columns, in
 	return (int64_t)kerf_align((size_t)n);
 }
 
+/* Weights stay where their file has them, and the format aligns nothing (graph.h). */
+typedef float kerf_any_float __attribute__((aligned(1)));
+
 void kerf_cpu_pack_panel(const struct kerf_cpu_weights *src, int64_t p, int nr, float *dst)
 {
 	/* Short stretches of all columns, so that written lines are still near when completed. */
@@ -28,7 +31,7 @@ void kerf_cpu_pack_panel(const struct kerf_cpu_weights *src, int64_t p, int nr, 
 	for (i0 = 0; i0 < src->n_chan; i0 = i1) {
 		i1 = KERF_MIN(i0 + stretch, src->n_chan);
 		for (j = 0; j < n; j++) {
-			const float *w = src->w + (n0 + j) * src->column;
+			const kerf_any_float *w = src->w + (n0 + j) * src->column;
 			float s = (src->scale ? src->scale[n0 + j] : 1) * src->alpha;
 
 			for (i = i0; i < i1; i++)
@@ -55,7 +58,7 @@ void kerf_cpu_pack_rows(const struct kerf_cpu_weights *src, int64_t k0, int64_t 
 
 	for (k = k0; k < k1; k++) {
 		for (p = 0; p < panels; p++) {
-			const float *w = src->w + k * src->chan + p * nr;
+			const kerf_any_float *w = src->w + k * src->chan + p * nr;
 			float *to = dst + (p * src->n_chan + k) * nr;
 			int64_t n = KERF_MIN(nr, src->columns - p * nr);
 

@@ -153,6 +153,31 @@ static int choose_steps(struct kerf_cpu_program *p, struct kerf_cpu_build *b)
 	return 0;
 }
 
+/* An operator's reference meaning wants its constants aligned; packed ones are done with. */
+static int align_constants(struct kerf_cpu_program *p)
+{
+	struct kerf_graph *g = p->base.slice;
+	uint32_t i;
+	int k;
+
+	for (i = 0; i < g->n_op; i++) {
+		const struct kerf_op *op = &g->op[i];
+
+		for (k = 0; p->kind[i] != STEP_KERNEL && k < op->n_in; k++) {
+			struct kerf_tensor *t = op->in[k] < 0 ? NULL : &p->value[op->in[k]];
+			void *copy;
+
+			if (!t || kerf_tensor_is_aligned(t))
+				continue;
+			copy = kerf_arena_alloc(&p->mem, kerf_tensor_bytes(t));
+			if (!copy)
+				return -ENOMEM;
+			t->data = memcpy(copy, t->data, kerf_tensor_bytes(t));
+		}
+	}
+	return 0;
+}
+
 /* Where a value lives: constants keep data, others get arena memory or a job slot. */
 static int place_values(struct kerf_cpu_program *p, const struct kerf_memplan *plan, uint32_t *slot)
 {
@@ -164,6 +189,8 @@ static int place_values(struct kerf_cpu_program *p, const struct kerf_memplan *p
 		p->first_out[v] = -1;
 		slot[v] = UINT32_MAX;
 	}
+	if (align_constants(p))
+		return -ENOMEM;
 	for (k = g->n_out; k-- > 0;)
 		p->first_out[g->out[k]] = (int32_t)k;
 	for (v = 0; v < g->n_value; v++)

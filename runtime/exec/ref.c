@@ -118,7 +118,8 @@ static void ref_release(struct kerf_program *program)
 	uint32_t i;
 
 	for (i = 0; p->values && i < g->n_value; i++)
-		if (g->value[i].producer >= 0)
+		if (g->value[i].producer >= 0 ||
+		    (g->value[i].t.data && p->values[i].data != g->value[i].t.data))
 			free(p->values[i].data);
 	free(p->values);
 	free(p->scratch);
@@ -143,11 +144,14 @@ static int ref_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 		goto nomem;
 	for (i = 0; i < slice->n_value; i++) {
 		p->values[i] = slice->value[i].t;
-		if (slice->value[i].producer < 0)
+		if (slice->value[i].producer < 0 && kerf_tensor_is_aligned(&p->values[i]))
 			continue;
 		p->values[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&slice->value[i].t));
 		if (!p->values[i].data)
 			goto nomem;
+		if (slice->value[i].t.data)
+			memcpy(p->values[i].data, slice->value[i].t.data,
+			       kerf_tensor_bytes(&p->values[i]));
 		p->info.arena_bytes += kerf_tensor_bytes(&slice->value[i].t);
 	}
 	p->info.prepare_ns = kerf_now_ns() - t0;

@@ -35,7 +35,13 @@ struct kerf_value {
 	 * has that input's name, and holds the same.
 	 */
 	const char *name;
-	struct kerf_tensor t;  /* dtype and shape; t.data set for constants only */
+	/*
+	 * dtype and shape; data set for constants only. Constants are aligned for their
+	 * dtype, but for large float32 ones that are read as weights of Conv, Gemm and
+	 * MatMul alone: the model's file aligns nothing, and a copy could not be given
+	 * back once an engine has packed it. An engine that does not pack copies them.
+	 */
+	struct kerf_tensor t;
 	int32_t producer;      /* op index, or -1: graph input or constant */
 	bool nhwc;	       /* stored channels-last */
 	bool bounded;	       /* dims are upper bounds: the true ones are known at run time */

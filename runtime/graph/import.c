@@ -596,6 +596,8 @@ static int build(struct kerf_importer *im)
 	if (!r)
 		r = check_ops(im);
 	if (!r)
+		r = kerf_import_find_packed(im);
+	if (!r)
 		r = add_initializers(im);
 	if (!r)
 		r = kerf_import_inputs(im);
@@ -631,6 +633,8 @@ static int import(struct kerf_graph *g, const uint8_t *data, size_t size, const 
 	kerf_names_finish(&im.values);
 	kerf_names_finish(&im.ops);
 	kerf_names_finish(&im.ext);
+	kerf_names_finish(&im.packed);
+	kerf_names_finish(&im.read);
 	if (r) {
 		if (r == -ENOMEM)
 			kerf_fail(err, r, "out of memory");

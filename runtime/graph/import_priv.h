@@ -35,6 +35,8 @@ struct kerf_importer {
 	struct kerf_names values; /* value ids */
 	struct kerf_names ops;	  /* names taken */
 	struct kerf_names ext;	  /* external files: index in g->ext */
+	struct kerf_names packed; /* names read as weights of Conv, Gemm, MatMul... */
+	struct kerf_names read;	  /* and names read otherwise */
 };
 
 /*
@@ -43,6 +45,9 @@ struct kerf_importer {
  */
 int kerf_import_tensor(struct kerf_importer *im, struct kerf_wire_range message, const char *what,
 		       struct kerf_tensor *t);
+
+/* Fills im->packed and im->read, before tensors are made. 0 or -ENOMEM. */
+int kerf_import_find_packed(struct kerf_importer *im);
 
 /* The bytes of an attribute's tensor; false if it has none. */
 bool kerf_import_attr_range(const struct kerf_importer *im, const Onnx__AttributeProto *a,

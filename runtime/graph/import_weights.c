@@ -3,8 +3,8 @@
  * Where a constant's contents stand. Mapped bytes are used in place if they are
  * aligned for their dtype; the format aligns nothing, so others are copied to the
  * graph's memory, piece by piece, giving the mapped pages back: a weight is in memory
- * once either way. Packing by an engine can release the first kind (kerf_graph_forget)
- * and not the second; `kerf gen` therefore aligns what it writes.
+ * once either way. But a copy stays when an engine has packed it, so large weights
+ * that engines pack are left in place unaligned (struct kerf_value says which).
  */
 #include "graph/import_priv.h"
 
@@ -13,6 +13,55 @@
 
 #define MAX_EXT_FILES 4096
 #define COPY_PIECE ((size_t)4 << 20)
+/* Below this a copy costs nothing that matters. */
+#define PACKED_BYTES ((size_t)256 << 10)
+
+static bool is_dense(const Onnx__NodeProto *n)
+{
+	size_t i;
+
+	/* Depthwise kernels read their weights as they are. */
+	for (i = 0; i < n->n_attribute; i++)
+		if (n->attribute[i]->name && !strcmp(n->attribute[i]->name, "group"))
+			return n->attribute[i]->i == 1;
+	return true;
+}
+
+static bool is_packer(const Onnx__NodeProto *n)
+{
+	return (!n->domain || !*n->domain) && n->op_type &&
+	       ((!strcmp(n->op_type, "Conv") && is_dense(n)) || !strcmp(n->op_type, "Gemm") ||
+		!strcmp(n->op_type, "MatMul"));
+}
+
+int kerf_import_find_packed(struct kerf_importer *im)
+{
+	const Onnx__GraphProto *graph = im->model->graph;
+	size_t i, k;
+	int r = 0;
+
+	for (i = 0; r != -ENOMEM && i < graph->n_node; i++) {
+		const Onnx__NodeProto *n = graph->node[i];
+
+		for (k = 0; r != -ENOMEM && k < n->n_input; k++)
+			r = kerf_names_add(k == 1 && is_packer(n) ? &im->packed : &im->read,
+					   n->input[k], 0, NULL);
+	}
+	for (i = 0; r != -ENOMEM && i < graph->n_output; i++)
+		if (graph->output[i]->name)
+			r = kerf_names_add(&im->read, graph->output[i]->name, 0, NULL);
+	return r == -ENOMEM ? r : 0;
+}
+
+static bool may_be_unaligned(const struct kerf_importer *im, const struct kerf_wire_tensor *w)
+{
+	int64_t at;
+
+	/* A name that w->name shortened is not found. */
+	return w->t.dtype == KERF_F32 && kerf_tensor_bytes(&w->t) >= PACKED_BYTES &&
+	       kerf_names_find(&im->packed, w->name, &at) &&
+	       !kerf_names_find(&im->read, w->name, &at);
+}
 
 static void copy_and_forget(struct kerf_graph *g, uint8_t *dst, const uint8_t *src, size_t n)
 {
@@ -28,15 +77,17 @@ static void copy_and_forget(struct kerf_graph *g, uint8_t *dst, const uint8_t *s
 }
 
 /* Contents that lie in p as they shall be in memory; mapped: p lives as long as the graph. */
-static int place(struct kerf_importer *im, const uint8_t *p, bool mapped, struct kerf_tensor *t)
+static int place(struct kerf_importer *im, const uint8_t *p, bool mapped,
+		 struct kerf_wire_tensor *w)
 {
+	struct kerf_tensor *t = &w->t;
 	size_t n = kerf_tensor_bytes(t);
 
+	t->data = (void *)p;
 	/* A bool may be any byte in the file and is 0 or 1 in memory. */
-	if (mapped && n && t->dtype != KERF_BOOL && !((uintptr_t)p % kerf_dtype_size(t->dtype))) {
-		t->data = (void *)p;
+	if (mapped && n && t->dtype != KERF_BOOL &&
+	    (kerf_tensor_is_aligned(t) || may_be_unaligned(im, w)))
 		return 0;
-	}
 	t->data = kerf_graph_alloc(im->g, n);
 	if (!t->data)
 		return -ENOMEM;
@@ -105,7 +156,7 @@ static int place_external(struct kerf_importer *im, struct kerf_wire_tensor *w)
 				 "external data '%.128s': %zu bytes at offset %llu expected, "
 				 "the file has %zu",
 				 location, n, (unsigned long long)w->offset, f->size);
-	return place(im, f->data + w->offset, true, &w->t);
+	return place(im, f->data + w->offset, true, w);
 }
 
 int kerf_import_tensor(struct kerf_importer *im, struct kerf_wire_range message, const char *what,
@@ -124,7 +175,7 @@ int kerf_import_tensor(struct kerf_importer *im, struct kerf_wire_range message,
 		if (!r)
 			kerf_wire_tensor_decode(&w, w.t.data);
 	} else {
-		r = place(im, w.raw.data, im->g->file != NULL, &w.t);
+		r = place(im, w.raw.data, im->g->file != NULL, &w);
 	}
 out:
 	if (r && im->err && im->err->msg[0])

@@ -66,6 +66,13 @@ enum kerf_dtype kerf_dtype_by_oip(const char *name)
 	return KERF_NONE;
 }
 
+bool kerf_tensor_is_aligned(const struct kerf_tensor *t)
+{
+	size_t size = kerf_dtype_size(t->dtype);
+
+	return !size || (uintptr_t)t->data % size == 0;
+}
+
 int64_t kerf_tensor_count(const struct kerf_tensor *t)
 {
 	int64_t n = 1;
