@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Jobs of a remote engine. Each takes one of a few keep-alive connections, or waits in
- * a queue for one. The caller's thread sends the head and as much of the inputs as fits
- * into one small write, so that a small job costs no thread switch before it is on its
- * way; one thread waits on all connections with epoll, sends the rest and receives
+ * a queue for one. The caller's thread sends the head and what the socket takes of the
+ * inputs, within a bound, so that a job costs no thread switch before it is on its way; one thread waits on all connections with epoll, sends the rest and receives
  * replies straight into the job's outputs.
  *
  * A connection may have been closed by the peer while it was idle: a job that got no
@@ -30,7 +29,7 @@
 /* Head and first bytes of the inputs leave in one segment train. */
 #define FIRST_SEND (32u << 10)
 /* More than this, and the thread that waits does the sending. */
-#define CALLER_SEND (64u << 10)
+#define CALLER_SEND (1u << 20)
 /* Head and OIP header of a reply; of its data only what one read brings along. */
 #define HEAD_ROOM (64u << 10)
 #define FIRST_READ (4u << 10)

@@ -37,7 +37,7 @@
  * The library receives into half of this, and clears it after each request: large
  * costs small requests, small costs large ones system calls.
  */
-#define CONNECTION_MEMORY (128u << 10)
+#define CONNECTION_MEMORY (256u << 10)
 #define CONNECTION_STACK (1u << 20)
 #define MAX_HEADERS 8
 #define MAX_PARTS 64
