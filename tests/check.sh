@@ -138,6 +138,12 @@ stage_arm64() {
 		# No -L: the cross compiler's libc may differ from the arm64 one in the loader's cache.
 		KERF_TEST_QUICK=1 cmocka "arm64-$(basename "$t")" qemu-aarch64 "$t"
 	done
+	# The vector sets agree across machines; plain SSE2 has no fused multiply-add.
+	if grep -qw fma /proc/cpuinfo; then
+		"$O"/tests/ops/test_cpu_kernels --bits >"$log/bits-host"
+		qemu-aarch64 "$O-arm64"/tests/ops/test_cpu_kernels --bits >"$log/bits-arm64"
+		script arm64-bits diff "$log/bits-host" "$log/bits-arm64"
+	fi
 	script same-bits tests/ops/same_bits.sh "$O-arm64"
 }
 
