@@ -110,17 +110,24 @@ out:
 	return r;
 }
 
+/* A NaN stays one, as in every kernel: fminf() and fmaxf() would lose it. */
+static float clamp(float x, float low, float high)
+{
+	x = x < low ? low : x;
+	return x > high ? high : x;
+}
+
 float kerf_act_apply(const struct kerf_act *act, float x)
 {
 	switch (act->kind) {
 	case KERF_ACT_RELU: return x > 0 || x != x ? x : 0;
-	case KERF_ACT_CLIP: return fminf(fmaxf(x, act->a), act->b);
+	case KERF_ACT_CLIP: return clamp(x, act->a, act->b);
 	case KERF_ACT_LEAKY_RELU: return x < 0 ? act->a * x : x;
 	case KERF_ACT_SIGMOID: return 1 / (1 + expf(-x));
 	case KERF_ACT_TANH: return tanhf(x);
 	case KERF_ACT_SILU: return x / (1 + expf(-x));
-	case KERF_ACT_HARD_SIGMOID: return fminf(fmaxf(act->a * x + act->b, 0), 1);
-	case KERF_ACT_HARD_SWISH: return x * fminf(fmaxf(x * (1.0f / 6) + 0.5f, 0), 1);
+	case KERF_ACT_HARD_SIGMOID: return clamp(act->a * x + act->b, 0, 1);
+	case KERF_ACT_HARD_SWISH: return x * clamp(x * (1.0f / 6) + 0.5f, 0, 1);
 	case KERF_ACT_GELU: return 0.5f * x * (1 + erff(x * 0.70710678f));
 	case KERF_ACT_MISH: return x * tanhf(x > 20 ? x : log1pf(expf(x)));
 	case KERF_ACT_ELU: return x < 0 ? act->a * expm1f(x) : x;

@@ -47,7 +47,8 @@ KERF_REAL1(elu, x < 0 ? (T)p[0] * expm1(x) : x)
 KERF_REAL1(selu, (T)p[1] * (x > 0 ? x : (T)p[0] * expm1(x)))
 KERF_REAL1(celu, x < 0 ? (T)p[0] * expm1(x / (T)p[0]) : x)
 KERF_REAL1(sigmoid, 1 / (1 + exp(-x)))
-KERF_REAL1(hard_sigmoid, fmin(fmax((T)p[0] * x + (T)p[1], (T)0), (T)1))
+/* fmin() and fmax() would lose a NaN. */
+KERF_REAL1(hard_sigmoid, x != x ? x : fmin(fmax((T)p[0] * x + (T)p[1], (T)0), (T)1))
 KERF_REAL1(hard_swish, x * fmin(fmax(x * (T)(1.0 / 6) + (T)0.5, (T)0), (T)1))
 /* log(1 + e^x) without overflow */
 #define SOFTPLUS(x) (fmax(x, (T)0) + log1p(exp(-fabs(x))))

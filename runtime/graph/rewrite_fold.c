@@ -206,6 +206,12 @@ static int same_as_input(const struct fold *f, const struct kerf_op *op)
 	return -1;
 }
 
+static bool keeps_any_shape(const struct kerf_op *op)
+{
+	return kerf_op_is(op, "Identity") || kerf_op_is(op, "Cast") ||
+	       kerf_op_is(op, "CastLike") || kerf_op_is(op, "Dropout");
+}
+
 static int32_t unchanged(const struct fold *f, const struct kerf_op *op)
 {
 	const struct kerf_graph *g = f->e.g;
@@ -217,13 +223,16 @@ static int32_t unchanged(const struct fold *f, const struct kerf_op *op)
 		return -1;
 	x = &g->value[op->in[0]];
 	y = &g->value[op->out[0]];
-	if (kerf_op_is(op, "Mul") && op->n_in == 2 && all_equal(f, op->in[0], 1)) {
+	if (kerf_op_is(op, "Mul") && op->n_in == 2 && !y->bounded && all_equal(f, op->in[0], 1)) {
 		const struct kerf_value *b = &g->value[op->in[1]];
 
 		return kerf_tensor_same_shape(&b->t, &y->t) && b->nhwc == y->nhwc ? op->in[1] : -1;
 	}
 	if (x->t.dtype != y->t.dtype || !kerf_tensor_same_shape(&x->t, &y->t) ||
 	    x->bounded != y->bounded)
+		return -1;
+	/* Equal bounds are not equal shapes, where dims are known only at run time. */
+	if (y->bounded && !keeps_any_shape(op))
 		return -1;
 	/* A model's input is not marked as an image, whatever reads it. */
 	if (y->nhwc && !x->nhwc && x->producer < 0)

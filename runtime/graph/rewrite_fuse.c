@@ -224,10 +224,16 @@ static bool affine(const struct kerf_edit *e, const struct kerf_op *op, const st
 	return true;
 }
 
+/* n floats along the last axis: Gemm's C may also be a column, one float for each row. */
 static bool known_vector(const struct kerf_edit *e, int32_t v, int64_t n)
 {
-	return v < 0 || (kerf_edit_is_const(e, v) && kerf_edit_t(e, v)->dtype == KERF_F32 &&
-	                 kerf_tensor_count(kerf_edit_t(e, v)) == n);
+	const struct kerf_tensor *t;
+
+	if (v < 0)
+		return true;
+	t = kerf_edit_t(e, v);
+	return kerf_edit_is_const(e, v) && t->dtype == KERF_F32 && kerf_tensor_count(t) == n &&
+	       t->rank > 0 && t->dims[t->rank - 1] == n;
 }
 
 static bool is_one(const float *s, int64_t n)
@@ -389,6 +395,9 @@ static int absorb_residual(struct kerf_edit *e, uint32_t j)
 
 	if (!kerf_op_is(op, "Add") || op->act.kind != KERF_ACT_NONE || y->dtype != KERF_F32 ||
 	    v[0] == v[1] || !kerf_tensor_same_shape(kerf_edit_t(e, v[0]), kerf_edit_t(e, v[1])))
+		return 0;
+	/* Of equal bounds; the shapes at run time may need broadcasting, which R has not. */
+	if (g->value[op->out[0]].bounded)
 		return 0;
 	/* Of two convolutions the later one: moving it here prolongs no lifetime. */
 	side = g->value[v[1]].producer > g->value[v[0]].producer;

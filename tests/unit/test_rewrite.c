@@ -237,6 +237,81 @@ static int32_t hard_swish(struct kerf_graph *g, int32_t x)
 	            NO_ATTR);
 }
 
+/*
+ * A Gemm whose C is a column, as long as its rows: not a bias for each column, so what
+ * scales columns may not go in.
+ */
+static struct kerf_graph *make_column(void)
+{
+	GRAPH("column");
+	int32_t x = b_input(g, "x", DIMS(4, 3)), t;
+
+	t = b_op(g, "Gemm", IN(x, b_const(g, -1, 1, DIMS(3, 4)), b_const(g, -1, 1, DIMS(4, 1))),
+	         NO_ATTR);
+	kerf_graph_add_output(g, b_op(g, "Mul", IN(t, b_const(g, 1, 2, DIMS(4))), NO_ATTR));
+	return g;
+}
+
+static void test_column(void **state)
+{
+	struct kerf_graph *g = rewritten(make_column, kerf_rewrite_fuse, 1e-6);
+
+	assert_int_equal(count_ops(g, "Mul"), 1);
+	kerf_graph_unref(g);
+}
+
+/* A NaN stays one through every activation, fused or not. */
+static struct kerf_graph *make_nan(void)
+{
+	GRAPH("nan");
+	int32_t x = b_input(g, "x", DIMS(1, 2, 3, 3));
+
+	x = b_op(g, "Add", IN(x, b_scalar(g, NAN)), NO_ATTR);
+#define BRANCH(...) kerf_graph_add_output(g, b_op(g, __VA_ARGS__))
+	BRANCH("Relu", IN(b_conv(g, x, 2, 1, 1, 1, true)), NO_ATTR);
+	BRANCH("Clip", IN(b_conv(g, x, 2, 1, 1, 1, true), b_scalar(g, 0), b_scalar(g, 6)), NO_ATTR);
+	BRANCH("HardSigmoid", IN(b_conv(g, x, 2, 1, 1, 1, true)), NO_ATTR);
+	BRANCH("LeakyRelu", IN(b_conv(g, x, 2, 1, 1, 1, true)), NO_ATTR);
+#undef BRANCH
+	return g;
+}
+
+static void test_nan(void **state)
+{
+	struct kerf_graph *g = rewritten(make_nan, kerf_rewrite_fuse, 0);
+
+	assert_int_equal(g->n_op, 5);
+	kerf_graph_unref(g);
+}
+
+/*
+ * What seems to change nothing may widen a value whose dims are known only at run
+ * time: those of the graph are but bounds.
+ */
+static struct kerf_graph *make_bounded(void)
+{
+	GRAPH("bounded");
+	int32_t x = b_op(g, "NonZero", IN(b_input(g, "x", DIMS(3))), NO_ATTR), t;
+
+	t = b_op(g, "Expand", IN(x, b_ints(g, DIMS(1, 3))), NO_ATTR);
+	kerf_graph_add_output(g, b_op(g, "Neg", IN(t), NO_ATTR));
+	t = b_op(g, "Cast", IN(x), ATTR(A_INT("to", KERF_F32)));
+	t = b_op(g, "Mul", IN(t, b_const(g, 1, 1, DIMS(3))), NO_ATTR);
+	kerf_graph_add_output(g, b_op(g, "Neg", IN(t), NO_ATTR));
+	return g;
+}
+
+static void test_bounded(void **state)
+{
+	struct kerf_graph *g = make_bounded();
+	struct kerf_err err = {""};
+
+	assert_int_equal(kerf_rewrite(g, &err), 0);
+	assert_int_equal(count_ops(g, "Expand"), 1);
+	assert_int_equal(count_ops(g, "Mul"), 1);
+	kerf_graph_unref(g);
+}
+
 static struct kerf_graph *make_acts(void)
 {
 	GRAPH("acts");
@@ -587,7 +662,8 @@ int main(void)
 		cmocka_unit_test(test_mobile),   cmocka_unit_test(test_grey),
 		cmocka_unit_test(test_cheapest), cmocka_unit_test(test_detector),
 		cmocka_unit_test(test_outputs),  cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_long),     cmocka_unit_test(test_column),
+		cmocka_unit_test(test_nan),      cmocka_unit_test(test_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
