@@ -2,8 +2,9 @@
 /*
  * Jobs of a remote engine. Each takes one of a few keep-alive connections, or waits in
  * a queue for one. The caller's thread sends the head and what the socket takes of the
- * inputs, within a bound, so that a job costs no thread switch before it is on its way; one thread waits on all connections with epoll, sends the rest and receives
- * replies straight into the job's outputs.
+ * inputs, within a bound, so that a job costs no thread switch before it is on its way;
+ * one thread waits on all connections with epoll, sends the rest and receives replies
+ * straight into the job's outputs.
  *
  * A connection may have been closed by the peer while it was idle: a job that got no
  * byte of a reply is sent once more on a new connection. If that cannot be made, the
@@ -26,7 +27,7 @@
 
 #define JOB_LIMIT_NS (120ull * 1000000000u)
 #define TICK_MS 1000
-/* Head and first bytes of the inputs leave in one segment train. */
+/* Head and first bytes of the inputs leave in one write. */
 #define FIRST_SEND (32u << 10)
 /* More than this, and the thread that waits does the sending. */
 #define CALLER_SEND (1u << 20)
