@@ -107,30 +107,30 @@ struct span {
  * lines. A short b (an image's three channels) is the outer loop: its columns are few
  * enough to be written side by side.
  */
-#define DEFINE_SPAN(T)                                                                             \
-	static void square_##T(const T *x, T *y, const struct span *s, int64_t na, int64_t nb)     \
-	{                                                                                          \
-		int64_t a, b;                                                                      \
-                                                                                                   \
-		if (nb < 8 && s->from_a == 1) {                                                    \
-			for (b = 0; b < nb; b++)                                                   \
-				for (a = 0; a < na; a++)                                           \
-					y[a * s->to_a + b * s->to_b] = x[a + b * s->from_b];       \
-			return;                                                                    \
-		}                                                                                  \
-		for (a = 0; a < na; a++)                                                           \
-			for (b = 0; b < nb; b++)                                                   \
-				y[a * s->to_a + b * s->to_b] = x[a * s->from_a + b * s->from_b];   \
-	}                                                                                          \
-	static void span_##T(const T *in, T *out, const struct span *s)                            \
-	{                                                                                          \
-		int64_t side = s->nb < 8 ? 256 : 16, a, b;                                         \
-                                                                                                   \
-		for (a = 0; a < s->na; a += side)                                                  \
-			for (b = 0; b < s->nb; b += side)                                          \
-				square_##T(in + a * s->from_a + b * s->from_b,                     \
-					   out + a * s->to_a + b * s->to_b, s,                     \
-					   KERF_MIN(side, s->na - a), KERF_MIN(side, s->nb - b));  \
+#define DEFINE_SPAN(T)                                                                            \
+	static void square_##T(const T *x, T *y, const struct span *s, int64_t na, int64_t nb)    \
+	{                                                                                         \
+		int64_t a, b;                                                                     \
+                                                                                                  \
+		if (nb < 8 && s->from_a == 1) {                                                   \
+			for (b = 0; b < nb; b++)                                                  \
+				for (a = 0; a < na; a++)                                          \
+					y[a * s->to_a + b * s->to_b] = x[a + b * s->from_b];      \
+			return;                                                                   \
+		}                                                                                 \
+		for (a = 0; a < na; a++)                                                          \
+			for (b = 0; b < nb; b++)                                                  \
+				y[a * s->to_a + b * s->to_b] = x[a * s->from_a + b * s->from_b];  \
+	}                                                                                         \
+	static void span_##T(const T *in, T *out, const struct span *s)                           \
+	{                                                                                         \
+		int64_t side = s->nb < 8 ? 256 : 16, a, b;                                        \
+                                                                                                  \
+		for (a = 0; a < s->na; a += side)                                                 \
+			for (b = 0; b < s->nb; b += side)                                         \
+				square_##T(in + a * s->from_a + b * s->from_b,                    \
+					   out + a * s->to_a + b * s->to_b, s,                    \
+					   KERF_MIN(side, s->na - a), KERF_MIN(side, s->nb - b)); \
 	}
 
 DEFINE_SPAN(uint8_t)
@@ -156,11 +156,16 @@ struct copy_args {
 static void copy_piece(const struct copy_args *x, int64_t piece)
 {
 	const struct kerf_copy *c = x->c;
-	int64_t blocks = c->pieces / c->n_outer_items, o = piece / blocks, a = piece % blocks * c->block;
+	int64_t blocks = c->pieces / c->n_outer_items, o = piece / blocks,
+		a = piece % blocks * c->block;
 	int64_t from = c->from0, to = c->to0, es = (int64_t)c->esize;
 	int A = c->rank - 2, B = c->rank - 1, d;
-	struct span s = {KERF_MIN(c->block, c->dim[A] - a), c->dim[B], c->from[A],
-			 c->from[B], c->to[A], c->to[B]};
+	struct span s = {KERF_MIN(c->block, c->dim[A] - a),
+			 c->dim[B],
+			 c->from[A],
+			 c->from[B],
+			 c->to[A],
+			 c->to[B]};
 
 	for (d = c->n_outer - 1; d >= 0; d--) {
 		from += o % c->dim[d] * c->from[d];

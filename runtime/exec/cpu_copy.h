@@ -19,8 +19,8 @@ struct kerf_copy {
 	size_t esize;	    /* bytes an element: 1, 2, 4 or 8 */
 
 	/* private: set by kerf_copy_plan */
-	int n_outer;	/* leading dims looped over; then come a, b */
-	int64_t n_outer_items, block; /* a piece: one outer item, block of a, all of b */
+	int n_outer;			/* leading dims looped over; then come a, b */
+	int64_t n_outer_items, block;	/* a piece: one outer item, block of a, all of b */
 	int64_t pieces, batch, n_items; /* batch pieces are an item of the team */
 };
 

@@ -63,8 +63,8 @@ struct kerf_cpu_int8_fns {
 			  const struct kerf_requant *q, int64_t c);
 
 	/* y = quantised (x / scale) */
-	void (*quantize)(uint8_t *y, const float *x, int64_t n, float scale, int32_t zero, int32_t lo,
-			 int32_t hi);
+	void (*quantize)(uint8_t *y, const float *x, int64_t n, float scale, int32_t zero,
+			 int32_t lo, int32_t hi);
 	void (*dequantize)(float *y, const uint8_t *x, int64_t n, bool is_signed, float scale,
 			   int32_t zero);
 	/* Two operands; for rescale, b is not looked at. */

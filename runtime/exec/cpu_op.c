@@ -4,16 +4,11 @@
 #include <string.h>
 
 const kerf_cpu_family kerf_cpu_families[] = {
-	kerf_cpu_linear,
-	kerf_cpu_elementwise,
-	kerf_cpu_layout,
-	kerf_cpu_pool,
-	kerf_cpu_norm,
-	kerf_cpu_product8,
-	kerf_cpu_quant,
-	kerf_cpu_resize,
-	kerf_cpu_transposed,
-	NULL,
+	kerf_cpu_linear,     kerf_cpu_elementwise,
+	kerf_cpu_layout,     kerf_cpu_pool,
+	kerf_cpu_norm,	     kerf_cpu_product8,
+	kerf_cpu_quant,	     kerf_cpu_resize,
+	kerf_cpu_transposed, NULL,
 };
 
 int kerf_cpu_by_name(const struct kerf_cpu_entry *table, struct kerf_cpu_build *b,

@@ -120,8 +120,9 @@ static const struct {
 	const char *name;
 	enum kerf_map2 op;
 } binary[] = {
-	{"Add", KERF_MAP_ADD}, {"Sum", KERF_MAP_ADD}, {"Sub", KERF_MAP_SUB}, {"Mul", KERF_MAP_MUL},
-	{"Div", KERF_MAP_DIV}, {"Max", KERF_MAP_MAX}, {"Min", KERF_MAP_MIN}, {"PRelu", KERF_MAP_PRELU},
+	{"Add", KERF_MAP_ADD}, {"Sum", KERF_MAP_ADD},	  {"Sub", KERF_MAP_SUB},
+	{"Mul", KERF_MAP_MUL}, {"Div", KERF_MAP_DIV},	  {"Max", KERF_MAP_MAX},
+	{"Min", KERF_MAP_MIN}, {"PRelu", KERF_MAP_PRELU},
 };
 
 static int choose_binary(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
@@ -198,9 +199,10 @@ static const struct {
 	const char *name;
 	enum kerf_map1 op;
 } unary[] = {
-	{"Neg", KERF_MAP_NEG}, {"Abs", KERF_MAP_ABS}, {"Sqrt", KERF_MAP_SQRT},
-	{"Reciprocal", KERF_MAP_RECIPROCAL}, {"Exp", KERF_MAP_EXP}, {"Erf", KERF_MAP_ERF},
-	{"Log", KERF_MAP_LOG}, {"Softplus", KERF_MAP_SOFTPLUS},
+	{"Neg", KERF_MAP_NEG},	 {"Abs", KERF_MAP_ABS},
+	{"Sqrt", KERF_MAP_SQRT}, {"Reciprocal", KERF_MAP_RECIPROCAL},
+	{"Exp", KERF_MAP_EXP},	 {"Erf", KERF_MAP_ERF},
+	{"Log", KERF_MAP_LOG},	 {"Softplus", KERF_MAP_SOFTPLUS},
 };
 
 static const struct {
@@ -221,7 +223,8 @@ static const struct {
 };
 
 /* One bound of Clip: an attribute before opset 11, an input since. */
-static bool clip_bound(const struct kerf_cpu_step *s, int k, const char *name, float absent, float *v)
+static bool clip_bound(const struct kerf_cpu_step *s, int k, const char *name, float absent,
+		       float *v)
 {
 	const struct kerf_tensor *t = kerf_op_opt(s->op, s->in, k);
 
@@ -250,8 +253,10 @@ static bool act_of(const struct kerf_cpu_step *s, struct kerf_act *act)
 		if (strcmp(acts[i].name, name))
 			continue;
 		act->kind = acts[i].kind;
-		act->a = acts[i].attr[0] ? kerf_op_float(s->op, acts[i].attr[0], acts[i].absent[0]) : 0;
-		act->b = acts[i].attr[1] ? kerf_op_float(s->op, acts[i].attr[1], acts[i].absent[1]) : 0;
+		act->a = acts[i].attr[0] ? kerf_op_float(s->op, acts[i].attr[0], acts[i].absent[0])
+					 : 0;
+		act->b = acts[i].attr[1] ? kerf_op_float(s->op, acts[i].attr[1], acts[i].absent[1])
+					 : 0;
 		return true;
 	}
 	return false;

@@ -292,12 +292,11 @@ static int choose_gather(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 int kerf_cpu_layout(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 {
 	static const struct kerf_cpu_entry table[] = {
-		{"Transpose", choose_transpose},  {"Concat", choose_concat},
-		{"Split", choose_split},	  {"Slice", choose_slice},
-		{"Expand", choose_expand},	  {"DepthToSpace", choose_blocks},
-		{"SpaceToDepth", choose_blocks},  {"Gather", choose_gather},
-		{"rowCrop", choose_crop},
-		{NULL, NULL},
+		{"Transpose", choose_transpose}, {"Concat", choose_concat},
+		{"Split", choose_split},	 {"Slice", choose_slice},
+		{"Expand", choose_expand},	 {"DepthToSpace", choose_blocks},
+		{"SpaceToDepth", choose_blocks}, {"Gather", choose_gather},
+		{"rowCrop", choose_crop},	 {NULL, NULL},
 	};
 
 	if (s->op->act.kind != KERF_ACT_NONE)

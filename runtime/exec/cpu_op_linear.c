@@ -21,7 +21,8 @@ static int run_conv(const struct kerf_cpu_step *s, struct kerf_pool *pool)
 	return 0;
 }
 
-static int conv_desc(const struct kerf_cpu_step *s, struct kerf_cpu_conv_desc *d, struct kerf_err *err)
+static int conv_desc(const struct kerf_cpu_step *s, struct kerf_cpu_conv_desc *d,
+		     struct kerf_err *err)
 {
 	const struct kerf_tensor *x = &s->in[0], *w = &s->in[1], *y = &s->out[0];
 	struct kerf_window win;
@@ -301,10 +302,8 @@ static int choose_matmul(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 int kerf_cpu_linear(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 {
 	static const struct kerf_cpu_entry table[] = {
-		{"Conv", choose_conv},
-		{"ConvTranspose", choose_deconv},
-		{"Gemm", choose_gemm},
-		{"MatMul", choose_matmul},
+		{"Conv", choose_conv}, {"ConvTranspose", choose_deconv},
+		{"Gemm", choose_gemm}, {"MatMul", choose_matmul},
 		{NULL, NULL},
 	};
 

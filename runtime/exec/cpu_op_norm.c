@@ -60,7 +60,8 @@ static void reduce_item(void *arg, int64_t item, int thread)
 	} else {
 		at = columns_of(p, item, &n);
 		s->isa->norm->fold_columns[a->fold](
-			y + at, x + at / p->inner * p->n * p->inner + at % p->inner, p->n, p->inner, n);
+			y + at, x + at / p->inner * p->n * p->inner + at % p->inner, p->n, p->inner,
+			n);
 	}
 	y += at;
 	for (i = 0; i < n && a->after == AFTER_DIVIDE; i++)
@@ -291,7 +292,8 @@ static void moments_item(void *arg, int64_t item, int thread)
 	const struct span_arg *p = &a->span;
 	int64_t nc, at = columns_of(p, item, &nc), image = at / p->inner, c = at % p->inner, i;
 	const float *x = (const float *)s->in[0].data + image * p->n * p->inner + c;
-	const float *scale = (const float *)s->in[1].data + c, *bias = (const float *)s->in[2].data + c;
+	const float *scale = (const float *)s->in[1].data + c,
+		    *bias = (const float *)s->in[2].data + c;
 	float *factor = factors_of(s, a, image) + c, *shift = factor + p->inner, mean[COLUMNS];
 
 	s->isa->norm->fold_columns[KERF_FOLD_SUM](mean, x, p->n, p->inner, nc);

@@ -32,8 +32,8 @@ static int64_t padded_taps(const struct pool_arg *a, int d, int64_t start, int64
 	return KERF_MIN(kerf_div_up(end - start, a->w.dilation[d]), a->w.kernel[d]);
 }
 
-static void pool_pixel(const struct kerf_cpu_step *s, const struct pool_arg *a, const char *x, char *y,
-		       const struct kerf_cpu_taps *t, int64_t padded)
+static void pool_pixel(const struct kerf_cpu_step *s, const struct pool_arg *a, const char *x,
+		       char *y, const struct kerf_cpu_taps *t, int64_t padded)
 {
 	const struct kerf_cpu_pool_fns *f = s->isa->pool;
 	int64_t c = a->x.channels, n = t->nh * t->nw;
@@ -75,12 +75,14 @@ static void pool_item(void *arg, int64_t item, int thread)
 	struct kerf_cpu_taps t = {.step_h = w->dilation[0] * a->x.step[0],
 				  .step_w = w->dilation[1] * a->x.step[1]};
 
-	kerf_cpu_taps_within(start_h, w->dilation[0], w->kernel[0], held, held + a->x.size[0], &h0, &h1);
+	kerf_cpu_taps_within(start_h, w->dilation[0], w->kernel[0], held, held + a->x.size[0], &h0,
+			     &h1);
 	t.nh = h1 - h0;
 	for (ow = 0; ow < a->y.size[1]; ow++, y += a->y.channels * size) {
 		int64_t start_w = ow * w->stride[1] - w->pad_begin[1], w0, w1, at;
 
-		kerf_cpu_taps_within(start_w, w->dilation[1], w->kernel[1], 0, a->x.size[1], &w0, &w1);
+		kerf_cpu_taps_within(start_w, w->dilation[1], w->kernel[1], 0, a->x.size[1], &w0,
+				     &w1);
 		t.nw = w1 - w0;
 		at = (start_h + h0 * w->dilation[0] - held) * a->x.step[0] +
 		     (start_w + w0 * w->dilation[1]) * a->x.step[1];

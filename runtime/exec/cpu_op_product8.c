@@ -95,7 +95,8 @@ static void put_patch(const struct kerf_cpu_step *s, const struct product_arg *a
 		      int64_t pixel, int64_t group)
 {
 	int64_t image = pixel / (a->oh * a->ow), oy = pixel / a->ow % a->oh, ox = pixel % a->ow, k;
-	const uint8_t *x = (const uint8_t *)s->in[0].data + image * a->h * a->w * a->c + group * a->ic;
+	const uint8_t *x =
+		(const uint8_t *)s->in[0].data + image * a->h * a->w * a->c + group * a->ic;
 	int64_t iy = oy * a->stride_h - a->pad_h, ix = ox * a->stride_w - a->pad_w;
 
 	memset(row + 4 * (a->steps - 1), 0, 4);
@@ -110,7 +111,8 @@ static void product_item(void *arg, int64_t item, int thread)
 	int64_t chunk = item % a->n_chunks, group = item / a->n_chunks / a->m_blocks, p, i;
 	int64_t pixel = item / a->n_chunks % a->m_blocks * a->block;
 	int64_t n = KERF_MIN(a->block, a->pixels - pixel);
-	int64_t first = a->n_panels * chunk / a->n_chunks, last = a->n_panels * (chunk + 1) / a->n_chunks;
+	int64_t first = a->n_panels * chunk / a->n_chunks,
+		last = a->n_panels * (chunk + 1) / a->n_chunks;
 	size_t row_bytes = a->direct ? (size_t)a->c : 4 * (size_t)a->steps;
 	const uint8_t *rows = (const uint8_t *)s->in[0].data + pixel * a->c;
 	uint8_t *y = (uint8_t *)s->out[0].data + pixel * a->oc + group * a->gc;
@@ -126,8 +128,8 @@ static void product_item(void *arg, int64_t item, int thread)
 	}
 	for (p = first; p < last; p++)
 		a->tile.run(rows, row_bytes, (int)n,
-			    a->panels + (size_t)(group * a->n_panels + p) * a->panel_bytes, a->steps,
-			    &q, p * a->columns, a->gc, y, a->oc);
+			    a->panels + (size_t)(group * a->n_panels + p) * a->panel_bytes,
+			    a->steps, &q, p * a->columns, a->gc, y, a->oc);
 }
 
 static int run_product(const struct kerf_cpu_step *s, struct kerf_pool *pool)
@@ -159,11 +161,10 @@ static void depthwise_item(void *arg, int64_t item, int thread)
 
 		kerf_cpu_taps_within(x0, a->dilation_w, a->kw, 0, a->w, &w0, &w1);
 		t.nw = w1 - w0;
-		s->isa->int8->depthwise(y,
-					x + ((y0 + h0 * a->dilation_h) * a->w +
-					     x0 + w0 * a->dilation_w) * a->c,
-					a->x_signed, a->x_zero,
-					a->depthwise + (h0 * a->kw + w0) * a->padded, &t, &q, a->c);
+		s->isa->int8->depthwise(
+			y, x + ((y0 + h0 * a->dilation_h) * a->w + x0 + w0 * a->dilation_w) * a->c,
+			a->x_signed, a->x_zero, a->depthwise + (h0 * a->kw + w0) * a->padded, &t,
+			&q, a->c);
 	}
 }
 
@@ -217,7 +218,8 @@ static void pack_panels(const struct product_arg *a, const struct weights *w, ui
 
 						if (oc < a->gc && k < a->k)
 							v = (int16_t)weight_at(w, g * a->gc + oc,
-									       k % a->ic, k / a->ic);
+									       k % a->ic,
+									       k / a->ic);
 						memcpy(to, &v, (size_t)(4 / each));
 						to += 4 / each;
 					}
@@ -242,7 +244,8 @@ static void fill_columns(const struct kerf_cpu_step *s, const struct product_arg
 				     (uint32_t)weight_at(w, oc, k % a->ic, k / a->ic);
 			a->bias[g * wide + i] = (int32_t)b;
 			a->m[g * wide + i] = kerf_quant_factor(
-				x_scale, ((const float *)ws->data)[kerf_tensor_count(ws) > 1 ? oc : 0],
+				x_scale,
+				((const float *)ws->data)[kerf_tensor_count(ws) > 1 ? oc : 0],
 				y_scale);
 		}
 }
@@ -377,8 +380,15 @@ static int choose_conv(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 static int choose_rows(struct kerf_cpu_build *b, struct kerf_cpu_step *s, bool columns_last)
 {
 	const struct kerf_tensor *w = &s->in[3];
-	struct product_arg a = {.h = 1, .oh = 1, .kh = 1, .kw = 1, .groups = 1, .stride_h = 1,
-				.stride_w = 1, .dilation_h = 1, .dilation_w = 1};
+	struct product_arg a = {.h = 1,
+				.oh = 1,
+				.kh = 1,
+				.kw = 1,
+				.groups = 1,
+				.stride_h = 1,
+				.stride_w = 1,
+				.dilation_h = 1,
+				.dilation_w = 1};
 	struct weights from;
 
 	if (w->rank != 2 || s->in[0].rank < 2 || !known_params(s))

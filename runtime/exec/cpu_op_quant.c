@@ -53,8 +53,8 @@ static int by_pieces(const struct kerf_cpu_step *s, struct kerf_pool *pool, kerf
 	return 0;
 }
 
-#define PIECE_OF(s, item)                                                                          \
-	const struct quant_arg *a = (s)->arg;                                                      \
+#define PIECE_OF(s, item)                     \
+	const struct quant_arg *a = (s)->arg; \
 	int64_t at = (item)*PIECE, n = KERF_MIN(PIECE, a->n - at);
 
 static void quantize_item(void *arg, int64_t item, int thread)
@@ -101,8 +101,8 @@ static void rescale_item(void *arg, int64_t item, int thread)
 	const struct kerf_cpu_step *s = arg;
 	PIECE_OF(s, item)
 
-	s->isa->int8->rescale((uint8_t *)s->out[0].data + at, (const uint8_t *)s->in[0].data + at, n,
-			      &a->p);
+	s->isa->int8->rescale((uint8_t *)s->out[0].data + at, (const uint8_t *)s->in[0].data + at,
+			      n, &a->p);
 }
 
 static void lut_item(void *arg, int64_t item, int thread)
@@ -309,7 +309,9 @@ static int choose_concat(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 		at += p->run;
 		p->p = (struct kerf_binary8){.a_signed = x->dtype == KERF_I8,
 					     .a_zero = (int32_t)kerf_zero_point(&x[2], 0),
-					     .zero = t.zero, .lo = t.lo, .hi = t.hi,
+					     .zero = t.zero,
+					     .lo = t.lo,
+					     .hi = t.hi,
 					     .ma = scale_of(&x[1]) / t.scale};
 	}
 	s->run = run_concat;
@@ -342,7 +344,8 @@ static void mean_item(void *arg, int64_t item, int thread)
 	const struct kerf_window *w = &a->w;
 	const uint8_t *x = (const uint8_t *)s->in[0].data + item / a->y.size[0] * a->x.step_batch;
 	uint8_t *y = (uint8_t *)s->out[0].data + item * a->y.size[1] * a->y.channels;
-	int64_t top = (item % a->y.size[0] + a->y.row0) * w->stride[0] - w->pad_begin[0], h0, h1, ox;
+	int64_t top = (item % a->y.size[0] + a->y.row0) * w->stride[0] - w->pad_begin[0], h0, h1,
+		ox;
 	struct kerf_cpu_window8 t = {.step_h = w->dilation[0] * a->x.step[0],
 				     .step_w = w->dilation[1] * a->x.step[1]};
 

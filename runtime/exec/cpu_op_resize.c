@@ -32,8 +32,10 @@ static void nearest_item(void *arg, int64_t item, int thread)
 {
 	const struct kerf_cpu_step *s = arg;
 	const struct resize_arg *a = s->arg;
-	int64_t blocks = kerf_div_up(a->oh, BLOCK), image = item / blocks, r = item % blocks * BLOCK, last;
-	size_t in_row = (size_t)(a->w * a->c) * a->esize, out_row = (size_t)(a->ow * a->c) * a->esize;
+	int64_t blocks = kerf_div_up(a->oh, BLOCK), image = item / blocks,
+		r = item % blocks * BLOCK, last;
+	size_t in_row = (size_t)(a->w * a->c) * a->esize,
+	       out_row = (size_t)(a->ow * a->c) * a->esize;
 	const char *x = (const char *)s->in[0].data + (size_t)(image * a->h) * in_row;
 	char *y = (char *)s->out[0].data + (size_t)(image * a->oh + r) * out_row;
 	int64_t made = -1; /* input row of the last output row */
@@ -70,7 +72,8 @@ static void blend_item(void *arg, int64_t item, int thread)
 {
 	const struct kerf_cpu_step *s = arg;
 	const struct resize_arg *a = s->arg;
-	int64_t blocks = kerf_div_up(a->oh, BLOCK), image = item / blocks, r = item % blocks * BLOCK, last;
+	int64_t blocks = kerf_div_up(a->oh, BLOCK), image = item / blocks,
+		r = item % blocks * BLOCK, last;
 	const float *x = (const float *)s->in[0].data + image * a->h * a->w * a->c;
 	float *y = (float *)s->out[0].data + (image * a->oh + r) * a->ow * a->c;
 	float *kept = (float *)s->scratch + (size_t)thread * KERF_RESIZE_TAPS * a->row_floats;
@@ -86,7 +89,8 @@ static void blend_item(void *arg, int64_t item, int thread)
 			int64_t at = t->at[k], place = at % KERF_RESIZE_TAPS;
 
 			if (made[place] != at)
-				widen_row(s, a, x + at * a->w * a->c, kept + (size_t)place * a->row_floats);
+				widen_row(s, a, x + at * a->w * a->c,
+					  kept + (size_t)place * a->row_floats);
 			made[place] = at;
 			from[k] = kept + (size_t)place * a->row_floats;
 		}
@@ -152,20 +156,28 @@ static int choose_resize(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 		taps[i] = axis_taps(b, s, i, y->dims[at[i]], &nearest, &r);
 	if (r)
 		return r == -ENOMEM ? r : -EOPNOTSUPP;
-	if (!is_plain(taps[0], y->dims[0], x->dims[0]) || !is_plain(taps[1], y->dims[3], x->dims[3]) ||
-	    (!nearest && x->dtype != KERF_F32) || (nearest && s->op->act.kind != KERF_ACT_NONE))
+	if (!is_plain(taps[0], y->dims[0], x->dims[0]) ||
+	    !is_plain(taps[1], y->dims[3], x->dims[3]) || (!nearest && x->dtype != KERF_F32) ||
+	    (nearest && s->op->act.kind != KERF_ACT_NONE))
 		return -EOPNOTSUPP;
 	a = kerf_arena_calloc(b->mem, 1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	*a = (struct resize_arg){
-		.batch = x->dims[0], .h = x->dims[1], .w = x->dims[2], .c = x->dims[3],
-		.oh = y->dims[1], .ow = y->dims[2], .rows = taps[2], .columns = taps[3],
+		.batch = x->dims[0],
+		.h = x->dims[1],
+		.w = x->dims[2],
+		.c = x->dims[3],
+		.oh = y->dims[1],
+		.ow = y->dims[2],
+		.rows = taps[2],
+		.columns = taps[3],
 		.esize = kerf_dtype_size(x->dtype),
 	};
 	a->row_floats = kerf_align((size_t)(a->ow * a->c) * sizeof(float)) / sizeof(float);
 	if (!nearest)
-		s->scratch_bytes = (size_t)b->threads * KERF_RESIZE_TAPS * a->row_floats * sizeof(float);
+		s->scratch_bytes =
+			(size_t)b->threads * KERF_RESIZE_TAPS * a->row_floats * sizeof(float);
 	s->run = nearest ? run_nearest : run_blend;
 	s->arg = a;
 	return 0;

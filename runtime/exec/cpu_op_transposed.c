@@ -56,11 +56,13 @@ static void gather_item(void *arg, int64_t item, int thread)
 
 			for (kx = 0; kx < w->kernel[1] && iy >= 0; kx++) {
 				int64_t ix = meets(w, 1, ox, kx, 0, a->x.size[1]);
-				int64_t pixel = iy * a->x.size[1] + ix, tap = ky * w->kernel[1] + kx;
+				int64_t pixel = iy * a->x.size[1] + ix,
+					tap = ky * w->kernel[1] + kx;
 
 				if (ix >= 0)
 					s->isa->map->map2[KERF_MAP_ADD][0](
-						y, y, parts + (pixel * a->taps + tap) * a->oc, a->oc);
+						y, y, parts + (pixel * a->taps + tap) * a->oc,
+						a->oc);
 			}
 		}
 	}
@@ -92,7 +94,8 @@ static int pack(struct kerf_cpu_build *b, struct kerf_cpu_step *s, struct transp
 	for (c = 0; c < d->k; c++)
 		for (oc = 0; oc < a->oc; oc++)
 			for (k = 0; k < a->taps; k++)
-				t[(c * a->taps + k) * a->oc + oc] = w[(c * a->oc + oc) * a->taps + k];
+				t[(c * a->taps + k) * a->oc + oc] =
+					w[(c * a->oc + oc) * a->taps + k];
 	r = kerf_cpu_gemm_prepare(s->isa->heavy, d, t, NULL, b->pool, &a->gemm);
 	free(t);
 	if (r)
@@ -103,15 +106,17 @@ static int pack(struct kerf_cpu_build *b, struct kerf_cpu_step *s, struct transp
 
 static int choose_transposed(struct kerf_cpu_build *b, struct kerf_cpu_step *s)
 {
-	const struct kerf_tensor *x = &s->in[0], *w = &s->in[1], *bias = kerf_op_opt(s->op, s->in, 2);
+	const struct kerf_tensor *x = &s->in[0], *w = &s->in[1],
+				 *bias = kerf_op_opt(s->op, s->in, 2);
 	struct kerf_cpu_gemm_desc d = {.alpha = 1};
 	struct transposed_arg *a;
 	float *shift;
 	int64_t whole[3];
 	int r;
 
-	if (!s->op->nhwc || x->rank != 4 || x->dtype != KERF_F32 || w->dtype != KERF_F32 || !w->data ||
-	    kerf_op_int(s->op, "group", 1) != 1 || (bias && (!bias->data || bias->dtype != KERF_F32)))
+	if (!s->op->nhwc || x->rank != 4 || x->dtype != KERF_F32 || w->dtype != KERF_F32 ||
+	    !w->data || kerf_op_int(s->op, "group", 1) != 1 ||
+	    (bias && (!bias->data || bias->dtype != KERF_F32)))
 		return -EOPNOTSUPP;
 	a = kerf_arena_calloc(b->mem, 1, sizeof(*a));
 	if (!a)

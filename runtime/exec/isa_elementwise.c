@@ -62,16 +62,16 @@ VEC void loop1(enum kerf_map1 op, float *y, const float *x, int64_t n)
 		vf_store_n(y + i, apply1(op, vf_load_n(x + i, (int)(n - i))), (int)(n - i));
 }
 
-#define MAP2_ONE(name, OP, one)                                                                    \
-	static void name##_##one(float *y, const float *a, const float *b, int64_t n)              \
-	{                                                                                          \
-		loop2(OP, one, y, a, b, n);                                                        \
+#define MAP2_ONE(name, OP, one)                                                       \
+	static void name##_##one(float *y, const float *a, const float *b, int64_t n) \
+	{                                                                             \
+		loop2(OP, one, y, a, b, n);                                           \
 	}
 #define MAP2(name, OP) MAP2_ONE(name, OP, 0) MAP2_ONE(name, OP, 1) MAP2_ONE(name, OP, 2)
-#define MAP1(name, OP)                                                                             \
-	static void name(float *y, const float *x, int64_t n)                                      \
-	{                                                                                          \
-		loop1(OP, y, x, n);                                                                \
+#define MAP1(name, OP)                                        \
+	static void name(float *y, const float *x, int64_t n) \
+	{                                                     \
+		loop1(OP, y, x, n);                           \
 	}
 
 MAP2(add, KERF_MAP_ADD)
@@ -126,29 +126,34 @@ static void choose(float *y, const uint8_t *c, const float *a, const float *b, i
 		y[i] = c[i] ? a[i] : b[i];
 }
 
-#define THREE(name) {name##_0, name##_1, name##_2}
+#define THREE(name)                          \
+	{                                    \
+		name##_0, name##_1, name##_2 \
+	}
 
 const struct kerf_cpu_map_fns KERF_ISA_NAME(kerf_cpu_map) = {
-	.map1 = {
-		[KERF_MAP_NEG] = neg,
-		[KERF_MAP_ABS] = magnitude,
-		[KERF_MAP_SQRT] = root,
-		[KERF_MAP_RECIPROCAL] = reciprocal,
-		[KERF_MAP_SQUARE] = square,
-		[KERF_MAP_EXP] = exponential,
-		[KERF_MAP_ERF] = error_function,
-		[KERF_MAP_LOG] = logarithm,
-		[KERF_MAP_SOFTPLUS] = softplus,
-	},
-	.map2 = {
-		[KERF_MAP_ADD] = THREE(add),
-		[KERF_MAP_SUB] = THREE(sub),
-		[KERF_MAP_MUL] = THREE(mul),
-		[KERF_MAP_DIV] = THREE(divide),
-		[KERF_MAP_MAX] = THREE(max),
-		[KERF_MAP_MIN] = THREE(min),
-		[KERF_MAP_PRELU] = THREE(prelu),
-	},
+	.map1 =
+		{
+			[KERF_MAP_NEG] = neg,
+			[KERF_MAP_ABS] = magnitude,
+			[KERF_MAP_SQRT] = root,
+			[KERF_MAP_RECIPROCAL] = reciprocal,
+			[KERF_MAP_SQUARE] = square,
+			[KERF_MAP_EXP] = exponential,
+			[KERF_MAP_ERF] = error_function,
+			[KERF_MAP_LOG] = logarithm,
+			[KERF_MAP_SOFTPLUS] = softplus,
+		},
+	.map2 =
+		{
+			[KERF_MAP_ADD] = THREE(add),
+			[KERF_MAP_SUB] = THREE(sub),
+			[KERF_MAP_MUL] = THREE(mul),
+			[KERF_MAP_DIV] = THREE(divide),
+			[KERF_MAP_MAX] = THREE(max),
+			[KERF_MAP_MIN] = THREE(min),
+			[KERF_MAP_PRELU] = THREE(prelu),
+		},
 	.act = activate,
 	.affine = affine,
 	.select = choose,

@@ -14,8 +14,8 @@ VEC vi dot_words(vi acc, vi a, vi b)
 #elif defined(KERF_ISA_neon)
 	int16x8_t x = (int16x8_t)a, w = (int16x8_t)b;
 
-	return acc + (vi)vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(w)),
-				    vmull_high_s16(x, w));
+	return acc +
+	       (vi)vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(w)), vmull_high_s16(x, w));
 #elif defined(__SSE2__)
 	return acc + (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #else
@@ -51,7 +51,7 @@ VEC vi dot_words(vi acc, vi a, vi b)
 #if defined(KERF_ISA_avx512)
 #define TILE(x) dots_##x
 #define TILE_TARGET __attribute__((target("avx512vnni")))
-#define DOT(acc, a, b) (vi)_mm512_dpbusd_epi32((__m512i)(acc), (__m512i)(a), (__m512i)(b))
+#define DOT(acc, a, b) (vi) _mm512_dpbusd_epi32((__m512i)(acc), (__m512i)(a), (__m512i)(b))
 #include "exec/isa_int8_tile.h"
 #endif
 
@@ -126,7 +126,8 @@ static void quantize(uint8_t *y, const float *x, int64_t n, float scale, int32_t
 	for (i = 0; i + VL <= n; i += VL)
 		vb_store(y + i, vb_round(vf_load(x + i) / s, &bounds));
 	if (i < n)
-		vb_store_n(y + i, vb_round(vf_load_n(x + i, (int)(n - i)) / s, &bounds), (int)(n - i));
+		vb_store_n(y + i, vb_round(vf_load_n(x + i, (int)(n - i)) / s, &bounds),
+			   (int)(n - i));
 }
 
 static void dequantize(float *y, const uint8_t *x, int64_t n, bool is_signed, float scale,
@@ -198,7 +199,8 @@ static void mean(uint8_t *y, const uint8_t *x, const struct kerf_cpu_window8 *t,
 
 		for (h = 0; h < t->nh; h++)
 			for (w = 0; w < t->nw; w++)
-				acc += vb_load_n(x + h * t->step_h + w * t->step_w + i, p->a_signed, n) -
+				acc += vb_load_n(x + h * t->step_h + w * t->step_w + i, p->a_signed,
+						 n) -
 				       zero;
 		vb_store_n(y + i, vb_round(vi_to_vf(acc) * vf_set1(m), &bounds), n);
 	}

@@ -4,10 +4,10 @@
 
 extern const struct kerf_cpu_norm_fns KERF_ISA_NAME(kerf_cpu_norm);
 
-#define PARTS 16	 /* partial sums of a row: the same on every instruction set */
+#define PARTS 16	/* partial sums of a row: the same on every instruction set */
 #define NV (PARTS / VL) /* vectors that hold them */
-#define ROWS 32		 /* rows of a column's partial sum */
-#define WIDE 4		 /* vectors of columns handled together, to hide latency */
+#define ROWS 32		/* rows of a column's partial sum */
+#define WIDE 4		/* vectors of columns handled together, to hide latency */
 
 VEC vf fold_in(enum kerf_fold f, vf acc, vf x)
 {
@@ -100,7 +100,8 @@ VEC void fold_some_columns(enum kerf_fold f, float *y, const float *x, int64_t r
 	for (k = 0; k < nv; k++)
 		sum[k] = vf_set1(neutral(f));
 	for (r = 0; r < rows; r += ROWS) {
-		fold_block(f, part, x + r * step, rows - r < ROWS ? rows - r : ROWS, step, nv, last);
+		fold_block(f, part, x + r * step, rows - r < ROWS ? rows - r : ROWS, step, nv,
+			   last);
 #pragma GCC unroll 4
 		for (k = 0; k < nv; k++)
 			sum[k] = f == KERF_FOLD_MAX || f == KERF_FOLD_MIN
@@ -128,15 +129,15 @@ VEC void fold_columns(enum kerf_fold f, float *y, const float *x, int64_t rows, 
 		fold_some_columns(f, y + i, x + i, rows, step, 1, (int)(c - i));
 }
 
-#define FOLD(name, F)                                                                              \
-	static float name##_row(const float *x, int64_t n)                                         \
-	{                                                                                          \
-		return fold_row(F, x, n);                                                          \
-	}                                                                                          \
-	static void name##_columns(float *y, const float *x, int64_t rows, int64_t step,           \
-				   int64_t c)                                                      \
-	{                                                                                          \
-		fold_columns(F, y, x, rows, step, c);                                              \
+#define FOLD(name, F)                                                                    \
+	static float name##_row(const float *x, int64_t n)                               \
+	{                                                                                \
+		return fold_row(F, x, n);                                                \
+	}                                                                                \
+	static void name##_columns(float *y, const float *x, int64_t rows, int64_t step, \
+				   int64_t c)                                            \
+	{                                                                                \
+		fold_columns(F, y, x, rows, step, c);                                    \
 	}
 
 FOLD(sum, KERF_FOLD_SUM)
@@ -356,20 +357,22 @@ static void lrn_row(float *y, const float *x, int64_t c, int64_t before, int64_t
 }
 
 const struct kerf_cpu_norm_fns KERF_ISA_NAME(kerf_cpu_norm) = {
-	.fold_row = {
-		[KERF_FOLD_SUM] = sum_row,
-		[KERF_FOLD_SQUARES] = squares_row,
-		[KERF_FOLD_ABS] = absolute_row,
-		[KERF_FOLD_MAX] = max_row,
-		[KERF_FOLD_MIN] = min_row,
-	},
-	.fold_columns = {
-		[KERF_FOLD_SUM] = sum_columns,
-		[KERF_FOLD_SQUARES] = squares_columns,
-		[KERF_FOLD_ABS] = absolute_columns,
-		[KERF_FOLD_MAX] = max_columns,
-		[KERF_FOLD_MIN] = min_columns,
-	},
+	.fold_row =
+		{
+			[KERF_FOLD_SUM] = sum_row,
+			[KERF_FOLD_SQUARES] = squares_row,
+			[KERF_FOLD_ABS] = absolute_row,
+			[KERF_FOLD_MAX] = max_row,
+			[KERF_FOLD_MIN] = min_row,
+		},
+	.fold_columns =
+		{
+			[KERF_FOLD_SUM] = sum_columns,
+			[KERF_FOLD_SQUARES] = squares_columns,
+			[KERF_FOLD_ABS] = absolute_columns,
+			[KERF_FOLD_MAX] = max_columns,
+			[KERF_FOLD_MIN] = min_columns,
+		},
 	.spread_row = spread_row,
 	.spread_columns = spread_columns,
 	.normalise_row = normalise_row,

@@ -151,7 +151,8 @@ static void assert_near(const char *what, const struct kerf_tensor *a, const str
 		double d = tensor_difference(&a[i], &b[i], 0);
 
 		if (!(d <= tol))
-			fail_msg("%s: output %u is off by %g of its greatest magnitude", what, i, d);
+			fail_msg("%s: output %u is off by %g of its greatest magnitude", what, i,
+				 d);
 	}
 }
 
@@ -331,9 +332,14 @@ static void run_jobs(struct kerf_program **p, unsigned n_p, const struct kerf_te
 
 	for (i = 0; i < JOBS; i++) {
 		c[i] = (struct counted){
-			.job = {.program = p[i % n_p], .in = in, .out = out[i], .done = count_done,
+			.job = {.program = p[i % n_p],
+				.in = in,
+				.out = out[i],
+				.done = count_done,
 				.user = &c[i]},
-			.lock = &lock, .cond = &cond, .left = &left,
+			.lock = &lock,
+			.cond = &cond,
+			.left = &left,
 		};
 		while (p[0]->engine->ops->submit(&c[i].job) == -EAGAIN)
 			usleep(100);

@@ -342,7 +342,8 @@ static void check_case(const struct cpu_case *c)
 					bits[k] = malloc(n);
 					memcpy(bits[k], p.out[k].data, n);
 				} else if (memcmp(bits[k], p.out[k].data, n)) {
-					complain(c, "%s, %d threads gives other bits", name, threads);
+					complain(c, "%s, %d threads gives other bits", name,
+						 threads);
 				}
 			}
 			prepared_free(&p);
