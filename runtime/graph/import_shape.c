@@ -237,7 +237,7 @@ int kerf_import_inputs(struct kerf_importer *im)
  */
 struct budget {
 	size_t bytes;
-	int64_t flops;
+	int64_t work; /* kerf_op_work() */
 };
 #define KNOWN_BYTES ((size_t)64 << 10)
 
@@ -267,17 +267,17 @@ static bool is_decided(const struct kerf_graph *g, const struct kerf_op *op)
 
 static bool is_affordable(const struct kerf_graph *g, const struct kerf_op *op, struct budget *b)
 {
-	int64_t flops = kerf_op_flops(g, op);
+	int64_t work = kerf_op_work(g, op);
 	size_t bytes = 0;
 	int k;
 
 	for (k = 0; k < op->n_out; k++)
 		if (op->out[k] >= 0)
 			bytes += kerf_tensor_bytes(&g->value[op->out[k]].t);
-	if (bytes > KNOWN_BYTES || bytes > b->bytes || flops > b->flops)
+	if (bytes > KNOWN_BYTES || bytes > b->bytes || work > b->work)
 		return false;
 	b->bytes -= bytes;
-	b->flops -= flops;
+	b->work -= work;
 	return true;
 }
 
@@ -371,6 +371,18 @@ static int say_unbound(struct kerf_importer *im, const struct kerf_op *op)
 			 id >= 0 ? im->g->value[id].name : "", id >= 0 ? "' at load" : "");
 }
 
+static int infer_op(struct kerf_importer *im, struct kerf_op *op)
+{
+	int r = op->def->check_file ? op->def->check_file(im->g, op, im->err) : 0;
+
+	if (r) {
+		kerf_err_prefix(im->err, "node '%.128s' (%s)", op->name, op->def->name);
+		return r;
+	}
+	r = kerf_op_infer_shapes(im->g, op, im->err);
+	return r == -ENODATA ? say_unbound(im, op) : r;
+}
+
 static int check_output(struct kerf_importer *im, const Onnx__ValueInfoProto *o,
 			const struct kerf_value *v)
 {
@@ -448,16 +460,14 @@ static int settle(struct kerf_importer *im)
 int kerf_import_infer(struct kerf_importer *im)
 {
 	struct kerf_graph *g = im->g;
-	struct budget budget = {.bytes = (size_t)16 << 20, .flops = (int64_t)1 << 28};
+	struct budget budget = {.bytes = (size_t)16 << 20, .work = (int64_t)1 << 28};
 	uint32_t i;
 	int r = 0;
 
 	for (i = 0; i < g->n_op; i++) {
 		struct kerf_op *op = &g->op[i];
 
-		r = kerf_op_infer_shapes(g, op, im->err);
-		if (r == -ENODATA)
-			r = say_unbound(im, op);
+		r = infer_op(im, op);
 		if (!r && is_decided(g, op) && is_affordable(g, op, &budget))
 			r = learn(im, op);
 		if (r)

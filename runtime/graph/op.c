@@ -177,6 +177,17 @@ int64_t kerf_op_flops(const struct kerf_graph *g, const struct kerf_op *op)
 	return n;
 }
 
+int64_t kerf_op_work(const struct kerf_graph *g, const struct kerf_op *op)
+{
+	int64_t n = kerf_op_flops(g, op);
+	int k;
+
+	for (k = 0; !op->def->flops && k < op->n_in; k++)
+		if (op->in[k] >= 0)
+			n = KERF_MAX(n, kerf_tensor_count(&g->value[op->in[k]].t));
+	return n;
+}
+
 int kerf_op_rows(const struct kerf_op *op, const struct kerf_tensor *in,
 		 const struct kerf_tensor *out, int i, struct kerf_rows want,
 		 struct kerf_rows *need)

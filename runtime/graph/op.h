@@ -63,6 +63,13 @@ struct kerf_op_def {
 		     struct kerf_tensor *out, struct kerf_err *err);
 
 	/*
+	 * -EINVAL, with a sentence, if a file's operator has a form that only our rewrites
+	 * may make; the importer asks before it infers. NULL: there is no such form.
+	 */
+	int (*check_file)(const struct kerf_graph *g, const struct kerf_op *op,
+			  struct kerf_err *err);
+
+	/*
 	 * Computes out[] (memory given, shapes as inferred; a BOUNDED operator lowers
 	 * dims to the true ones). Inputs were accepted by infer, but their contents
 	 * are not trusted: an index out of range is -EINVAL. 0 or -EINVAL or -ENOMEM.
@@ -120,6 +127,12 @@ int kerf_op_infer_shapes(struct kerf_graph *g, struct kerf_op *op, struct kerf_e
 int kerf_op_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out);
 
 int64_t kerf_op_flops(const struct kerf_graph *g, const struct kerf_op *op);
+
+/*
+ * What eval may take, for budgets: flops, but at least one an element of any input
+ * where the operator does not count its own (ArgMax makes one element of a million).
+ */
+int64_t kerf_op_work(const struct kerf_graph *g, const struct kerf_op *op);
 
 /*
  * The axis of an input that broadcasting aligns with axis 1 (rows) of the output;

@@ -109,6 +109,14 @@ static int conv_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	return r;
 }
 
+/* S and R are our own: graph/rewrite.h. */
+static int conv_check_file(const struct kerf_graph *g, const struct kerf_op *op,
+			   struct kerf_err *err)
+{
+	return op->n_in <= 3 ? 0
+			     : kerf_fail(err, -EINVAL, "%d inputs, expected 2 to 3", op->n_in);
+}
+
 /* One output element's chain. wt points at the weights of its output channel. */
 static float chain(const struct kerf_taps *t, const float *x, const float *wt, float scale,
 		   int64_t n_c, int64_t x_step, int64_t w_step)
@@ -443,6 +451,7 @@ const struct kerf_op_def kerf_ops_conv[] = {
 		.max_out = 1,
 		.flags = KERF_OP_SPATIAL | KERF_OP_WINDOW,
 		.infer = conv_infer,
+		.check_file = conv_check_file,
 		.eval = conv_eval,
 		.flops = conv_flops,
 		.rows = conv_rows,

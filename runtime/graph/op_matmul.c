@@ -340,6 +340,16 @@ static int gemm_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 	return 0;
 }
 
+static int gemm_check_file(const struct kerf_graph *g, const struct kerf_op *op,
+			   struct kerf_err *err)
+{
+	int32_t a = op->n_in ? op->in[0] : -1;
+
+	if (a < 0 || g->value[a].t.rank == 2)
+		return 0;
+	return kerf_fail(err, -EINVAL, "input 0 has rank %d, expected 2", g->value[a].t.rank);
+}
+
 static void gemm_bias(struct kerf_tensor *y, const struct kerf_tensor *c, float alpha, float beta)
 {
 	int64_t i, n = kerf_tensor_count(y);
@@ -439,6 +449,7 @@ const struct kerf_op_def kerf_ops_matmul[] = {
 		.min_out = 1,
 		.max_out = 1,
 		.infer = gemm_infer,
+		.check_file = gemm_check_file,
 		.eval = gemm_eval,
 		.flops = gemm_flops,
 	},

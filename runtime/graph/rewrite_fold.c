@@ -14,13 +14,13 @@
 #define SMALL_BYTES (64 << 10)   /* always worth folding; so is what halves its inputs */
 #define GROWTH 4                 /* int8 weights to float32 */
 #define EXTRA_BYTES (64ll << 20) /* budget beyond GROWTH times the model's constants */
-#define FLOPS_BUDGET (1ll << 30)
+#define WORK_BUDGET (1ll << 30) /* as kerf_op_work() counts */
 #define MAX_PROBES 64 /* of equal hashes: a file may be full of them */
 
 struct fold {
 	struct kerf_edit e;
 	bool weights; /* fold large constants too */
-	int64_t bytes_left, flops_left;
+	int64_t bytes_left, work_left;
 	int32_t *op_table, *const_table; /* open addressing; id + 1 */
 	uint32_t cap;
 };
@@ -60,7 +60,7 @@ static bool known(const struct fold *f, const struct kerf_op *op, int64_t *bytes
 static bool affordable(struct fold *f, const struct kerf_op *op, int64_t in_bytes)
 {
 	const struct kerf_graph *g = f->e.g;
-	int64_t bytes = 0, flops = kerf_op_flops(g, op);
+	int64_t bytes = 0, work = kerf_op_work(g, op);
 	int k;
 
 	for (k = 0; k < op->n_out; k++) {
@@ -74,9 +74,9 @@ static bool affordable(struct fold *f, const struct kerf_op *op, int64_t in_byte
 	if (bytes > SMALL_BYTES && bytes > in_bytes / 2 &&
 	    (!f->weights || bytes / GROWTH > in_bytes))
 		return false;
-	if (flops > f->flops_left || bytes > f->bytes_left)
+	if (work > f->work_left || bytes > f->bytes_left)
 		return false;
-	f->flops_left -= flops;
+	f->work_left -= work;
 	f->bytes_left -= bytes;
 	return true;
 }
@@ -468,7 +468,7 @@ static int visit(struct fold *f, uint32_t j)
 int kerf_fold(struct kerf_graph *g, bool weights, struct kerf_err *err)
 {
 	struct fold f = {.weights = weights,
-	                 .flops_left = FLOPS_BUDGET,
+	                 .work_left = WORK_BUDGET,
 	                 .bytes_left = EXTRA_BYTES,
 	                 .cap = 64};
 	uint32_t i, n = g->n_op;

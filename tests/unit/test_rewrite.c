@@ -572,6 +572,22 @@ static void test_outputs(void **state)
 	kerf_graph_unref(g);
 }
 
+/* What folding may spend counts what is read, not only what is made. */
+static void test_work(void **state)
+{
+	GRAPH("work");
+	int32_t x = b_input(g, "x", DIMS(1000, 1000));
+
+	b_op(g, "ArgMax", IN(b_op(g, "Flatten", IN(x), ATTR(A_INT("axis", 0)))),
+	     ATTR(A_INT("axis", 1)));
+	b_op(g, "Gather", IN(x, b_ints(g, DIMS(5))), NO_ATTR);
+	assert_int_equal(kerf_op_flops(g, &g->op[1]), 1);
+	assert_int_equal(kerf_op_work(g, &g->op[1]), 1000000);
+	/* a row of a large table costs the row */
+	assert_true(kerf_op_work(g, &g->op[2]) <= 1000);
+	kerf_graph_unref(g);
+}
+
 /* --- the cut -------------------------------------------------------------------------------- */
 
 #define CUT_NODES 9
@@ -664,6 +680,7 @@ int main(void)
 		cmocka_unit_test(test_outputs),  cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_long),     cmocka_unit_test(test_column),
 		cmocka_unit_test(test_nan),      cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
