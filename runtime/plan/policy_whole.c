@@ -43,6 +43,8 @@ int kerf_plan_only(const struct kerf_graph *g, const char *engine, struct kerf_p
 	p.engine[0].name = engine;
 	p.op_s = op_s;
 	r = kerf_policy_local(&p, plan, err);
+	if (!r)
+		snprintf(plan->reason, sizeof(plan->reason), "%s is the only engine", engine);
 	free(op_s);
 	return r;
 }

@@ -15,8 +15,8 @@ export XDG_CACHE_HOME="$work/cache"
 trap 'net_finish; rm -rf "$work"' EXIT
 net_node "$work/node.log" || exit 1
 
-echo "| model | Mbit/s | local ms | remote ms | mincut ms | predicted ms | best cut ms | mincut / best |"
-echo "|---|---|---|---|---|---|---|---|"
+echo "| model | Mbit/s | local ms | remote ms | mincut ms | predicted ms | best cut ms | mincut / best | req/s, 1 in flight | req/s, 4 in flight |"
+echo "|---|---|---|---|---|---|---|---|---|---|"
 for m in ${BENCH_MODELS:-squeezenet resnet18 vit_tiny}; do
 	"$KERF" gen "$m" -o "$work/model.onnx" || exit 1
 	for mbit in ${BENCH_MBIT:-10 50 100 500}; do
@@ -26,12 +26,16 @@ for m in ${BENCH_MODELS:-squeezenet resnet18 vit_tiny}; do
 		net_dev "$KERF" bench "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" \
 			--insecure --threads 1 --policy local,remote,mincut,cut,mincut --cut all \
 			--runs "${BENCH_RUNS:-5}" --warmup 1 --format csv >"$work/rows" || exit 1
+		net_dev "$KERF" bench "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" \
+			--insecure --threads 1 --depth 1,4 --format csv >"$work/depths" || exit 1
 		awk -F, -v m="$m" -v mbit="$mbit" '
+			FILENAME ~ /depths$/ { rate[$3] = $9; next }
 			$1 == "local" { local = $6 }
 			$1 == "remote" { remote = $6 }
 			$1 == "mincut" { if (!chosen || $6 < chosen) chosen = $6; predicted = $13 }
 			$1 ~ /^cut / { if (!best || $6 < best) best = $6 }
-			END { printf "| %s | %d | %.1f | %.1f | %.1f | %.1f | %.1f | %.3f |\n",
-				m, mbit, local, remote, chosen, predicted, best, chosen / best }' "$work/rows"
+			END { printf "| %s | %d | %.1f | %.1f | %.1f | %.1f | %.1f | %.3f | %.1f | %.1f |\n",
+				m, mbit, local, remote, chosen, predicted, best, chosen / best,
+				rate[1], rate[4] }' "$work/rows" "$work/depths"
 	done
 done
