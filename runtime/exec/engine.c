@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/engine.h"
 
-#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,10 +37,9 @@ void kerf_engine_close(struct kerf_engine *e)
 		e->ops->close(e);
 }
 
+/* A semaphore: a condition's waiter wakes only to wait for the lock of who woke it. */
 struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	sem_t done;
 	int status;
 };
 
@@ -48,29 +47,28 @@ static void wake_waiter(struct kerf_job *job, int status)
 {
 	struct waiter *w = job->user;
 
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
 	w->status = status;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
+	sem_post(&w->done);
 }
 
 int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct kerf_tensor *out,
 		    struct kerf_job *times)
 {
-	struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
+	struct waiter w;
 	struct kerf_job job = {.program = p, .in = in, .out = out, .done = wake_waiter, .user = &w};
-	int r = p->engine->ops->submit(&job);
+	int r;
 
-	if (r)
-		return r;
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	if (times)
-		*times = job;
-	return w.status;
+	sem_init(&w.done, 0, 0);
+	r = p->engine->ops->submit(&job);
+	if (!r) {
+		while (sem_wait(&w.done))
+			; /* a signal's handler ran */
+		r = w.status;
+		if (times)
+			*times = job;
+	}
+	sem_destroy(&w.done);
+	return r;
 }
 
 void *kerf_tensor_alloc(size_t bytes)

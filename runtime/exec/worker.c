@@ -86,9 +86,11 @@ int kerf_worker_submit(struct kerf_worker *w, struct kerf_job *job)
 		*w->tail = job;
 		w->tail = &job->next;
 		w->queued++;
-		pthread_cond_signal(&w->wake);
 	}
 	pthread_mutex_unlock(&w->lock);
+	/* Not under the lock: the thread would wake only to wait for it. */
+	if (!r)
+		pthread_cond_signal(&w->wake);
 	return r;
 }
 

@@ -35,11 +35,8 @@ static void on_done(struct kerf_job *job, int status)
 {
 	struct kerf_served_job *j = job->user;
 
-	pthread_mutex_lock(&j->lock);
 	j->status = status;
-	j->done = true;
-	pthread_cond_signal(&j->cond);
-	pthread_mutex_unlock(&j->lock);
+	sem_post(&j->done);
 }
 
 /* One block: inputs, room for the header, outputs; each tensor aligned. */
@@ -89,8 +86,7 @@ static int make_jobs(struct kerf_served *s)
 	for (i = 0; i < s->depth; i++) {
 		struct kerf_served_job *j = &s->jobs[i];
 
-		pthread_mutex_init(&j->lock, NULL);
-		pthread_cond_init(&j->cond, NULL);
+		sem_init(&j->done, 0, 0);
 		j->next = s->free;
 		s->free = j;
 	}
@@ -161,8 +157,7 @@ void kerf_served_free(struct kerf_served *s)
 	uint32_t i;
 
 	for (i = 0; s->jobs && i < s->depth; i++) {
-		pthread_cond_destroy(&s->jobs[i].cond);
-		pthread_mutex_destroy(&s->jobs[i].lock);
+		sem_destroy(&s->jobs[i].done);
 		free(s->jobs[i].in);
 		free(s->jobs[i].memory);
 	}
@@ -232,13 +227,10 @@ int kerf_served_run(struct kerf_served_job *j)
 
 	for (i = 0; i < j->s->spec.n_out; i++)
 		memcpy(j->out[i].dims, j->s->out[i].t.dims, sizeof(j->out[i].dims));
-	j->done = false;
 	r = j->s->engine->ops->submit(&j->job);
 	if (r)
 		return r;
-	pthread_mutex_lock(&j->lock);
-	while (!j->done)
-		pthread_cond_wait(&j->cond, &j->lock);
-	pthread_mutex_unlock(&j->lock);
+	while (sem_wait(&j->done))
+		; /* a signal's handler ran */
 	return j->status;
 }

@@ -11,6 +11,7 @@
 #include "net/oip.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #define KERF_SERVED_NAME_MAX 128
 /* Room before the first output for the OIP header, so that both leave as one piece. */
@@ -24,9 +25,7 @@ struct kerf_served_job {
 	struct kerf_job job;
 	struct kerf_tensor *in, *out; /* data: this job's own memory */
 	char *memory, *first_out;     /* first_out: KERF_SERVED_HEADER_ROOM bytes precede it */
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	sem_t done; /* see engine.c on why no condition */
 	int status;
 };
 
