@@ -23,10 +23,33 @@ struct kerf_handle {
 struct slot {
 	struct kerf_handle *handle;
 	struct kerf_tensor *in, *out;
+	int64_t *const *dims; /* the caller's */
 	kerf_done done;
 	void *user;
 	int busy;
 };
+
+/*
+ * The caller's struct as this version knows it. Fields it does not know must be zero,
+ * so that nothing asked for is silently left out.
+ */
+static int take_config(const struct kerf_config *from, struct kerf_config *to,
+		       struct kerf_err *err)
+{
+	size_t i;
+
+	if (!from)
+		return 0;
+	if (from->size < sizeof(from->size))
+		return kerf_fail(err, -EINVAL, "config: size is %zu", from->size);
+	for (i = sizeof(*to); i < from->size; i++)
+		if (((const char *)from)[i])
+			return kerf_fail(err, -E2BIG, "config: a field that this version has not");
+	memcpy(to, from, KERF_MIN(from->size, sizeof(*to)));
+	if ((to->flags & ~KERF_INSECURE) || to->reserved || to->threads < 0)
+		return kerf_fail(err, -EINVAL, "config: unknown flag, or negative threads");
+	return 0;
+}
 
 static int parse_shapes(const char *text, struct kerf_load_options *load, struct kerf_err *err)
 {
@@ -112,12 +135,10 @@ int kerf_open(const char *model, const struct kerf_config *config, struct kerf_h
 	struct kerf_err err = {""};
 	int r = k ? 0 : -ENOMEM;
 
-	if (config)
-		memcpy(&cfg, config, KERF_MIN(config->size, sizeof(cfg)));
+	if (!r)
+		r = take_config(config, &cfg, &err);
 	engine.threads = cfg.threads;
 	engine.insecure = cfg.flags & KERF_INSECURE;
-	if (!r && ((cfg.flags & ~KERF_INSECURE) || cfg.reserved || cfg.threads < 0))
-		r = kerf_fail(&err, -EINVAL, "config: unknown flag, or negative threads");
 	if (!r)
 		r = parse_shapes(cfg.shapes, &load, &err);
 	if (!r)
@@ -173,16 +194,20 @@ uint32_t kerf_outputs(const struct kerf_handle *k)
 static int describe(const struct kerf_graph *g, const int32_t *ids, uint32_t n, uint32_t i,
 		    struct kerf_io_info *info)
 {
+	struct kerf_io_info out = {0};
 	const struct kerf_value *v;
 
-	if (i >= n)
+	if (i >= n || info->size < sizeof(info->size))
 		return -EINVAL;
 	v = &g->value[ids[i]];
-	*info = (struct kerf_io_info){.name = v->name,
-				      .datatype = kerf_dtype_oip(v->t.dtype),
-				      .dims = v->t.dims,
-				      .rank = (uint32_t)v->t.rank,
-				      .bytes = kerf_tensor_bytes(&v->t)};
+	out.size = KERF_MIN(info->size, sizeof(out));
+	out.name = v->name;
+	out.datatype = kerf_dtype_oip(v->t.dtype);
+	out.dims = v->t.dims;
+	out.rank = (uint32_t)v->t.rank;
+	out.flags = v->bounded ? KERF_BOUNDED : 0;
+	out.bytes = kerf_tensor_bytes(&v->t);
+	memcpy(info, &out, out.size);
 	return 0;
 }
 
@@ -196,12 +221,25 @@ int kerf_output(const struct kerf_handle *k, uint32_t i, struct kerf_io_info *in
 	return describe(k->graph, k->graph->out, k->graph->n_out, i, info);
 }
 
-/* A free slot filled with the caller's pointers; NULL when all are busy. */
-static struct slot *take_slot(struct kerf_handle *k, const void *const *inputs,
-			      void *const *outputs)
+static bool is_aligned(const void *const *p, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		if (!p[i] || (uintptr_t)p[i] % KERF_ALIGN)
+			return false;
+	return true;
+}
+
+/* A free slot filled with the caller's pointers. -EAGAIN when all are busy, or -EINVAL. */
+static int take_slot(struct kerf_handle *k, const void *const *inputs, void *const *outputs,
+		     int64_t *const *dims, struct slot **slot)
 {
 	uint32_t i, j;
 
+	if (!is_aligned(inputs, k->graph->n_in) ||
+	    !is_aligned((const void *const *)outputs, k->graph->n_out))
+		return -EINVAL;
 	for (i = 0; i < k->depth; i++) {
 		struct slot *s = &k->slot[i];
 
@@ -211,25 +249,35 @@ static struct slot *take_slot(struct kerf_handle *k, const void *const *inputs,
 			s->in[j].data = (void *)inputs[j];
 		for (j = 0; j < k->graph->n_out; j++)
 			s->out[j].data = outputs[j];
-		return s;
+		s->dims = dims;
+		*slot = s;
+		return 0;
 	}
-	return NULL;
+	return -EAGAIN;
 }
 
-static void free_slot(struct slot *s)
+/* Tells the caller the outputs' dims of a request that went well, and frees its slot. */
+static void finish_slot(struct slot *s, int status)
 {
+	uint32_t i;
+
+	for (i = 0; !status && s->dims && i < s->handle->graph->n_out; i++)
+		if (s->dims[i])
+			memcpy(s->dims[i], s->out[i].dims,
+			       (size_t)s->out[i].rank * sizeof(s->out[i].dims[0]));
 	__atomic_store_n(&s->busy, 0, __ATOMIC_RELEASE);
 }
 
-int kerf_run(struct kerf_handle *k, const void *const *inputs, void *const *outputs)
+int kerf_run(struct kerf_handle *k, const void *const *inputs, void *const *outputs,
+	     int64_t *const *dims)
 {
-	struct slot *s = take_slot(k, inputs, outputs);
-	int r;
+	struct slot *s;
+	int r = take_slot(k, inputs, outputs, dims, &s);
 
-	if (!s)
-		return -EAGAIN;
+	if (r)
+		return r;
 	r = kerf_session_run(k->session, s->in, s->out, NULL);
-	free_slot(s);
+	finish_slot(s, r);
 	return r;
 }
 
@@ -239,23 +287,23 @@ static void slot_done(void *user, int status)
 	kerf_done done = s->done;
 	void *arg = s->user;
 
-	free_slot(s);
+	finish_slot(s, status);
 	done(arg, status);
 }
 
 int kerf_submit(struct kerf_handle *k, const void *const *inputs, void *const *outputs,
-		kerf_done done, void *user)
+		int64_t *const *dims, kerf_done done, void *user)
 {
-	struct slot *s = take_slot(k, inputs, outputs);
-	int r;
+	struct slot *s;
+	int r = take_slot(k, inputs, outputs, dims, &s);
 
-	if (!s)
-		return -EAGAIN;
+	if (r)
+		return r;
 	s->done = done;
 	s->user = user;
 	r = kerf_session_submit(k->session, s->in, s->out, slot_done, s);
 	if (r)
-		free_slot(s);
+		finish_slot(s, r);
 	return r;
 }
 

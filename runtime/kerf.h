@@ -7,7 +7,7 @@
  *
  *	if (kerf_open("model.onnx", &cfg, &k, msg, sizeof(msg)))
  *		errx(1, "%s", msg);
- *	kerf_run(k, inputs, outputs);
+ *	kerf_run(k, inputs, outputs, NULL);
  *	kerf_close(k);
  *
  * Opening loads the model, measures links and engines (or uses stored profiles), plans,
@@ -16,7 +16,8 @@
  *
  * Every call returns 0 or a negative errno. Handles may be used from any thread;
  * opening and closing one handle is for one thread at a time. Structs begin with their
- * size, so that later versions can add fields.
+ * size as the caller knows it, so that later versions can add fields: what a caller
+ * sets and this version does not know is -E2BIG.
  */
 #ifndef KERF_H
 #define KERF_H
@@ -52,13 +53,20 @@ struct kerf_config {
  * Protocol's name ("FP32", "INT64"); name, datatype and dims live as long as the handle.
  */
 struct kerf_io_info {
+	size_t size;
 	const char *name;
 	const char *datatype;
 	const int64_t *dims;
 	uint32_t rank;
-	uint32_t reserved;
+	uint32_t flags; /* KERF_BOUNDED */
 	size_t bytes;
 };
+
+/*
+ * An output whose dims depend on the contents of the inputs (what a detector found):
+ * dims and bytes are upper bounds; a request tells the true dims.
+ */
+#define KERF_BOUNDED 1u
 
 struct kerf_stats {
 	size_t size;
@@ -78,18 +86,20 @@ KERF_API void kerf_close(struct kerf_handle *handle);
 
 KERF_API uint32_t kerf_inputs(const struct kerf_handle *handle);
 KERF_API uint32_t kerf_outputs(const struct kerf_handle *handle);
-/* -EINVAL if i is past the last. */
+/* info->size is the caller's sizeof. -EINVAL if i is past the last. */
 KERF_API int kerf_input(const struct kerf_handle *handle, uint32_t i, struct kerf_io_info *info);
 KERF_API int kerf_output(const struct kerf_handle *handle, uint32_t i, struct kerf_io_info *info);
 
 /*
  * One request. inputs[i] points to kerf_input(i).bytes of data, outputs[i] to
  * kerf_output(i).bytes of room, each aligned to 64 bytes (aligned_alloc, or
- * kerf_buffer). Blocks. -EAGAIN when depth requests are in flight; -EIO when an engine
- * or its node died on the way.
+ * kerf_buffer). dims may be NULL; else dims[i], unless NULL, gets the kerf_output(i).rank
+ * dims that output i has this time: its data fill outputs[i] from the start, densely.
+ * Blocks. -EINVAL for memory not so aligned; -EAGAIN when depth requests are in flight;
+ * -EIO when an engine or its node died on the way.
  */
 KERF_API int kerf_run(struct kerf_handle *handle, const void *const *inputs,
-		      void *const *outputs);
+		      void *const *outputs, int64_t *const *dims);
 
 /*
  * The same without waiting: done is called once, from a thread of kerf's, unless
@@ -97,7 +107,8 @@ KERF_API int kerf_run(struct kerf_handle *handle, const void *const *inputs,
  */
 typedef void (*kerf_done)(void *user, int status);
 KERF_API int kerf_submit(struct kerf_handle *handle, const void *const *inputs,
-			 void *const *outputs, kerf_done done, void *user);
+			 void *const *outputs, int64_t *const *dims, kerf_done done,
+			 void *user);
 
 /* Zeroed memory aligned as requests want it; free() it. */
 KERF_API void *kerf_buffer(size_t bytes);

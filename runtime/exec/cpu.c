@@ -58,7 +58,7 @@ static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
 	}
 	kerf_machine_cpu(e->cpu, sizeof(e->cpu));
 	kerf_machine_id(e->machine);
-	r = kerf_worker_init(&e->worker, cfg->depth ? cfg->depth : 16, cpu_run);
+	r = kerf_worker_init(&e->worker, cfg->depth, cpu_run);
 	if (r) {
 		kerf_fail(err, r, "engine cpu: cannot start a thread: %s", strerror(-r));
 		goto fail_pool;
@@ -94,7 +94,7 @@ static void cpu_describe(struct kerf_engine *engine, struct kerf_engine_info *in
 	snprintf(info->machine, sizeof(info->machine), "%s", e->machine);
 	info->dtypes = 1u << KERF_F32 | 1u << KERF_U8 | 1u << KERF_I8;
 	info->memory_bytes = kerf_machine_memory();
-	info->depth = e->worker.depth;
+	info->depth = kerf_worker_depth(&e->worker);
 }
 
 static bool cpu_supports(struct kerf_engine *engine, const struct kerf_graph *g,

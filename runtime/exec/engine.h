@@ -30,7 +30,7 @@ struct kerf_engine_config {
 	bool pin;    /* cpu: bind the team's threads */
 	const char *isa; /* cpu: "auto" or NULL, "baseline", "avx2", "avx512", "neon" */
 	bool insecure;	 /* remote: plain TCP to other than loopback */
-	uint32_t depth;	 /* jobs in flight; 0 = the engine's default */
+	uint32_t depth;	 /* jobs that may wait; 0: local, any number; remote, its default */
 };
 
 struct kerf_engine_info {

@@ -32,7 +32,7 @@ static int null_open(const char *spec, const struct kerf_engine_config *cfg,
 	if (!e)
 		return -ENOMEM;
 	e->base.ops = &kerf_engine_null;
-	r = kerf_worker_init(&e->worker, cfg->depth ? cfg->depth : 64, null_run);
+	r = kerf_worker_init(&e->worker, cfg->depth, null_run);
 	if (r) {
 		free(e);
 		return kerf_fail(err, r, "engine null: cannot start a thread: %s", strerror(-r));
@@ -57,7 +57,7 @@ static void null_describe(struct kerf_engine *engine, struct kerf_engine_info *i
 	snprintf(info->device, sizeof(info->device), "computes nothing");
 	kerf_machine_id(info->machine);
 	info->dtypes = ~0u;
-	info->depth = ((struct null_engine *)engine)->worker.depth;
+	info->depth = kerf_worker_depth(&((struct null_engine *)engine)->worker);
 }
 
 static bool null_supports(struct kerf_engine *engine, const struct kerf_graph *g,

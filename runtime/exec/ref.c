@@ -74,7 +74,7 @@ static int ref_open(const char *spec, const struct kerf_engine_config *cfg,
 	if (!e)
 		return -ENOMEM;
 	e->base.ops = &kerf_engine_ref;
-	r = kerf_worker_init(&e->worker, cfg->depth ? cfg->depth : 16, ref_run);
+	r = kerf_worker_init(&e->worker, cfg->depth, ref_run);
 	if (r) {
 		free(e);
 		return kerf_fail(err, r, "engine ref: cannot start a thread: %s", strerror(-r));
@@ -102,7 +102,7 @@ static void ref_describe(struct kerf_engine *engine, struct kerf_engine_info *in
 	kerf_machine_id(info->machine);
 	info->memory_bytes = kerf_machine_memory();
 	info->dtypes = ~0u;
-	info->depth = e->worker.depth;
+	info->depth = kerf_worker_depth(&e->worker);
 }
 
 static bool ref_supports(struct kerf_engine *engine, const struct kerf_graph *g,

@@ -55,8 +55,7 @@ static int map_values(const struct kerf_graph *g, const struct kerf_graph *slice
 	if (!*out)
 		return -ENOMEM;
 	for (i = 0; i < n; i++)
-		(*out)[i] = slice == g ? ids[i]
-				       : kerf_graph_find_value(g, slice->value[ids[i]].name);
+		(*out)[i] = slice == g ? ids[i] : slice->value[ids[i]].parent;
 	return 0;
 }
 

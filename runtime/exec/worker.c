@@ -80,7 +80,7 @@ int kerf_worker_submit(struct kerf_worker *w, struct kerf_job *job)
 	pthread_mutex_lock(&w->lock);
 	if (w->stop) {
 		r = -ENODEV;
-	} else if (w->queued >= w->depth) {
+	} else if (w->depth && w->queued >= w->depth) {
 		r = -EAGAIN;
 	} else {
 		*w->tail = job;

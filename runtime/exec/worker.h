@@ -21,7 +21,14 @@ struct kerf_worker {
 	pthread_mutex_t busy;		  /* held while a job or a profile run computes */
 };
 
+/* depth: jobs that may wait; 0: any number, for a job's memory is its caller's. */
 int kerf_worker_init(struct kerf_worker *w, uint32_t depth, int (*run)(struct kerf_job *job));
+
+/* Jobs worth having in flight: enough that the thread never waits for its callers. */
+static inline uint32_t kerf_worker_depth(const struct kerf_worker *w)
+{
+	return w->depth ? w->depth : 16;
+}
 
 /* Runs what is queued, then ends the thread. */
 void kerf_worker_finish(struct kerf_worker *w);

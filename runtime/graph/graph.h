@@ -45,6 +45,8 @@ struct kerf_value {
 	int32_t producer;      /* op index, or -1: graph input or constant */
 	bool nhwc;	       /* stored channels-last */
 	bool bounded;	       /* dims are upper bounds: the true ones are known at run time */
+	/* In a slice: the value of its parent that this is, or holds rows of. */
+	int32_t parent;
 	/* In a tile: first row held and rows of the whole; whole_rows 0: not limited. */
 	int64_t row0, whole_rows;
 };

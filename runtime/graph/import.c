@@ -513,6 +513,22 @@ static int add_initializers(struct kerf_importer *im)
 	return r;
 }
 
+/* What a constant is called that gives its name to an output; NULL if out of memory. */
+static const char *constant_name(struct kerf_importer *im, const char *name)
+{
+	size_t size = strlen(name) + 24;
+	char *made = kerf_arena_alloc(&im->g->arena, size);
+	int64_t at;
+	unsigned k;
+
+	if (!made)
+		return NULL;
+	snprintf(made, size, "%s.constant", name);
+	for (k = 0; kerf_names_find(&im->values, made, &at); k++)
+		snprintf(made, size, "%s.constant%u", name, k);
+	return kerf_names_add(&im->values, made, 0, NULL) ? NULL : made;
+}
+
 /*
  * An output that is a graph input or a constant goes through Identity, because an
  * output is what an operator makes. It takes the name; a constant gives its up.
@@ -530,12 +546,9 @@ static int add_identity(struct kerf_importer *im, int32_t *id)
 	if (!def)
 		return kerf_fail(im->err, -EOPNOTSUPP, "output '%.128s' needs Identity", name);
 	if (t.data) {
-		char *other = kerf_arena_alloc(&g->arena, strlen(name) + 16);
-
-		if (!other)
+		g->value[*id].name = constant_name(im, name);
+		if (!g->value[*id].name)
 			return -ENOMEM;
-		sprintf(other, "%s.constant", name);
-		g->value[*id].name = other;
 	}
 	t.data = NULL;
 	out = kerf_graph_add_value(g, name, &t);

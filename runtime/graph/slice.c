@@ -146,6 +146,7 @@ static int32_t add_rows(struct slicer *s, const char *name, int32_t v, int axis,
 	if (id < 0)
 		return id;
 	s->slice->value[id].nhwc = from->nhwc;
+	s->slice->value[id].parent = v;
 	s->slice->value[id].row0 = rows.begin;
 	s->slice->value[id].whole_rows = from->t.dims[axis];
 	return id;
@@ -189,6 +190,7 @@ static int32_t add_value(struct slicer *s, int32_t v)
 	if (id >= 0) {
 		s->slice->value[id].nhwc = from->nhwc;
 		s->slice->value[id].bounded = from->bounded;
+		s->slice->value[id].parent = v;
 		s->slice->value[id].row0 = from->row0;
 		s->slice->value[id].whole_rows = from->whole_rows;
 	}

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The public API, used as a stranger would: kerf.h and nothing else of kerf's. */
+/*
+ * The public API, used as a stranger would: kerf.h and nothing else of kerf's, but for
+ * making a model that `kerf gen` has not.
+ */
 #include "kerf.h"
+
+#include "onnx_build.h"
 
 #include <errno.h>
 #include <math.h>
@@ -21,7 +26,7 @@ struct buffers {
 
 static void make_buffers(struct kerf_handle *k, struct buffers *b)
 {
-	struct kerf_io_info info;
+	struct kerf_io_info info = {.size = sizeof(info)};
 	uint32_t i;
 	size_t j;
 
@@ -60,7 +65,7 @@ static void test_run_and_submit_agree(void **state)
 {
 	struct kerf_config cfg = {.size = sizeof(cfg), .engines = "cpu", .threads = 1};
 	struct kerf_stats stats = {.size = sizeof(stats)};
-	struct kerf_io_info info;
+	struct kerf_io_info info = {.size = sizeof(info)};
 	struct kerf_handle *k;
 	struct buffers a, b;
 	char msg[256] = "";
@@ -69,8 +74,8 @@ static void test_run_and_submit_agree(void **state)
 	assert_int_equal(kerf_open(MODEL, &cfg, &k, msg, sizeof(msg)), 0);
 	make_buffers(k, &a);
 	make_buffers(k, &b);
-	assert_int_equal(kerf_run(k, (const void *const *)a.in, a.out), 0);
-	assert_int_equal(kerf_submit(k, (const void *const *)b.in, b.out, done, NULL), 0);
+	assert_int_equal(kerf_run(k, (const void *const *)a.in, a.out, NULL), 0);
+	assert_int_equal(kerf_submit(k, (const void *const *)b.in, b.out, NULL, done, NULL), 0);
 	for (i = 0; i < 10000 && __atomic_load_n(&done_status, __ATOMIC_ACQUIRE) == 1; i++)
 		usleep(1000);
 	assert_int_equal(done_status, 0);
@@ -117,6 +122,119 @@ static void test_small_structs(void **state)
 	kerf_close(k);
 }
 
+/* A caller built against a newer struct gets what this version has, or is told. */
+static void test_large_structs(void **state)
+{
+	struct {
+		struct kerf_config cfg;
+		uint64_t newer;
+	} big = {.cfg = {.size = sizeof(big)}};
+	struct kerf_handle *k = NULL;
+	char msg[256] = "";
+
+	assert_int_equal(kerf_open(MODEL, &big.cfg, &k, NULL, 0), 0);
+	kerf_close(k);
+	big.newer = 1;
+	assert_int_equal(kerf_open(MODEL, &big.cfg, &k, msg, sizeof(msg)), -E2BIG);
+	assert_non_null(strstr(msg, "config"));
+	big.cfg.size = 0;
+	assert_int_equal(kerf_open(MODEL, &big.cfg, &k, NULL, 0), -EINVAL);
+}
+
+static void test_memory_is_checked(void **state)
+{
+	struct kerf_handle *k;
+	struct buffers b;
+	void *good;
+
+	assert_int_equal(kerf_open(MODEL, NULL, &k, NULL, 0), 0);
+	make_buffers(k, &b);
+	good = b.out[0];
+	b.out[0] = (char *)good + 4;
+	assert_int_equal(kerf_run(k, (const void *const *)b.in, b.out, NULL), -EINVAL);
+	b.out[0] = NULL;
+	assert_int_equal(kerf_submit(k, (const void *const *)b.in, b.out, NULL, done, NULL),
+			 -EINVAL);
+	b.out[0] = good;
+	assert_int_equal(kerf_run(k, (const void *const *)b.in, b.out, NULL), 0);
+	free_buffers(&b);
+	kerf_close(k);
+}
+
+/* y: the places of x that are not 0; z: what they are, doubled. Few bytes, some tens. */
+static void write_bounded(const char *path)
+{
+	struct onnx_build b;
+	size_t size;
+	uint8_t *p;
+	FILE *f;
+
+	onnx_build_init(&b, 13);
+	onnx_build_input(&b, "x", 1, "2,4");
+	onnx_build_node(&b, "NonZero", "x", "y");
+	onnx_build_node(&b, "Transpose", "y", "t");
+	onnx_build_node(&b, "GatherND", "x,t", "v");
+	onnx_build_node(&b, "Add", "v,v", "z");
+	onnx_build_output(&b, "y", 7, NULL);
+	onnx_build_output(&b, "z", 1, NULL);
+	p = onnx_build_pack(&b, &size);
+	f = fopen(path, "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(p, 1, size, f), size);
+	fclose(f);
+	onnx_build_finish(&b);
+}
+
+/* Outputs that shrink, one run after the other, on either engine. */
+static void test_bounded_outputs(void **state)
+{
+	static const char *const engines[] = {"cpu", "ref"};
+	const char *path = "/tmp/kerf-test-api-bounded.onnx";
+	struct kerf_io_info info = {.size = sizeof(info)};
+	unsigned e, n;
+
+	write_bounded(path);
+	for (e = 0; e < 2; e++) {
+		struct kerf_config cfg = {.size = sizeof(cfg), .engines = engines[e]};
+		int64_t y[2], z[1], *dims[2] = {y, z};
+		struct kerf_handle *k;
+		struct buffers b;
+
+		assert_int_equal(kerf_open(path, &cfg, &k, NULL, 0), 0);
+		assert_int_equal(kerf_output(k, 1, &info), 0);
+		assert_int_equal(info.flags, KERF_BOUNDED);
+		assert_int_equal(info.dims[0], 8);
+		assert_int_equal(kerf_input(k, 0, &info), 0);
+		assert_int_equal(info.flags, 0);
+		b = (struct buffers){.in = {kerf_buffer(32)},
+				     .out = {kerf_buffer(128), kerf_buffer(32)}};
+		for (n = 0; n <= 8; n = n * 2 + 1) {
+			float *x = b.in[0];
+			unsigned i;
+
+			/* the last n elements */
+			for (i = 0; i < 8; i++)
+				x[i] = i < 8 - n ? 0 : (float)i;
+			assert_int_equal(kerf_run(k, (const void *const *)b.in, b.out, dims), 0);
+			assert_int_equal(y[0], 2);
+			assert_int_equal(y[1], n);
+			assert_int_equal(z[0], n);
+			for (i = 0; i < n; i++) {
+				assert_int_equal(((int64_t *)b.out[0])[i], (8 - n + i) / 4);
+				assert_int_equal(((int64_t *)b.out[0])[n + i], (8 - n + i) % 4);
+				assert_true(((float *)b.out[1])[i] == 2 * (float)(8 - n + i));
+			}
+			dims[0] = NULL;
+			assert_int_equal(kerf_run(k, (const void *const *)b.in, b.out, dims), 0);
+			assert_int_equal(kerf_run(k, (const void *const *)b.in, b.out, NULL), 0);
+			dims[0] = y;
+		}
+		free_buffers(&b);
+		kerf_close(k);
+	}
+	unlink(path);
+}
+
 static int make_model(void **state)
 {
 	const char *kerf = getenv("KERF");
@@ -137,6 +255,9 @@ int main(void)
 		cmocka_unit_test(test_run_and_submit_agree),
 		cmocka_unit_test(test_failure_says_why),
 		cmocka_unit_test(test_small_structs),
+		cmocka_unit_test(test_large_structs),
+		cmocka_unit_test(test_memory_is_checked),
+		cmocka_unit_test(test_bounded_outputs),
 	};
 
 	return cmocka_run_group_tests(tests, make_model, remove_model);

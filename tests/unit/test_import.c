@@ -165,13 +165,20 @@ static void test_op_names_are_unique(void **state)
 static void test_output_is_input_or_constant(void **state)
 {
 	static const float w[] = {1, 2};
+	uint32_t i, n = 0;
 
 	onnx_build_input(&b, "x", KERF_F32, "2");
 	onnx_build_initializer(&b, onnx_build_raw(&b, "w", KERF_F32, w, 2, 4));
 	onnx_build_output(&b, "w", KERF_F32, "2");
 	onnx_build_output(&b, "x", KERF_F32, "2");
+	/* the name that the constant would get when the output takes its own */
+	onnx_build_node(&b, "Neg", "x", "w.constant");
+	onnx_build_output(&b, "w.constant", KERF_F32, "2");
 	accept(NULL);
-	assert_int_equal(g->n_out, 2);
+	for (i = 0; i < g->n_value; i++)
+		n += !strcmp(g->value[i].name, "w.constant");
+	assert_int_equal(n, 1);
+	assert_int_equal(g->n_out, 3);
 	assert_string_equal(g->value[g->out[0]].name, "w");
 	assert_string_equal(g->value[g->out[1]].name, "x");
 	assert_true(g->value[g->out[0]].producer >= 0);

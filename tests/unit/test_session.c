@@ -102,6 +102,44 @@ static void test_cuts_keep_the_bits(void **state)
 	}
 }
 
+/*
+ * A model's output that is also its input is two values of one name: cut between
+ * them, each must stay itself.
+ */
+static void test_output_that_is_an_input(void **state)
+{
+	static const uint32_t ops[2][1] = {{0}, {1}};
+	struct kerf_plan_step step[2] = {{.engine = 0, .n_op = 1, .op = (uint32_t *)ops[0]},
+					 {.engine = 1, .n_op = 1, .op = (uint32_t *)ops[1]}};
+	struct kerf_plan plan = {.n_step = 2, .step = step};
+	const struct kerf_tensor t = {.dtype = KERF_F32, .rank = 1, .dims = {8}};
+	struct kerf_graph *g = kerf_graph_new("t");
+	struct kerf_engine **engines = *state;
+	struct kerf_session *s;
+	struct kerf_io io;
+	int32_t x, y[2];
+	int i;
+
+	x = kerf_graph_add_value(g, "x", &t);
+	kerf_graph_add_input(g, x);
+	for (i = 0; i < 2; i++) {
+		const struct kerf_op_def *def = kerf_op_find(NULL, i ? "Identity" : "Neg", 13);
+
+		y[i] = kerf_graph_add_value(g, i ? "x" : "y", &t);
+		kerf_graph_add_op(g, def, NULL, 13, 1, &x, 1, &y[i], 0, NULL);
+		kerf_graph_add_output(g, y[i]);
+	}
+	kerf_graph_freeze(g);
+	assert_int_equal(kerf_io_make(g, 7, &io), 0);
+	assert_int_equal(kerf_session_open(g, &plan, engines, 1, &s, NULL), 0);
+	assert_int_equal(kerf_session_run(s, io.in, io.out, NULL), 0);
+	assert_memory_equal(io.out[1].data, io.in[0].data, kerf_tensor_bytes(&io.in[0]));
+	assert_true(((float *)io.out[0].data)[3] == -((float *)io.in[0].data)[3]);
+	kerf_session_close(s);
+	kerf_io_finish(&io);
+	kerf_graph_unref(g);
+}
+
 struct counter {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -168,6 +206,35 @@ static void test_many_requests_in_flight(void **state)
 	kerf_graph_unref(g);
 }
 
+/* An engine's queue is no limit of its own: a session of any depth finds room. */
+static void test_deep_session(void **state)
+{
+	struct counter c = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+	struct kerf_engine **engines = *state;
+	struct kerf_session *s;
+	struct kerf_plan plan;
+	struct kerf_graph *g;
+	struct kerf_rng rng;
+	struct kerf_io io[100];
+	int i;
+
+	kerf_rng_seed(&rng, 4);
+	g = make_graph(&rng);
+	random_plan(g, &rng, &plan);
+	assert_int_equal(kerf_session_open(g, &plan, engines, 100, &s, NULL), 0);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(kerf_io_make(g, 3, &io[i]), 0);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(kerf_session_submit(s, io[i].in, io[i].out, count, &c), 0);
+	kerf_session_close(s);
+	assert_int_equal(c.done, 100);
+	assert_int_equal(c.failed, 0);
+	for (i = 0; i < 100; i++)
+		kerf_io_finish(&io[i]);
+	kerf_plan_finish(&plan);
+	kerf_graph_unref(g);
+}
+
 /* Takes every job and fails it: what a session does when an engine dies. */
 static int fail_submit(struct kerf_job *job)
 {
@@ -227,7 +294,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cuts_keep_the_bits),
+		cmocka_unit_test(test_output_that_is_an_input),
 		cmocka_unit_test(test_many_requests_in_flight),
+		cmocka_unit_test(test_deep_session),
 		cmocka_unit_test(test_failure_reaches_the_caller),
 	};
 
