@@ -19,7 +19,7 @@ static inline void *eval_alloc(size_t n)
 	return p;
 }
 
-/* Seeded contents: floats in [-1, 1), small integers. */
+/* Seeded contents: floats in [-1, 1), bytes, wider integers 0 or 1: indices of anything. */
 static inline void eval_fill(struct kerf_tensor *t, uint64_t seed)
 {
 	int64_t i, n = kerf_tensor_count(t);
@@ -28,7 +28,7 @@ static inline void eval_fill(struct kerf_tensor *t, uint64_t seed)
 	kerf_rng_seed(&rng, seed);
 	for (i = 0; i < n; i++) {
 		float f = kerf_rng_float(&rng) * 2 - 1;
-		uint64_t u = kerf_rng_below(&rng, t->dtype == KERF_U8 ? 256 : 3);
+		uint64_t u = kerf_rng_below(&rng, t->dtype == KERF_U8 || t->dtype == KERF_I8 ? 256 : 2);
 
 		switch (t->dtype) {
 		case KERF_F32: ((float *)t->data)[i] = f; break;

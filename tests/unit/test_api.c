@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#define MODEL "/tmp/kerf-test-api.onnx"
+static char model[64];
 
 struct buffers {
 	void *in[4], *out[4];
@@ -71,7 +71,7 @@ static void test_run_and_submit_agree(void **state)
 	char msg[256] = "";
 	int i;
 
-	assert_int_equal(kerf_open(MODEL, &cfg, &k, msg, sizeof(msg)), 0);
+	assert_int_equal(kerf_open(model, &cfg, &k, msg, sizeof(msg)), 0);
 	make_buffers(k, &a);
 	make_buffers(k, &b);
 	assert_int_equal(kerf_run(k, (const void *const *)a.in, a.out, NULL), 0);
@@ -98,11 +98,11 @@ static void test_failure_says_why(void **state)
 
 	assert_int_equal(kerf_open("/nonexistent.onnx", NULL, &k, msg, sizeof(msg)), -ENOENT);
 	assert_non_null(strstr(msg, "/nonexistent.onnx"));
-	assert_true(kerf_open(MODEL, &cfg, &k, msg, sizeof(msg)) < 0);
+	assert_true(kerf_open(model, &cfg, &k, msg, sizeof(msg)) < 0);
 	assert_non_null(strstr(msg, "warp"));
 	cfg.engines = NULL;
 	cfg.reserved = 1;
-	assert_int_equal(kerf_open(MODEL, &cfg, &k, msg, sizeof(msg)), -EINVAL);
+	assert_int_equal(kerf_open(model, &cfg, &k, msg, sizeof(msg)), -EINVAL);
 	assert_null(k);
 }
 
@@ -115,7 +115,7 @@ static void test_small_structs(void **state)
 
 	memset(&stats, 0x55, sizeof(stats));
 	stats.size = offsetof(struct kerf_stats, weight_bytes);
-	assert_int_equal(kerf_open(MODEL, &cfg, &k, NULL, 0), 0);
+	assert_int_equal(kerf_open(model, &cfg, &k, NULL, 0), 0);
 	assert_int_equal(kerf_get_stats(k, &stats), 0);
 	assert_int_equal(stats.requests, 0);
 	assert_int_equal(stats.weight_bytes, (size_t)0x5555555555555555u);
@@ -132,13 +132,13 @@ static void test_large_structs(void **state)
 	struct kerf_handle *k = NULL;
 	char msg[256] = "";
 
-	assert_int_equal(kerf_open(MODEL, &big.cfg, &k, NULL, 0), 0);
+	assert_int_equal(kerf_open(model, &big.cfg, &k, NULL, 0), 0);
 	kerf_close(k);
 	big.newer = 1;
-	assert_int_equal(kerf_open(MODEL, &big.cfg, &k, msg, sizeof(msg)), -E2BIG);
+	assert_int_equal(kerf_open(model, &big.cfg, &k, msg, sizeof(msg)), -E2BIG);
 	assert_non_null(strstr(msg, "config"));
 	big.cfg.size = 0;
-	assert_int_equal(kerf_open(MODEL, &big.cfg, &k, NULL, 0), -EINVAL);
+	assert_int_equal(kerf_open(model, &big.cfg, &k, NULL, 0), -EINVAL);
 }
 
 static void test_memory_is_checked(void **state)
@@ -147,7 +147,7 @@ static void test_memory_is_checked(void **state)
 	struct buffers b;
 	void *good;
 
-	assert_int_equal(kerf_open(MODEL, NULL, &k, NULL, 0), 0);
+	assert_int_equal(kerf_open(model, NULL, &k, NULL, 0), 0);
 	make_buffers(k, &b);
 	good = b.out[0];
 	b.out[0] = (char *)good + 4;
@@ -189,10 +189,11 @@ static void write_bounded(const char *path)
 static void test_bounded_outputs(void **state)
 {
 	static const char *const engines[] = {"cpu", "ref"};
-	const char *path = "/tmp/kerf-test-api-bounded.onnx";
+	char path[64];
 	struct kerf_io_info info = {.size = sizeof(info)};
 	unsigned e, n;
 
+	snprintf(path, sizeof(path), "/tmp/kerf-test-api-bounded-%d.onnx", (int)getpid());
 	write_bounded(path);
 	for (e = 0; e < 2; e++) {
 		struct kerf_config cfg = {.size = sizeof(cfg), .engines = engines[e]};
@@ -240,13 +241,14 @@ static int make_model(void **state)
 	const char *kerf = getenv("KERF");
 	char cmd[1024];
 
-	snprintf(cmd, sizeof(cmd), "%s gen tiny -o " MODEL, kerf ? kerf : "build/kerf");
+	snprintf(model, sizeof(model), "/tmp/kerf-test-api-%d.onnx", (int)getpid());
+	snprintf(cmd, sizeof(cmd), "%s gen tiny -o %s", kerf ? kerf : "build/kerf", model);
 	return system(cmd);
 }
 
 static int remove_model(void **state)
 {
-	return unlink(MODEL);
+	return unlink(model);
 }
 
 int main(void)
