@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,7 +61,8 @@ struct conn {
 
 	/* This request's. */
 	uint64_t charged;
-	bool begun, drop;
+	bool nul_path; /* the path had a %00, which ends the string we are given */
+	bool begun, drop, unending;
 	int status;
 	struct MHD_Response *reply; /* made, not yet queued */
 	uint64_t reply_bytes;
@@ -293,6 +295,81 @@ static const struct kerf_http_route *find_route(struct conn *c, const char *meth
 
 /* --- One request --- */
 
+/* Fields that say where a request ends and whose it is, as they stand in the head. */
+struct framing {
+	unsigned n_length, n_host, n_coding;
+	bool malformed;
+	const char *coding, *origin;
+};
+
+static enum MHD_Result on_field(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
+				const char *value, size_t size)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	struct framing *f = cls;
+
+	if (!key_size || strspn(key, token) != key_size || (value && strcspn(value, "\r\n") != size))
+		f->malformed = true;
+	if (!strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH)) {
+		f->n_length++;
+	} else if (!strcasecmp(key, MHD_HTTP_HEADER_HOST)) {
+		f->n_host++;
+	} else if (!strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING)) {
+		f->n_coding++;
+		f->coding = value;
+	} else if (!strcasecmp(key, MHD_HTTP_HEADER_ORIGIN)) {
+		f->origin = value;
+	}
+	return MHD_YES;
+}
+
+/* "http://localhost:8000": a page of this machine. */
+static bool is_local_origin(const char *origin)
+{
+	static const char *const local[] = {"localhost", "127.0.0.1", "[::1]"};
+	const char *host = origin ? strstr(origin, "://") : NULL;
+	unsigned i;
+
+	for (i = 0; host && i < KERF_ARRAY_SIZE(local); i++) {
+		size_t n = strlen(local[i]);
+
+		if (!strncmp(host + 3, local[i], n) && (!host[3 + n] || host[3 + n] == ':'))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A head that another reader could take apart in another way (request smuggling, RFC 9112
+ * sections 5.1, 6.1, 6.3): the connection ends with the reply. A page of another site: a
+ * browser would let it use a node that only this machine is to reach, by its name as well
+ * (DNS rebinding). True if it replied.
+ */
+static bool refuse_framing(struct conn *c)
+{
+	struct framing f = {0};
+
+	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_field, &f);
+	if (f.malformed || c->nul_path)
+		kerf_http_error(&c->r, 400, "malformed head");
+	else if (f.n_length > 1 || f.n_host > 1 || f.n_coding > 1)
+		kerf_http_error(&c->r, 400, "a field that may come once comes again");
+	else if (f.n_coding && f.n_length)
+		kerf_http_error(&c->r, 400, "both Content-Length and Transfer-Encoding");
+	else if (f.n_coding)
+		kerf_http_error(&c->r, 411, "a body needs a Content-Length");
+	else if (f.origin && !is_local_origin(f.origin))
+		kerf_http_error(&c->r, 403, "not for pages of '%.100s'", f.origin);
+	else
+		return false;
+	MHD_add_response_header(c->reply, MHD_HTTP_HEADER_CONNECTION, "close");
+	/* Two lengths, or a coding that the library does not know: nobody can tell the end. */
+	c->unending = f.n_length > 1 ||
+		      (f.n_coding && (!f.coding || strcasecmp(f.coding, "chunked") != 0));
+	return true;
+}
+
 /* Digits only; -1 if absent, -2 if not a number. */
 static int64_t content_length(struct conn *c)
 {
@@ -327,13 +404,11 @@ static void check_head(struct conn *c, const char *method, const char *url)
 		kerf_http_error(&c->r, 400, "Content-Length is not a number");
 		return;
 	}
+	if (refuse_framing(c))
+		return;
 	route = find_route(c, method, url);
 	if (!route)
 		return;
-	if (kerf_http_header(&c->r, MHD_HTTP_HEADER_TRANSFER_ENCODING)) {
-		kerf_http_error(&c->r, 411, "a body needs a Content-Length");
-		return;
-	}
 	if (length < 0 && route->max_body) {
 		kerf_http_error(&c->r, 411, "Content-Length is missing");
 		return;
@@ -390,6 +465,16 @@ static enum MHD_Result send_reply(struct conn *c)
 	return ok;
 }
 
+static bool stopping(struct kerf_http_server *s)
+{
+	bool stop;
+
+	pthread_mutex_lock(&s->lock);
+	stop = s->stop;
+	pthread_mutex_unlock(&s->lock);
+	return stop;
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
 				  const char *method, const char *version, const char *data,
 				  size_t *size, void **req)
@@ -399,9 +484,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 	if (!c)
 		return MHD_NO;
 	if (c->phase == PHASE_HEAD) {
+		if (stopping(c->s))
+			return MHD_NO;
 		check_head(c, method, url);
 		/* Who expects 100 has not sent the body yet. */
-		if (c->reply && (c->r.length > DRAIN_MAX || kerf_http_header(&c->r, "Expect")))
+		if (c->reply && (c->r.length > DRAIN_MAX || c->unending ||
+				 kerf_http_header(&c->r, "Expect")))
 			return send_reply(c);
 		c->drop = c->reply != NULL;
 		set_phase(c, PHASE_BODY, transfer_ns(c->s->body_ns, c->r.length));
@@ -433,6 +521,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
 	if (!c)
 		return NULL;
 	c->mhd = mhd;
+	c->nul_path = strstr(uri, "%00") != NULL;
 	set_phase(c, PHASE_HEAD, c->s->head_ns);
 	return c;
 }
@@ -454,7 +543,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **req,
 	free(c->r.body);
 	memset(&c->r, 0, sizeof(c->r));
 	c->r.server_user = s->user;
-	c->begun = c->drop = false;
+	c->begun = c->drop = c->unending = false;
 	c->n_head = 0;
 	pthread_mutex_lock(&s->lock);
 	s->charged -= c->charged;

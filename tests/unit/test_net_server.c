@@ -200,6 +200,64 @@ static void test_refused(void **state)
 	check(list, KERF_ARRAY_SIZE(list));
 }
 
+/*
+ * Heads that another reader could take apart in another way: one reply, and the connection
+ * ends, so that nothing hidden in such a request is ever taken for the next one.
+ */
+static void test_smuggling(void **state)
+{
+#define SINK "POST /kerf/v1/sink" H
+	static const struct {
+		const char *request;
+		int status;
+	} list[] = {
+		{SINK "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		{SINK "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400},
+		{SINK "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
+		{SINK "Transfer-Encoding: xchunked\r\n\r\nhello", 411},
+		{SINK "Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", 400},
+		{SINK "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400},
+		{SINK "Content-Length: 5\r\nContent-Length: 35\r\n\r\nhello", 400},
+		{SINK "Content-Length: 35\r\nContent-Length: 5\r\n\r\nhello", 400},
+		{SINK "Content-Length: 5, 5\r\n\r\nhello", 400},
+		{SINK "Content-Length: +5\r\n\r\nhello", 400},
+		{SINK "Content-Length : 5\r\n\r\nhello", 400},
+		{SINK "Content-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400},
+		{"GET /v2" H "Host: y\r\n\r\n", 400},
+		{"GET /v2/health/live%00/x" H "\r\n", 400},
+		/* What a browser sends for a page of another site, and for one of this machine. */
+		{"GET /v2" H "Origin: http://example.org\r\n\r\n", 403},
+		{"GET /v2" H "Origin: http://localhost.example.org\r\n\r\n", 403},
+		{"GET /v2" H "Origin: null\r\n\r\n", 403},
+	};
+	static const char next[] = "GET /v2" H "\r\n", local[] = "GET /v2" H
+				   "Origin: http://localhost:8000\r\n\r\n";
+	unsigned i;
+
+	for (i = 0; i < KERF_ARRAY_SIZE(list); i++) {
+		char buf[8192] = "";
+		size_t have = 0;
+		ssize_t k = 1;
+		int fd = net_connect(&node);
+
+		net_send(fd, list[i].request, strlen(list[i].request));
+		net_send(fd, next, sizeof(next) - 1);
+		while (k > 0 && have < sizeof(buf) - 1) {
+			struct pollfd p = {.fd = fd, .events = POLLIN};
+
+			if (poll(&p, 1, 3000) <= 0)
+				fail_msg("case %u: the connection stays open after '%s'", i, buf);
+			k = recv(fd, buf + have, sizeof(buf) - 1 - have, 0);
+			have += k > 0 ? (size_t)k : 0;
+		}
+		close(fd);
+		if (have && atoi(buf + 9) != list[i].status)
+			fail_msg("case %u: '%s', expected %d", i, buf, list[i].status);
+		assert_null(strstr(buf, "binary_tensor_data"));
+	}
+	assert_int_equal(net_exchange(&node, local, NULL, 0), 200);
+}
+
 static void test_long_heads(void **state)
 {
 	size_t n = 300 << 10;
@@ -457,7 +515,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),	    cmocka_unit_test(test_infer), cmocka_unit_test(test_head),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_smuggling),
 		cmocka_unit_test(test_long_heads),  cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_truncated),   cmocka_unit_test(test_pipelined),
 		cmocka_unit_test(test_budget), cmocka_unit_test(test_connections), cmocka_unit_test(test_upload),
