@@ -83,7 +83,13 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 				 info->name);
 	r = kerf_measure_profile(c->engine[engine], g, opt->seconds > 0 ? opt->seconds : 1, 5, p,
 				 err);
-	return r ? r : kerf_profile_save(p, err);
+	if (r)
+		return r;
+	/* Where it cannot be stored, what was measured still serves, unless storing was asked for. */
+	r = kerf_profile_save(p, opt->measure ? err : NULL);
+	if (r && opt->measure)
+		kerf_profile_finish(p);
+	return opt->measure ? r : 0;
 }
 
 static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,

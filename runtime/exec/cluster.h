@@ -49,7 +49,10 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 			 struct kerf_err *err);
 void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp);
 
-/* One engine's profile of g: stored, or measured and stored. */
+/*
+ * One engine's profile of g: stored, or measured and stored. Failing to store one is an
+ * error only with opt->measure.
+ */
 int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_graph *g,
 			 const struct kerf_profile_options *opt, struct kerf_profile *p,
 			 struct kerf_err *err);

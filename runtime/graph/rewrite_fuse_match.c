@@ -20,18 +20,29 @@ static bool is_near(const struct kerf_edit *e, int32_t v, double want)
 	return v >= 0 && kerf_edit_scalar(e, v, &x) && near(x, want);
 }
 
+/*
+ * The operator that makes v and nothing else, for one reader, if it is of this type and
+ * has no activation: patterns are looked for again after activations were fused.
+ */
+static struct kerf_op *plain(const struct kerf_edit *e, int32_t v, const char *type)
+{
+	struct kerf_op *p = kerf_edit_only(e, v, type);
+
+	return p && p->act.kind == KERF_ACT_NONE ? p : NULL;
+}
+
 /* Input 0 of v's producer if it is of this type and made for one reader; or -1. */
 static int32_t input_of(const struct kerf_edit *e, int32_t v, const char *type)
 {
-	const struct kerf_op *p = v >= 0 ? kerf_edit_only(e, v, type) : NULL;
+	const struct kerf_op *p = v >= 0 ? plain(e, v, type) : NULL;
 
-	return p && p->act.kind == KERF_ACT_NONE ? kerf_edit_in(e, p, 0) : -1;
+	return p ? kerf_edit_in(e, p, 0) : -1;
 }
 
 /* v = u + c, made for one reader: u; or -1. */
 static int32_t less(const struct kerf_edit *e, int32_t v, double c)
 {
-	const struct kerf_op *p = kerf_edit_only(e, v, "Add");
+	const struct kerf_op *p = plain(e, v, "Add");
 	int k;
 
 	for (k = 0; p && k < 2; k++)
@@ -68,10 +79,10 @@ static bool expand(const struct kerf_edit *e, const struct kerf_op *op, struct p
 		}
 		if (div && k)
 			return false;
-		q = kerf_edit_only(e, v, "Mul");
+		q = plain(e, v, "Mul");
 		if (!q)
-			q = kerf_edit_only(e, v, "Div");
-		if (q && depth < 3 && q->act.kind == KERF_ACT_NONE) {
+			q = plain(e, v, "Div");
+		if (q && depth < 3) {
 			struct product inner = *p;
 
 			if (expand(e, q, &inner, depth + 1)) {
@@ -89,11 +100,11 @@ static bool expand(const struct kerf_edit *e, const struct kerf_op *op, struct p
 /* v = x / sqrt 2 */
 static bool is_erf_argument(const struct kerf_edit *e, int32_t v, int32_t x)
 {
-	const struct kerf_op *p = kerf_edit_only(e, v, "Div");
+	const struct kerf_op *p = plain(e, v, "Div");
 
 	if (p)
 		return kerf_edit_in(e, p, 0) == x && is_near(e, kerf_edit_in(e, p, 1), sqrt(2));
-	p = kerf_edit_only(e, v, "Mul");
+	p = plain(e, v, "Mul");
 	return p && ((kerf_edit_in(e, p, 0) == x && is_near(e, kerf_edit_in(e, p, 1), sqrt(0.5))) ||
 	             (kerf_edit_in(e, p, 1) == x && is_near(e, kerf_edit_in(e, p, 0), sqrt(0.5))));
 }
@@ -120,13 +131,13 @@ static enum kerf_act_kind gated(const struct kerf_edit *e, int32_t x, int32_t ga
 		v = input_of(e, gate, "Tanh");
 		if (v >= 0 && input_of(e, v, "Softplus") == x)
 			return KERF_ACT_MISH;
-		p = kerf_edit_only(e, gate, "HardSigmoid");
+		p = plain(e, gate, "HardSigmoid");
 		if (p && kerf_edit_in(e, p, 0) == x &&
 		    near(kerf_op_float(p, "alpha", 0.2f), 1.0 / 6) &&
 		    near(kerf_op_float(p, "beta", 0.5f), 0.5))
 			return KERF_ACT_HARD_SWISH;
 	}
-	p = kerf_edit_only(e, gate, "Clip");
+	p = plain(e, gate, "Clip");
 	if (p && near(scale, 1.0 / 6) && is_clip_0_6(e, p) &&
 	    less(e, kerf_edit_in(e, p, 0), 3) == x)
 		return KERF_ACT_HARD_SWISH;
@@ -214,7 +225,7 @@ static int match_layer_norm(struct kerf_edit *e, uint32_t j)
 	if (mean_of(e, kerf_edit_in(e, sub, 1)) != x)
 		return 0;
 	v = input_of(e, kerf_edit_in(e, op, 1), "Sqrt");
-	add = v >= 0 ? kerf_edit_only(e, v, "Add") : NULL;
+	add = v >= 0 ? plain(e, v, "Add") : NULL;
 	if (!add)
 		return 0;
 	for (k = 0; k < 2; k++)
@@ -259,8 +270,8 @@ static int extend_layer_norm(struct kerf_edit *e, uint32_t j)
 	int k;
 
 	for (k = 0; k < 2 && !p; k++)
-		p = kerf_edit_only(e, kerf_edit_in(e, op, k), "LayerNormalization");
-	if (!p || p->n_in > 2 || p->act.kind != KERF_ACT_NONE || kerf_op_int(p, "axis", -1) != -1)
+		p = plain(e, kerf_edit_in(e, op, k), "LayerNormalization");
+	if (!p || p->n_in > 2 || kerf_op_int(p, "axis", -1) != -1)
 		return 0;
 	for (k = 0; k < 2; k++)
 		in[k] = kerf_edit_in(e, p, k);
@@ -286,7 +297,7 @@ static int match_softmax(struct kerf_edit *e, uint32_t j)
 {
 	struct kerf_op *op = &e->g->op[j];
 	int32_t ex = kerf_edit_in(e, op, 0), x;
-	const struct kerf_op *sum = kerf_edit_only(e, kerf_edit_in(e, op, 1), "ReduceSum");
+	const struct kerf_op *sum = plain(e, kerf_edit_in(e, op, 1), "ReduceSum");
 	const struct kerf_op *p = kerf_edit_producer(e, ex), *max;
 	struct kerf_attr attr = {.name = "axis", .type = KERF_ATTR_INT};
 	int axis;
@@ -295,7 +306,7 @@ static int match_softmax(struct kerf_edit *e, uint32_t j)
 		return 0;
 	axis = reduced_axis(e, sum);
 	p = kerf_edit_producer(e, kerf_edit_in(e, p, 0));
-	if (axis < 0 || !p || !kerf_op_is(p, "Sub"))
+	if (axis < 0 || !p || !kerf_op_is(p, "Sub") || p->act.kind != KERF_ACT_NONE)
 		return 0;
 	x = kerf_edit_in(e, p, 0);
 	max = kerf_edit_producer(e, kerf_edit_in(e, p, 1));
@@ -314,9 +325,8 @@ static int match_global_average(struct kerf_edit *e, uint32_t j)
 	int32_t x = kerf_edit_in(e, op, 0), v, in[2];
 	const struct kerf_tensor t = *kerf_edit_t(e, x), y = *kerf_edit_t(e, op->out[0]);
 	int64_t axes[2], dims[KERF_MAX_RANK];
-	bool bounded = e->g->value[op->out[0]].bounded;
 
-	if (t.rank != 4 || t.dtype != KERF_F32 || bounded ||
+	if (t.rank != 4 || t.dtype != KERF_F32 ||
 	    kerf_edit_ints_of(e, op, "axes", 1, axes, 2) != 2)
 		return 0;
 	if (kerf_axis(axes[0], 4) + kerf_axis(axes[1], 4) != 5 ||
@@ -339,7 +349,8 @@ int kerf_fuse_norm(struct kerf_edit *e, uint32_t j)
 	const struct kerf_op_def *def = op->def;
 	int r = 0;
 
-	if (op->act.kind != KERF_ACT_NONE || kerf_edit_t(e, op->out[0])->dtype != KERF_F32)
+	if (op->act.kind != KERF_ACT_NONE || kerf_edit_t(e, op->out[0])->dtype != KERF_F32 ||
+	    e->g->value[op->out[0]].bounded)
 		return 0;
 	if (kerf_op_is(op, "Div")) {
 		r = match_layer_norm(e, j);
@@ -379,10 +390,11 @@ int kerf_fuse_shuffle(struct kerf_edit *e, uint32_t j)
 	                            {.name = "mode", .type = KERF_ATTR_STRING}};
 	int32_t in;
 
-	if (!kerf_op_is(op, "Reshape") || e->g->value[op->out[0]].bounded)
+	if (!kerf_op_is(op, "Reshape") || e->g->value[op->out[0]].bounded ||
+	    !kerf_tensor_count(kerf_edit_t(e, op->out[0])))
 		return 0;
-	t = kerf_edit_only(e, kerf_edit_in(e, op, 0), "Transpose");
-	first = t ? kerf_edit_only(e, kerf_edit_in(e, t, 0), "Reshape") : NULL;
+	t = plain(e, kerf_edit_in(e, op, 0), "Transpose");
+	first = t ? plain(e, kerf_edit_in(e, t, 0), "Reshape") : NULL;
 	if (!first || kerf_edit_t(e, op->out[0])->rank != 4)
 		return 0;
 	in = kerf_edit_in(e, first, 0);

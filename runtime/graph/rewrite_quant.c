@@ -312,8 +312,11 @@ static bool moves(const struct kerf_edit *e, const struct kerf_op *p)
 	float value = 0;
 	unsigned i;
 
+	/* tf_crop_and_resize also fills: with a number, not with an element. */
 	if (kerf_op_is(p, "Resize") || kerf_op_is(p, "Upsample"))
-		return !strcmp(kerf_op_string(p, "mode", "nearest"), "nearest");
+		return !strcmp(kerf_op_string(p, "mode", "nearest"), "nearest") &&
+		       strcmp(kerf_op_string(p, "coordinate_transformation_mode", ""),
+			      "tf_crop_and_resize");
 	for (i = 0; i < KERF_ARRAY_SIZE(types) && !kerf_op_is(p, types[i]); i++)
 		;
 	if (i == KERF_ARRAY_SIZE(types) || p->act.kind != KERF_ACT_NONE || p->n_out != 1)

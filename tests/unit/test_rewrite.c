@@ -285,6 +285,79 @@ static void test_nan(void **state)
 }
 
 /*
+ * Almost a GELU, a layer norm and a softmax: an activation stands in between, which is
+ * part of the operator before it when patterns are looked for the second time.
+ */
+static struct kerf_graph *make_almost(void)
+{
+	GRAPH("almost");
+	int32_t x = b_input(g, "x", DIMS(2, 6)), t, d;
+
+	t = b_op(g, "Erf", IN(b_op(g, "Div", IN(x, b_scalar(g, sqrtf(2))), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Sigmoid", IN(b_op(g, "Add", IN(t, b_scalar(g, 1)), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Mul", IN(b_op(g, "Mul", IN(x, t), NO_ATTR), b_scalar(g, 0.5f)), NO_ATTR);
+	kerf_graph_add_output(g, t);
+
+	t = b_op(g, "Relu", IN(b_op(g, "Div", IN(x, b_scalar(g, sqrtf(2))), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Add", IN(b_op(g, "Erf", IN(t), NO_ATTR), b_scalar(g, 1)), NO_ATTR);
+	t = b_op(g, "Mul", IN(b_op(g, "Mul", IN(x, t), NO_ATTR), b_scalar(g, 0.5f)), NO_ATTR);
+	kerf_graph_add_output(g, t);
+
+	d = b_op(g, "ReduceMean", IN(x), ATTR(A_INTS("axes", -1)));
+	d = b_op(g, "Sub", IN(x, d), NO_ATTR);
+	t = b_op(g, "Mul", IN(d, d), NO_ATTR);
+	t = b_op(g, "ReduceMean", IN(t), ATTR(A_INTS("axes", -1)));
+	t = b_op(g, "Tanh", IN(b_op(g, "Add", IN(t, b_scalar(g, 1e-5f)), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Sqrt", IN(t), NO_ATTR);
+	kerf_graph_add_output(g, b_op(g, "Div", IN(d, t), NO_ATTR));
+
+	t = b_op(g, "ReduceMax", IN(x), ATTR(A_INTS("axes", 1)));
+	t = b_op(g, "Relu", IN(b_op(g, "Sub", IN(x, t), NO_ATTR)), NO_ATTR);
+	t = b_op(g, "Exp", IN(t), NO_ATTR);
+	d = b_op(g, "ReduceSum", IN(t, b_ints(g, DIMS(1))), NO_ATTR);
+	kerf_graph_add_output(g, b_op(g, "Div", IN(t, d), NO_ATTR));
+	return g;
+}
+
+static void test_almost(void **state)
+{
+	struct kerf_graph *g = rewritten(make_almost, kerf_rewrite, 1e-6);
+
+	kerf_graph_unref(g);
+}
+
+/* The form of DepthToSpace and SpaceToDepth, of blocks of no pixels. */
+static struct kerf_graph *make_empty_blocks(void)
+{
+	static const int64_t perm[2][6] = {{0, 1, 4, 2, 5, 3}, {0, 3, 5, 1, 2, 4}};
+	static const int64_t in[2][4] = {{1, 0, 3, 3}, {1, 3, 0, 0}};
+	static const int64_t six[2][6] = {{1, 0, 0, 0, 3, 3}, {1, 3, 0, 0, 0, 0}};
+	GRAPH("empty");
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		struct kerf_attr zero = {.name = "allowzero", .type = KERF_ATTR_INT, .i = 1};
+		struct kerf_attr p = {.name = "perm", .type = KERF_ATTR_INTS, .n = 6};
+		int32_t x = b_input(g, i ? "y" : "x", 4, in[i]);
+
+		p.ints = perm[i];
+		x = b_ops(g, "Reshape", 14, 1, IN(x, b_ints(g, 6, six[i])), 1, &zero);
+		x = b_op(g, "Transpose", IN(x), 1, &p);
+		x = b_ops(g, "Reshape", 14, 1, IN(x, b_ints(g, DIMS(1, 0, 0, 0))), 1, &zero);
+		kerf_graph_add_output(g, x);
+	}
+	return g;
+}
+
+static void test_empty_blocks(void **state)
+{
+	struct kerf_graph *g = rewritten(make_empty_blocks, kerf_rewrite, 0);
+
+	assert_int_equal(count_ops(g, "DepthToSpace") + count_ops(g, "SpaceToDepth"), 0);
+	kerf_graph_unref(g);
+}
+
+/*
  * What seems to change nothing may widen a value whose dims are known only at run
  * time: those of the graph are but bounds.
  */
@@ -680,7 +753,8 @@ int main(void)
 		cmocka_unit_test(test_outputs),  cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_long),     cmocka_unit_test(test_column),
 		cmocka_unit_test(test_nan),      cmocka_unit_test(test_bounded),
-		cmocka_unit_test(test_work),
+		cmocka_unit_test(test_work),       cmocka_unit_test(test_almost),
+		cmocka_unit_test(test_empty_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,12 +238,33 @@ static void test_weights_only(void **state)
 	kerf_graph_unref(g);
 }
 
+/* Resize that only moves elements, but for those it makes: they are 0.75, not a byte. */
+static struct kerf_graph *make_crop(void)
+{
+	struct kerf_graph *g = kerf_graph_new("crop");
+	int32_t x = b_qdq(g, b_input(g, "x", DIMS(1, 1, 4, 4)), 1.0f / 100, 128), t;
+	int32_t roi = b_const(g, 0, 1, DIMS(8));
+	static const float corners[] = {0, 0, -0.5f, -0.5f, 1, 1, 1.5f, 1.5f};
+
+	memcpy(g->value[roi].t.data, corners, sizeof(corners));
+	t = b_op(g, "Resize", IN(x, roi, -1, b_ints(g, DIMS(1, 1, 8, 8))),
+	         ATTR(A_STRING("mode", "nearest"), A_FLOAT("extrapolation_value", 0.75f),
+	              A_STRING("coordinate_transformation_mode", "tf_crop_and_resize")));
+	kerf_graph_add_output(g, b_qdq(g, t, 1.0f / 100, 128));
+	return g;
+}
+
+static void test_crop(void **state)
+{
+	check(make_crop, 1.0f / 100, 0.1, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conv),         cmocka_unit_test(test_residual),
 		cmocka_unit_test(test_exact),        cmocka_unit_test(test_matmul),
-		cmocka_unit_test(test_weights_only),
+		cmocka_unit_test(test_weights_only), cmocka_unit_test(test_crop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions: any grouping of operators over engines gives the whole run's bits. */
+#include "exec/cluster.h"
 #include "exec/measure.h"
 #include "exec/session.h"
 #include "graph/op.h"
@@ -235,6 +236,36 @@ static void test_deep_session(void **state)
 	kerf_graph_unref(g);
 }
 
+/* A node that cannot write profiles plans with what it measures; asked to store, it fails. */
+static void test_profile_without_store(void **state)
+{
+	struct kerf_profile_options opt = {.seconds = 0.001};
+	const char *env = getenv("KERF_PROFILE_DIR");
+	char *old = env ? strdup(env) : NULL;
+	struct kerf_cluster cluster;
+	struct kerf_profile p;
+	struct kerf_graph *g;
+	struct kerf_rng rng;
+
+	kerf_rng_seed(&rng, 5);
+	g = make_graph(&rng);
+	setenv("KERF_PROFILE_DIR", "/proc/nowhere", 1);
+	assert_int_equal(kerf_cluster_open("ref", &(struct kerf_engine_config){0}, &cluster, NULL),
+			 0);
+	assert_int_equal(kerf_cluster_profile(&cluster, 0, g, &opt, &p, NULL), 0);
+	assert_int_equal(p.n_op, N_OPS);
+	kerf_profile_finish(&p);
+	opt.measure = true;
+	assert_true(kerf_cluster_profile(&cluster, 0, g, &opt, &p, NULL) < 0);
+	if (old)
+		setenv("KERF_PROFILE_DIR", old, 1);
+	else
+		unsetenv("KERF_PROFILE_DIR");
+	free(old);
+	kerf_cluster_close(&cluster);
+	kerf_graph_unref(g);
+}
+
 /* Takes every job and fails it: what a session does when an engine dies. */
 static int fail_submit(struct kerf_job *job)
 {
@@ -297,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_output_that_is_an_input),
 		cmocka_unit_test(test_many_requests_in_flight),
 		cmocka_unit_test(test_deep_session),
+		cmocka_unit_test(test_profile_without_store),
 		cmocka_unit_test(test_failure_reaches_the_caller),
 	};
 
