@@ -17,9 +17,6 @@ int64_t kerf_cpu_panel_bytes(const struct kerf_cpu_isa *isa, int64_t columns, in
 	return (int64_t)kerf_align((size_t)n);
 }
 
-/* Weights stay where their file has them, and the format aligns nothing (graph.h). */
-typedef float kerf_any_float __attribute__((aligned(1)));
-
 void kerf_cpu_pack_panel(const struct kerf_cpu_weights *src, int64_t p, int nr, float *dst)
 {
 	/* Short stretches of all columns, so that written lines are still near when completed. */

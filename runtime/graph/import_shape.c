@@ -259,7 +259,8 @@ static bool is_decided(const struct kerf_graph *g, const struct kerf_op *op)
 		if (op->in[k] < 0)
 			continue;
 		v = &g->value[op->in[k]];
-		if (!v->t.data && !(shape_only && !v->bounded))
+		if (shape_only ? !v->t.data && v->bounded
+			       : !v->t.data || !kerf_tensor_is_aligned(&v->t))
 			return false;
 	}
 	return true;

@@ -92,6 +92,11 @@ static int evaluate(struct fold *f, struct kerf_op *op)
 	if (!in)
 		return -ENOMEM;
 	kerf_op_tensors(g, op, in, out);
+	r = 0;
+	for (k = 0; k < op->n_in; k++)
+		if (!kerf_tensor_is_aligned(&in[k]))
+			goto out;
+	r = -ENOMEM;
 	for (k = 0; k < op->n_out; k++) {
 		if (op->out[k] < 0)
 			continue;

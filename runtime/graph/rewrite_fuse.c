@@ -287,7 +287,7 @@ static int32_t scaled_weights(struct kerf_edit *e, const struct kerf_op *op, con
 	int32_t v = kerf_edit_in(e, op, CONV_W);
 	struct kerf_tensor t = *kerf_edit_t(e, v);
 	struct weight_order q = weight_order(op, &t);
-	const float *w = t.data;
+	const kerf_any_float *w = t.data;
 	int64_t g, c, o, k, i = 0;
 	float *out = kerf_graph_alloc(e->g, kerf_tensor_bytes(&t));
 

@@ -44,7 +44,10 @@ enum kerf_dtype kerf_dtype_by_name(const char *name); /* the same names; KERF_NO
 const char *kerf_dtype_oip(enum kerf_dtype t);	      /* "FP32", "INT64", ...: OIP v2 names */
 enum kerf_dtype kerf_dtype_by_oip(const char *name);
 
-/* False if data is there but not aligned for its dtype: see kerf_value in graph.h. */
+/* A float of a tensor that may not be aligned: see kerf_value in graph.h. */
+typedef float kerf_any_float __attribute__((aligned(1)));
+
+/* False if data is there but not aligned for its dtype. */
 bool kerf_tensor_is_aligned(const struct kerf_tensor *t);
 
 /* Number of elements, bytes. The dims were bounded when the tensor was made. */

@@ -58,8 +58,13 @@ static inline int graph_eval(const struct kerf_graph *g, uint64_t seed, struct k
 	uint32_t i;
 	int r = 0, k;
 
-	for (i = 0; i < g->n_value; i++)
+	for (i = 0; i < g->n_value; i++) {
 		t[i] = g->value[i].t;
+		if (kerf_tensor_is_aligned(&t[i]))
+			continue;
+		t[i].data = eval_alloc(kerf_tensor_bytes(&t[i]));
+		memcpy(t[i].data, g->value[i].t.data, kerf_tensor_bytes(&t[i]));
+	}
 	for (i = 0; i < g->n_in; i++) {
 		t[g->in[i]].data = eval_alloc(kerf_tensor_bytes(&t[g->in[i]]));
 		eval_fill(&t[g->in[i]], seed + i);

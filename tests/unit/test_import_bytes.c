@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* --- Broken bytes --- */
@@ -240,12 +241,16 @@ static void test_external_data(void **state)
 	assert_int_equal(g->n_ext, 1);
 	kerf_graph_unref(g);
 	g = NULL;
-	/* a link inside the folder is no trick */
+	/* a link inside the folder is no trick, where the kernel can tell */
 	assert_int_equal(symlink("sub/w.bin", in_folder("link.bin")), 0);
 	t->external_data[0]->value = (char *)"link.bin";
-	assert_int_equal(load(&as_is), 0);
-	kerf_graph_unref(g);
-	g = NULL;
+	if (syscall(SYS_openat2, -1, "", NULL, 0) < 0 && errno == ENOSYS) {
+		refuse(-EACCES, "initializer 'w'");
+	} else {
+		assert_int_equal(load(&as_is), 0);
+		kerf_graph_unref(g);
+		g = NULL;
+	}
 	/* a model that came without a folder has no external data */
 	refuse(-EACCES, "initializer 'w'|external data");
 }
