@@ -85,7 +85,7 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 				 err);
 	if (r)
 		return r;
-	/* Where it cannot be stored, what was measured still serves, unless storing was asked for. */
+	/* What was measured serves also where it cannot be stored, unless that was asked for. */
 	r = kerf_profile_save(p, opt->measure ? err : NULL);
 	if (r && opt->measure)
 		kerf_profile_finish(p);

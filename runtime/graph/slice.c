@@ -9,7 +9,8 @@
 
 /* A value of the slice that holds some rows of another, made for readers that need fewer. */
 struct crop {
-	int32_t from, made;
+	int32_t made;
+	uint32_t before; /* 1 + another crop of the same value; 0: none */
 	int axis;
 	struct kerf_rows rows;
 };
@@ -26,7 +27,9 @@ struct slicer {
 	bool tiled;
 	struct kerf_tile tile;
 	struct crop *crop;
-	uint32_t n_crop;
+	uint32_t n_crop, cap_crop;
+	uint32_t *last_crop; /* per value of the whole: 1 + its latest crop; NULL: no tile */
+	const char **name;   /* of the whole's values, sorted; NULL: no tile */
 };
 
 bool kerf_slice_convex(const struct kerf_graph *whole, const bool *marks)
@@ -161,15 +164,36 @@ static bool output_is_cropped(const struct slicer *s, int32_t v)
 	       (h.begin != s->spec->rows.begin || h.end != s->spec->rows.end);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* What only tiles need: the names in use, and room for the crops of each value. */
+static int begin_tile(struct slicer *s)
+{
+	uint32_t n = s->whole->n_value, i;
+
+	s->last_crop = calloc((size_t)n + 1, sizeof(*s->last_crop));
+	s->name = malloc(((size_t)n + 1) * sizeof(*s->name));
+	if (!s->last_crop || !s->name)
+		return -ENOMEM;
+	for (i = 0; i < n; i++)
+		s->name[i] = s->whole->value[i].name;
+	qsort(s->name, n, sizeof(*s->name), by_name);
+	return 0;
+}
+
 /* name, or with a number after it if the whole graph has that name already. */
 static void free_name(const struct slicer *s, char *buf, size_t size, const char *name,
 		      const char *what, struct kerf_rows rows)
 {
+	const char *key = buf;
 	int n = 0, len;
 
 	len = snprintf(buf, size, "%.400s.%s.%lld-%lld", name, what, (long long)rows.begin,
 		       (long long)rows.end);
-	while (kerf_graph_find_value(s->whole, buf) >= 0)
+	while (bsearch(&key, s->name, s->whole->n_value, sizeof(*s->name), by_name))
 		snprintf(buf + len, size - (size_t)len, ".%d", n++);
 }
 
@@ -281,16 +305,21 @@ static int32_t cropped(struct slicer *s, int32_t v, const struct kerf_tile_need 
 	int32_t made;
 	int r;
 
-	for (i = s->n_crop; i--;) {
-		c = &s->crop[i];
-		if (c->from == v && c->axis == need->axis && c->rows.begin == need->rows.begin &&
+	for (i = s->last_crop[v]; i; i = c->before) {
+		c = &s->crop[i - 1];
+		if (c->axis == need->axis && c->rows.begin == need->rows.begin &&
 		    c->rows.end == need->rows.end)
 			return c->made;
 	}
-	c = reallocarray(s->crop, s->n_crop + 1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
-	s->crop = c;
+	if (s->n_crop == s->cap_crop) {
+		uint32_t cap = s->cap_crop ? 2 * s->cap_crop : 16;
+
+		c = reallocarray(s->crop, cap, sizeof(*c));
+		if (!c)
+			return -ENOMEM;
+		s->crop = c;
+		s->cap_crop = cap;
+	}
 	free_name(s, name, sizeof(name), s->whole->value[v].name, "rows", need->rows);
 	made = add_rows(s, name, v, need->axis, need->rows);
 	if (made < 0)
@@ -300,7 +329,8 @@ static int32_t cropped(struct slicer *s, int32_t v, const struct kerf_tile_need 
 		    : add_crop_op(s, v, made, need->axis, need->rows, origin);
 	if (r)
 		return r;
-	s->crop[s->n_crop++] = (struct crop){v, made, need->axis, need->rows};
+	s->crop[s->n_crop++] = (struct crop){made, s->last_crop[v], need->axis, need->rows};
+	s->last_crop[v] = s->n_crop;
 	return made;
 }
 
@@ -395,7 +425,9 @@ static int build(struct slicer *s, struct kerf_err *err)
 
 	find_values(s);
 	if (s->tiled) {
-		r = kerf_tile_make(s->whole, s->spec, s->n_out, s->out, &s->tile, err);
+		r = begin_tile(s);
+		if (!r)
+			r = kerf_tile_make(s->whole, s->spec, s->n_out, s->out, &s->tile, err);
 		if (r)
 			return r;
 	}
@@ -446,5 +478,7 @@ int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec
 	free(s.id);
 	free(s.out);
 	free(s.crop);
+	free(s.last_crop);
+	free(s.name);
 	return r;
 }

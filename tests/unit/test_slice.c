@@ -587,12 +587,39 @@ static void slice_keeps_constants(void **state)
 	kerf_graph_unref(slice);
 }
 
+/* A crop a layer: quadratic steps would show as minutes. */
+static void long_tile(void **state)
+{
+	enum { LAYERS = 100000 };
+	uint32_t *op = malloc(2 * LAYERS * sizeof(*op)), i;
+	struct kerf_slice_spec spec = {.n_op = 2 * LAYERS, .op = op,
+				       .rows = {3 * LAYERS, 3 * LAYERS + 10}};
+	struct kerf_err err = {""};
+	struct kerf_graph *slice;
+	int32_t x;
+	struct kerf_graph *g = begin(&x, 1, 6 * LAYERS);
+
+	for (i = 0; i < LAYERS; i++)
+		x = add_sum(g, x, add_window(g, &window_def, x, 3, 1, 1, 1, 1));
+	assert_int_equal(kerf_graph_add_output(g, x), 0);
+	kerf_graph_freeze(g);
+	for (i = 0; i < spec.n_op; i++)
+		op[i] = i;
+	if (kerf_slice_make(g, &spec, &slice, &err))
+		fail_msg("%s", err.msg);
+	assert_int_equal(slice->n_op, 3 * LAYERS);
+	kerf_graph_unref(slice);
+	kerf_graph_unref(g);
+	free(op);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_cuts_and_tiles), cmocka_unit_test(bad_specs),
 		cmocka_unit_test(cannot_be_limited),	 cmocka_unit_test(shape_of_a_tile),
 		cmocka_unit_test(output_read_inside),	 cmocka_unit_test(slice_keeps_constants),
+		cmocka_unit_test(long_tile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
