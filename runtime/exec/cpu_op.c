@@ -8,7 +8,7 @@ const kerf_cpu_family kerf_cpu_families[] = {
 	kerf_cpu_layout,     kerf_cpu_pool,
 	kerf_cpu_norm,	     kerf_cpu_product8,
 	kerf_cpu_quant,	     kerf_cpu_resize,
-	kerf_cpu_transposed, NULL,
+	NULL,
 };
 
 int kerf_cpu_by_name(const struct kerf_cpu_entry *table, struct kerf_cpu_build *b,

@@ -26,7 +26,6 @@ int kerf_cpu_layout(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 int kerf_cpu_pool(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 int kerf_cpu_product8(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 int kerf_cpu_quant(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
-int kerf_cpu_transposed(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 int kerf_cpu_resize(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 int kerf_cpu_norm(struct kerf_cpu_build *b, struct kerf_cpu_step *s);
 
