@@ -34,8 +34,13 @@ static void copy_text(struct json_object *o, const char *name, char *dst, size_t
 {
 	const char *s;
 
-	if (!kerf_json_string(o, name, &s, NULL))
-		snprintf(dst, n, "%s", s);
+	if (kerf_json_string(o, name, &s, NULL))
+		return;
+	snprintf(dst, n, "%s", s);
+	/* It will be shown on a terminal, and comes from who knows where. */
+	for (; *dst; dst++)
+		if ((unsigned char)*dst < 0x20 || *dst == 0x7f)
+			*dst = '?';
 }
 
 /* Finds the wanted engine, or the node's first, in its status. */
@@ -235,7 +240,13 @@ static int ensure_model(struct remote_engine *e, const struct kerf_graph *whole,
 	if (!whole->file)
 		return kerf_fail(err, -EOPNOTSUPP, "%s has no model %s, and here it is not in a file",
 				 e->url, sha);
-	return upload_model(e, path, whole->file, stored, err);
+	r = upload_model(e, path, whole->file, stored, err);
+	if (r != -EBADMSG || !stored)
+		return r;
+	/* What was stored was not the beginning of this model, and is gone now. */
+	if (err)
+		err->msg[0] = 0;
+	return upload_model(e, path, whole->file, 0, err);
 }
 
 /* --- The slice --- */

@@ -354,6 +354,7 @@ static int status_code(int status)
 	case 404: return -ENOENT;
 	case 409: return -ESTALE;
 	case 413: return -EFBIG;
+	case 422: return -EBADMSG;
 	case 501: return -EOPNOTSUPP;
 	case 503: return -EAGAIN;
 	case 507: return -ENOSPC;

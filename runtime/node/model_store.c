@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -310,6 +311,49 @@ static int check_upload(struct kerf_model_store *s, const struct entry *e, uint6
 	return 0;
 }
 
+/*
+ * The part's file, open at byte at. Its lock and its size are asked too, as another
+ * process may use the folder: two uploads into one file, or one that goes on writing
+ * what the other has verified and renamed, would put other bytes under a digest.
+ */
+static int open_part(const char *path, uint64_t at, uint64_t *size, struct kerf_err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), r;
+	struct stat ours, named;
+
+	if (fd < 0)
+		goto fail;
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK)
+			goto fail;
+		r = -EBUSY;
+		goto busy;
+	}
+	if (fstat(fd, &ours))
+		goto fail;
+	r = lstat(path, &named) || named.st_ino != ours.st_ino ? -EBUSY : 0;
+	if (r)
+		goto busy;
+	*size = (uint64_t)ours.st_size;
+	if (at && at != *size) {
+		r = kerf_fail(err, -ESTALE, "upload from byte %llu, %llu are stored",
+			      (unsigned long long)at, (unsigned long long)*size);
+		goto out;
+	}
+	if ((!at && ftruncate(fd, 0)) || lseek(fd, (off_t)at, SEEK_SET) < 0)
+		goto fail;
+	return fd;
+busy:
+	kerf_fail(err, r, "another process uploads this model");
+	goto out;
+fail:
+	r = kerf_fail(err, errno == ENOSPC ? -ENOSPC : -EIO, "%s: %s", path, strerror(errno));
+out:
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 int kerf_upload_begin(struct kerf_model_store *s, const char *sha, uint64_t at, uint64_t total,
 		      struct kerf_upload **out, struct kerf_err *err)
 {
@@ -337,9 +381,11 @@ int kerf_upload_begin(struct kerf_model_store *s, const char *sha, uint64_t at, 
 			  (unsigned long long)total);
 		goto unlock;
 	}
-	u->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (at ? 0 : O_TRUNC), 0600);
-	if (u->fd < 0 || lseek(u->fd, (off_t)at, SEEK_SET) < 0) {
-		r = kerf_fail(err, errno == ENOSPC ? -ENOSPC : -EIO, "%s: %s", path, strerror(errno));
+	u->fd = open_part(path, at, &had, err);
+	if (u->fd < 0) {
+		r = u->fd;
+		if (r == -ESTALE && e)
+			e->stored = had;
 		goto unlock;
 	}
 	if (!e)

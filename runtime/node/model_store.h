@@ -2,7 +2,8 @@
 /*
  * Models that peers uploaded, in a folder of bounded size: SHA256.onnx for whole ones,
  * SHA256.part for those under way. A whole one was verified against its name. What was
- * used longest ago goes first when room is needed. Thread safe; one process a folder.
+ * used longest ago goes first when room is needed. Thread safe. Several processes may use
+ * one folder; each bounds what it knows of.
  */
 #ifndef KERF_NODE_MODEL_STORE_H
 #define KERF_NODE_MODEL_STORE_H

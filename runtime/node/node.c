@@ -2,6 +2,7 @@
 #include "node/node_priv.h"
 
 #include "graph/import.h"
+#include "graph/memplan.h"
 #include "graph/slice.h"
 #include "util/clock.h"
 #include "util/machine.h"
@@ -262,12 +263,38 @@ static uint64_t job_bytes(const struct kerf_graph *g)
 	return n;
 }
 
+/*
+ * What an engine is about to take for activations. Models come from anybody, and the
+ * smallest of files can ask for a tensor of 64 GiB: this is asked before it is filled.
+ */
+static int arena_bytes(const struct kerf_graph *g, const struct kerf_engine *e, uint64_t *bytes)
+{
+	struct kerf_memplan plan = {0};
+	uint32_t i;
+	int r;
+
+	*bytes = 0;
+	if (e->ops == &kerf_engine_ref) { /* a tensor for each value */
+		for (i = 0; i < g->n_value; i++)
+			if (g->value[i].producer >= 0)
+				*bytes += kerf_tensor_bytes(&g->value[i].t);
+		return 0;
+	}
+	r = kerf_memplan_make(g, NULL, NULL, &plan);
+	if (r)
+		return r;
+	*bytes = plan.bytes;
+	kerf_memplan_finish(&plan);
+	return 0;
+}
+
 static int prepare_slice(struct kerf_node *n, const struct kerf_slice_request *q,
 			 struct kerf_engine *engine, const char *name, struct kerf_served **out,
 			 struct kerf_err *err)
 {
 	struct kerf_graph *whole, *slice = NULL;
 	struct kerf_served *s = NULL;
+	uint64_t arena = 0;
 	int r = whole_graph(n, q, &whole, err);
 
 	if (r)
@@ -275,9 +302,11 @@ static int prepare_slice(struct kerf_node *n, const struct kerf_slice_request *q
 	r = check_fingerprint(whole, q, err);
 	if (!r)
 		r = make_slice(whole, q, &slice, err);
+	if (!r)
+		r = arena_bytes(slice, engine, &arena);
 	/* One more job than the peer has in flight: it may be told before we are through. */
 	if (!r)
-		r = make_room(n, job_bytes(slice) * (q->depth + 1));
+		r = make_room(n, arena + job_bytes(slice) * (q->depth + 1));
 	if (!r)
 		r = kerf_served_new(name, slice, engine, q->depth + 1, &s, err);
 	if (!r)

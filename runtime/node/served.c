@@ -179,6 +179,7 @@ struct kerf_served_job *kerf_served_take(struct kerf_served *s, uint32_t wait_ms
 	struct timespec ts = {.tv_sec = (time_t)(until / 1000000000u),
 			      .tv_nsec = (long)(until % 1000000000u)};
 	struct kerf_served_job *j;
+	uint32_t i;
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->free && !pthread_cond_timedwait(&s->freed, &s->lock, &ts))
@@ -187,6 +188,9 @@ struct kerf_served_job *kerf_served_take(struct kerf_served *s, uint32_t wait_ms
 	if (j)
 		s->free = j->next;
 	pthread_mutex_unlock(&s->lock);
+	/* The job before may have shrunk them. */
+	for (i = 0; j && i < s->spec.n_out; i++)
+		memcpy(j->out[i].dims, s->out[i].t.dims, sizeof(j->out[i].dims));
 	return j;
 }
 
@@ -222,11 +226,8 @@ void kerf_served_fill(struct kerf_served_job *j, uint64_t at, const char *data, 
 
 int kerf_served_run(struct kerf_served_job *j)
 {
-	uint32_t i;
 	int r;
 
-	for (i = 0; i < j->s->spec.n_out; i++)
-		memcpy(j->out[i].dims, j->s->out[i].t.dims, sizeof(j->out[i].dims));
 	r = j->s->engine->ops->submit(&j->job);
 	if (r)
 		return r;

@@ -3,6 +3,7 @@
 #ifndef KERF_TESTS_NET_NODE_H
 #define KERF_TESTS_NET_NODE_H
 
+#include "exec/engine.h"
 #include "graph/import.h"
 #include "node/node.h"
 #include "onnx_build.h"
@@ -11,9 +12,13 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 struct test_node {
 	char dir[64], model[96], url[64];
@@ -67,7 +72,7 @@ static inline void net_write_model(struct test_node *n, const char *rows)
 
 static inline void net_open(struct test_node *n, struct kerf_node_config *cfg, const char *rows)
 {
-	static const char *const engines[] = {"ref", "null"};
+	static const char *const engines[] = {"ref", "null", "cpu"};
 	struct kerf_node_model model = {"m", n->model};
 	struct kerf_err err = {""};
 	char cache[96];
@@ -80,7 +85,7 @@ static inline void net_open(struct test_node *n, struct kerf_node_config *cfg, c
 	snprintf(cache, sizeof(cache), "%s/cache", n->dir);
 	cfg->listen = "127.0.0.1:0";
 	cfg->engine = engines;
-	cfg->n_engine = 2;
+	cfg->n_engine = 3;
 	cfg->model = &model;
 	cfg->n_model = 1;
 	cfg->cache_dir = cache;
@@ -163,6 +168,38 @@ static inline int net_reply(int fd, char *body, size_t size, int ms)
 		body[n] = 0;
 	}
 	return atoi(buf + 9);
+}
+
+#if defined(WITH_CURL) && defined(WITH_MICROHTTPD)
+#define NET_BUILT true
+#else
+#define NET_BUILT false
+#endif
+
+/* Stands in for all others where a library is missing: what is left must say so. */
+static inline void net_test_absent(void **state)
+{
+	struct kerf_node_config cfg = {.listen = "127.0.0.1:0", .cache_dir = "/tmp"};
+	struct kerf_engine *e;
+	struct kerf_err err = {""};
+	struct kerf_node *n;
+
+#ifndef WITH_MICROHTTPD
+	assert_int_equal(kerf_node_open(&cfg, &n, &err), -ENOSYS);
+	assert_non_null(strstr(err.msg, "built without libmicrohttpd"));
+#else
+	assert_int_equal(kerf_node_open(&cfg, &n, &err), 0);
+	kerf_node_close(n);
+#endif
+	err.msg[0] = 0;
+#ifndef WITH_CURL
+	assert_int_equal(kerf_engine_open("http://127.0.0.1:1", NULL, &e, &err), -ENOSYS);
+	assert_non_null(strstr(err.msg, "built without libcurl"));
+#else
+	assert_int_equal(kerf_engine_open("http://127.0.0.1:1", NULL, &e, &err), -ECONNREFUSED);
+#endif
+	print_message("built without libcurl or libmicrohttpd: nothing else to test\n");
+	skip();
 }
 
 /* A whole exchange on a connection of its own. */
