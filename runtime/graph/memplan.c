@@ -28,7 +28,14 @@ struct planner {
 	uint32_t *until;      /* tree over blocks: 1 + latest `to` among the placed ones */
 	uint32_t n_leaf;
 	uint32_t *found, n_found;
+	uint64_t steps; /* neighbours looked at; see MAX_STEPS */
 };
+
+/*
+ * Real networks have some tens of live blocks at any time. Where a file has made
+ * hundreds of thousands, to look at all neighbours of all of them would take hours.
+ */
+#define MAX_STEPS (20u << 20)
 
 /* --- whose memory is whose ------------------------------------------------ */
 
@@ -164,9 +171,9 @@ static int make_blocks(struct planner *p, size_t *offset, size_t *scratch_offset
 		};
 	}
 	qsort(p->block, p->n_block, sizeof(*p->block), by_start);
-	/* The sum of all bounds every offset and every breadth. */
+	/* The sum of all bounds every offset and every breadth; rooms are up to twice the size. */
 	for (i = 0; i < p->n_block; i++)
-		if (__builtin_add_overflow(sum, p->block[i].size, &sum))
+		if (__builtin_add_overflow(sum, p->block[i].size, &sum) || sum > SIZE_MAX / 4)
 			return -EOVERFLOW;
 	return 0;
 }
@@ -248,15 +255,71 @@ static void place(struct planner *p, uint32_t b)
 	mark_placed(p, b);
 }
 
-static size_t place_all(struct planner *p)
+/* False after too many steps. */
+static bool place_all(struct planner *p, size_t *bytes)
 {
-	size_t bytes = 0;
 	uint32_t i;
 
+	*bytes = 0;
 	memset(p->until, 0, 2 * (size_t)p->n_leaf * sizeof(*p->until));
-	for (i = 0; i < p->n_block; i++) {
+	for (i = 0; i < p->n_block && p->steps <= MAX_STEPS; i++) {
 		place(p, p->order[i]);
-		bytes = KERF_MAX(bytes, p->block[p->order[i]].at + p->block[p->order[i]].size);
+		p->steps += p->n_found;
+		*bytes = KERF_MAX(*bytes, p->block[p->order[i]].at + p->block[p->order[i]].size);
+	}
+	return p->steps <= MAX_STEPS;
+}
+
+static int by_end(const void *a, const void *b, void *arg)
+{
+	const struct planner *p = arg;
+	const struct block *x = &p->block[*(const uint32_t *)a];
+	const struct block *y = &p->block[*(const uint32_t *)b];
+
+	if (x->to != y->to)
+		return x->to < y->to ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+static size_t room_of(const struct block *b)
+{
+	size_t room = KERF_ALIGN;
+
+	while (room < b->size)
+		room *= 2;
+	return room;
+}
+
+/*
+ * For graphs too wide for the above: rooms of powers of two, each taken over by a
+ * block of the same class when its own has died. Takes more memory and little time.
+ */
+static size_t place_by_class(struct planner *p)
+{
+	uint32_t *free_list = p->until, *next = p->found, *end = p->order, done = 0, b;
+	size_t bytes = 0;
+
+	memset(free_list, 0xff, 64 * sizeof(*free_list));
+	for (b = 0; b < p->n_block; b++)
+		end[b] = b;
+	qsort_r(end, p->n_block, sizeof(*end), by_end, p);
+	for (b = 0; b < p->n_block; b++) {
+		struct block *block = &p->block[b];
+		int class = __builtin_ctzll(room_of(block));
+
+		for (; p->block[end[done]].to < block->from; done++) {
+			int freed = __builtin_ctzll(room_of(&p->block[end[done]]));
+
+			next[end[done]] = free_list[freed];
+			free_list[freed] = end[done];
+		}
+		if (free_list[class] == UINT32_MAX) {
+			block->at = bytes;
+			bytes += room_of(block);
+		} else {
+			block->at = p->block[free_list[class]].at;
+			free_list[class] = next[free_list[class]];
+		}
 	}
 	return bytes;
 }
@@ -299,7 +362,7 @@ static void order_by_size(struct planner *p)
 	qsort_r(p->order, p->n_block, sizeof(*p->order), by_size, p);
 }
 
-/* The widest operators' blocks first, by size within one. */
+/* The widest operators' blocks first, by size within one. -E2BIG after too many steps. */
 static int order_by_breadth(struct planner *p)
 {
 	uint32_t n_op = p->g->n_op, i, n = 0;
@@ -313,11 +376,12 @@ static int order_by_breadth(struct planner *p)
 	memset(p->until, 0, 2 * (size_t)p->n_leaf * sizeof(*p->until));
 	for (i = 0; i < p->n_block; i++)
 		mark_placed(p, i);
-	for (i = 0; i < n_op; i++) {
+	for (i = 0; i < n_op && p->steps <= MAX_STEPS; i++) {
 		uint32_t k;
 
 		p->n_found = 0;
 		collect(p, 1, 0, p->n_leaf, rank[i], rank[i]);
+		p->steps += p->n_found;
 		qsort_r(p->found, p->n_found, sizeof(*p->found), by_size, p);
 		for (k = 0; k < p->n_found; k++) {
 			struct block *b = &p->block[p->found[k]];
@@ -329,7 +393,7 @@ static int order_by_breadth(struct planner *p)
 		}
 	}
 	free(rank);
-	return 0;
+	return p->steps <= MAX_STEPS ? 0 : -E2BIG;
 }
 
 static int place_best(struct planner *p, struct kerf_memplan *plan)
@@ -338,15 +402,15 @@ static int place_best(struct planner *p, struct kerf_memplan *plan)
 	int r;
 
 	order_by_size(p);
-	plan->bytes = place_all(p);
+	if (!place_all(p, &plan->bytes))
+		plan->bytes = place_by_class(p);
 	keep(p);
-	if (plan->bytes == plan->lower_bound)
+	if (plan->bytes == plan->lower_bound || p->steps > MAX_STEPS)
 		return 0;
 	r = order_by_breadth(p);
 	if (r)
-		return r;
-	bytes = place_all(p);
-	if (bytes < plan->bytes) {
+		return r == -E2BIG ? 0 : r;
+	if (place_all(p, &bytes) && bytes < plan->bytes) {
 		plan->bytes = bytes;
 		keep(p);
 	}

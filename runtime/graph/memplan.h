@@ -38,7 +38,8 @@ struct kerf_memplan_needs {
  * needs may be NULL. scratch_offset[i] receives the place of needs->scratch[i] (NULL
  * if that is). Every block is aligned to KERF_ALIGN. Greedy by size and greedy by
  * breadth, best fit over lifetime overlaps, whichever is smaller (Pisarchyk and Lee,
- * 2020, "Efficient memory management for deep neural net inference"). 0, -ENOMEM, or
+ * 2020, "Efficient memory management for deep neural net inference"); in graphs of very
+ * many values alive at once by classes of size, which takes more memory. 0, -ENOMEM, or
  * -EOVERFLOW if the sizes do not fit in a size_t.
  */
 int kerf_memplan_make(const struct kerf_graph *g, const struct kerf_memplan_needs *needs,

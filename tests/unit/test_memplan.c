@@ -424,12 +424,53 @@ static void long_chain(void **state)
 	kerf_graph_unref(g);
 }
 
+/* All values alive at once, then halves of them: to compare all with all would take hours. */
+static void many_alive(void **state)
+{
+	enum { ALIVE = 100000 };
+	int32_t *v = malloc(ALIVE * sizeof(*v)), x, sum;
+	struct kerf_graph *g = begin(&x, 100);
+	struct rig r = {
+		.scratch = calloc(4 * ALIVE, sizeof(*r.scratch)),
+		.scratch_offset = calloc(4 * ALIVE, sizeof(*r.scratch_offset)),
+		.overwrite = calloc(4 * ALIVE, sizeof(*r.overwrite)),
+	};
+	struct kerf_memplan_needs needs = {r.scratch, r.overwrite};
+	uint64_t start;
+	int i;
+
+	assert_non_null(v);
+	for (i = 0; i < ALIVE; i++)
+		v[i] = op1(g, x, 1 + i % 5 * 100);
+	for (i = 0, sum = x; i < ALIVE; i++) {
+		sum = op2(g, sum, v[i], 100);
+		v[i] = i % 2 ? op1(g, sum, 1 + i % 7 * 100) : sum;
+	}
+	for (i = 0; i < ALIVE; i++)
+		sum = op2(g, sum, v[i], 100);
+	kerf_graph_add_output(g, sum);
+	start = kerf_now_ns();
+	assert_int_equal(kerf_memplan_make(g, &needs, r.scratch_offset, &r.plan), 0);
+	assert_true(kerf_now_ns() - start < 20000000000u);
+	assert_true(r.plan.bytes >= r.plan.lower_bound);
+	assert_true(r.plan.bytes < 4 * r.plan.lower_bound);
+	check_outside(g, &r.plan);
+	run_graph(g, &r);
+	kerf_memplan_finish(&r.plan);
+	free(r.scratch);
+	free(r.scratch_offset);
+	free(r.overwrite);
+	free(v);
+	kerf_graph_unref(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_graphs), cmocka_unit_test(typical_networks),
 		cmocka_unit_test(views_share),	 cmocka_unit_test(takeovers),
 		cmocka_unit_test(too_large),	 cmocka_unit_test(long_chain),
+		cmocka_unit_test(many_alive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
