@@ -330,6 +330,8 @@ static bool takes_affine(const struct kerf_op *p)
 	        kerf_op_float(p, "beta", 1) == 1);
 }
 
+#define MAX_CHANNELS (1 << 20)
+
 static int absorb_affine(struct kerf_edit *e, uint32_t j)
 {
 	struct kerf_graph *g = e->g;
@@ -343,6 +345,9 @@ static int absorb_affine(struct kerf_edit *e, uint32_t j)
 	if (y.rank < 2 || y.dtype != KERF_F32 || op->n_in < 2)
 		return 0;
 	n = y.dims[1];
+	/* No layer is as wide; a file may claim it in a few bytes. */
+	if (n > MAX_CHANNELS)
+		return 0;
 	s = calloc((size_t)n * 2 + 1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;

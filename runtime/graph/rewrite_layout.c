@@ -225,6 +225,8 @@ struct forms {
 	int32_t *plain, *last;
 	struct kerf_tensor *was; /* as it was */
 	bool *made_last;
+	/* per constant and rank: its channels-last form; 0: not made */
+	int32_t (*constant)[KERF_MAX_RANK + 1];
 };
 
 /* Marks the values that are made channels-last. */
@@ -344,6 +346,16 @@ static int32_t const_form(struct kerf_layout *l, int32_t v, int rank)
 	return v;
 }
 
+/* The same, made once however many read it. */
+static int32_t const_form_of(struct kerf_layout *l, struct forms *f, int32_t v, int rank)
+{
+	int32_t *have = &f->constant[v][rank];
+
+	if (!*have)
+		*have = const_form(l, v, rank);
+	return *have;
+}
+
 static int apply_inputs(struct kerf_layout *l, struct forms *f, uint32_t j)
 {
 	struct kerf_graph *g = l->e->g;
@@ -362,7 +374,7 @@ static int apply_inputs(struct kerf_layout *l, struct forms *f, uint32_t j)
 		if (!kerf_value_is_const(&g->value[v]))
 			in[k] = form_of(l, f, j, v, last);
 		else if (last)
-			in[k] = const_form(l, v, kerf_layout_const_rank(l, j, v));
+			in[k] = const_form_of(l, f, v, kerf_layout_const_rank(l, j, v));
 		r = in[k] < -1 ? in[k] : 0;
 	}
 	if (!r)
@@ -435,7 +447,8 @@ static int apply(struct kerf_layout *l)
 	f.last = malloc(((size_t)n_value + 1) * sizeof(*f.last));
 	f.was = malloc(((size_t)n_value + 1) * sizeof(*f.was));
 	f.made_last = calloc((size_t)n_value + 1, sizeof(*f.made_last));
-	if (f.plain && f.last && f.was && f.made_last)
+	f.constant = calloc((size_t)n_value + 1, sizeof(*f.constant));
+	if (f.plain && f.last && f.was && f.made_last && f.constant)
 		r = make_home(l, &f, n_value);
 	for (j = 0; !r && j < n_op; j++)
 		r = apply_op(l, &f, j);
@@ -443,6 +456,7 @@ static int apply(struct kerf_layout *l)
 	free(f.last);
 	free(f.was);
 	free(f.made_last);
+	free(f.constant);
 	return r;
 }
 

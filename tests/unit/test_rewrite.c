@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -661,6 +662,53 @@ static void test_work(void **state)
 	kerf_graph_unref(g);
 }
 
+/* A shape is a claim: what rewriting takes is bounded by what the file holds. */
+static struct kerf_graph *make_claims(void)
+{
+	GRAPH("claims");
+	int32_t x = b_input(g, "x", DIMS(1, 1ll << 32));
+
+	kerf_graph_add_output(g, b_op(g, "Add", IN(x, b_scalar(g, 2)), NO_ATTR));
+	return g;
+}
+
+static void test_claims(void **state)
+{
+	struct kerf_graph *g = make_claims();
+	struct kerf_err err = {""};
+	struct rusage before, after;
+
+	getrusage(RUSAGE_SELF, &before);
+	assert_int_equal(kerf_rewrite(g, &err), 0);
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 64 << 10);
+	kerf_graph_unref(g);
+}
+
+/* A constant beside many maps is stored channels-last once. */
+static struct kerf_graph *make_shared_map(void)
+{
+	GRAPH("map");
+	int32_t x = b_input(g, "x", DIMS(1, 3, 4, 5)), c = b_const(g, -1, 1, DIMS(1, 3, 4, 5)), i;
+
+	x = b_conv(g, x, 3, 3, 1, 1, true);
+	for (i = 0; i < 3; i++)
+		x = b_op(g, i % 2 ? "Mul" : "Sub", IN(c, x), NO_ATTR);
+	kerf_graph_add_output(g, b_conv(g, x, 3, 3, 1, 1, true));
+	return g;
+}
+
+static void test_shared_map(void **state)
+{
+	struct kerf_graph *g = rewritten(make_shared_map, kerf_rewrite_layout, 1e-6);
+	uint32_t i, n = 0;
+
+	for (i = 0; i < g->n_value; i++)
+		n += kerf_value_is_const(&g->value[i]) && g->value[i].nhwc;
+	assert_int_equal(n, 1);
+	kerf_graph_unref(g);
+}
+
 /* --- the cut -------------------------------------------------------------------------------- */
 
 #define CUT_NODES 9
@@ -753,6 +801,7 @@ int main(void)
 		cmocka_unit_test(test_outputs),  cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_long),     cmocka_unit_test(test_column),
 		cmocka_unit_test(test_nan),      cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_claims),    cmocka_unit_test(test_shared_map),
 		cmocka_unit_test(test_work),       cmocka_unit_test(test_almost),
 		cmocka_unit_test(test_empty_blocks),
 	};
