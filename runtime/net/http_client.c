@@ -69,6 +69,19 @@ static int on_socket(void *user, curl_socket_t fd, curlsocktype purpose)
 	return CURL_SOCKOPT_OK;
 }
 
+/*
+ * The address itself, once more: a name may have stood for loopback when it was looked
+ * up for check_peer, and stand for another host by now.
+ */
+static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	const bool *insecure = user;
+
+	if (!*insecure && !kerf_addr_is_loopback(&a->addr))
+		return CURL_SOCKET_BAD;
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
 static int check_peer(const char *base, bool insecure, struct kerf_err *err)
 {
 	char host[256];
@@ -87,6 +100,7 @@ static int check_peer(const char *base, bool insecure, struct kerf_err *err)
 static int new_curl(const char *base, bool insecure, CURL **curl, struct kerf_err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static const bool yes = true, no = false;
 	int r = check_peer(base, insecure, err);
 	CURL *c;
 
@@ -103,6 +117,8 @@ static int new_curl(const char *base, bool insecure, CURL **curl, struct kerf_er
 	curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
 	curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_socket);
+	curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, insecure ? (void *)&yes : (void *)&no);
 	*curl = c;
 	return 0;
 }
@@ -294,7 +310,8 @@ ssize_t kerf_wire_recv(struct kerf_wire *w, void *data, size_t n)
 int kerf_http_client_open(const char *base, bool insecure, struct kerf_http_client **c,
 			  struct kerf_err *err)
 {
-	return kerf_fail(err, -ENOSYS, "kerf was built without libcurl: it cannot reach a node");
+	return kerf_fail(err, -ENOSYS, "%s: kerf was built without libcurl: it cannot reach a node",
+			 base);
 }
 
 void kerf_http_client_close(struct kerf_http_client *c)

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool is_loopback(const struct sockaddr *sa)
+bool kerf_addr_is_loopback(const struct sockaddr *sa)
 {
 	if (sa->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
@@ -29,7 +29,7 @@ bool kerf_host_is_loopback(const char *host)
 		return false;
 	all = list != NULL;
 	for (a = list; a; a = a->ai_next)
-		all = all && is_loopback(a->ai_addr);
+		all = all && kerf_addr_is_loopback(a->ai_addr);
 	freeaddrinfo(list);
 	return all;
 }
@@ -67,7 +67,7 @@ int kerf_listen(const char *address, bool insecure, uint16_t *port, struct kerf_
 	    getaddrinfo(host, service, &hints, &a))
 		return kerf_fail(err, -EINVAL, "--listen '%s': expected ADDRESS:PORT, both numeric",
 				 address);
-	if (!insecure && !is_loopback(a->ai_addr)) {
+	if (!insecure && !kerf_addr_is_loopback(a->ai_addr)) {
 		freeaddrinfo(a);
 		return kerf_fail(err, -EPERM,
 				 "--listen %s: plain TCP beyond loopback needs --insecure", address);

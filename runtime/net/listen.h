@@ -11,6 +11,10 @@
  */
 int kerf_listen(const char *address, bool insecure, uint16_t *port, struct kerf_err *err);
 
+struct sockaddr;
+
+bool kerf_addr_is_loopback(const struct sockaddr *sa);
+
 /* True if every address that host stands for is in 127.0.0.0/8 or is ::1. Looks it up. */
 bool kerf_host_is_loopback(const char *host);
 

@@ -35,6 +35,10 @@ static void open_node(void)
 				       .head_timeout_ms = 100, .body_timeout_ms = 100};
 	struct kerf_err err = {""};
 
+#ifndef WITH_MICROHTTPD
+	fprintf(stderr, "built without libmicrohttpd\n");
+	exit(77);
+#endif
 	if (!mkdtemp(dir) || kerf_node_open(&cfg, &node, &err)) {
 		fprintf(stderr, "no node: %s\n", err.msg);
 		abort();

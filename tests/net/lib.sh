@@ -11,6 +11,10 @@ NET_PIDS=
 
 # 0 if this box can do it; else says why.
 net_possible() {
+	[ "$("$KERF" inspect --build | grep -Ec '^ *(curl|microhttpd) +yes')" = 2 ] || {
+		echo "built without libcurl or libmicrohttpd"
+		return 1
+	}
 	[ "$(id -u)" = 0 ] || { echo "not root: no network namespaces"; return 1; }
 	{ command -v ip && command -v tc; } >/dev/null || { echo "iproute2 is not installed"; return 1; }
 	ip netns add "$NET_DEV-try" 2>/dev/null || { echo "no network namespaces here"; return 1; }
