@@ -142,10 +142,9 @@ void kerf_route_infer_begin(struct kerf_http_request *r)
 				(unsigned long long)r->length, (unsigned long long)q->s->in_bytes);
 		return;
 	}
-	r->in_pieces = true;
-	q->job = kerf_served_take(q->s, WAIT_MS);
-	if (!q->job)
-		kerf_http_error(r, 503, "'%s' has %u requests in flight", q->s->name, q->s->depth);
+	/* Without it the server keeps the body, and the job is taken when that is whole. */
+	q->job = kerf_served_spare(q->s);
+	r->in_pieces = q->job != NULL;
 }
 
 void kerf_route_infer_body(struct kerf_http_request *r, const void *data, size_t n)

@@ -173,24 +173,43 @@ void kerf_served_free(struct kerf_served *s)
 	free(s);
 }
 
+/* The first free job, if there is one. Under s->lock. */
+static struct kerf_served_job *pop(struct kerf_served *s)
+{
+	struct kerf_served_job *j = s->free;
+	uint32_t i;
+
+	if (!j)
+		return NULL;
+	s->free = j->next;
+	/* The job before may have shrunk them. */
+	for (i = 0; i < s->spec.n_out; i++)
+		memcpy(j->out[i].dims, s->out[i].t.dims, sizeof(j->out[i].dims));
+	return j;
+}
+
 struct kerf_served_job *kerf_served_take(struct kerf_served *s, uint32_t wait_ms)
 {
 	uint64_t until = kerf_now_ns() + wait_ms * 1000000ull;
 	struct timespec ts = {.tv_sec = (time_t)(until / 1000000000u),
 			      .tv_nsec = (long)(until % 1000000000u)};
 	struct kerf_served_job *j;
-	uint32_t i;
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->free && !pthread_cond_timedwait(&s->freed, &s->lock, &ts))
 		;
-	j = s->free;
-	if (j)
-		s->free = j->next;
+	j = pop(s);
 	pthread_mutex_unlock(&s->lock);
-	/* The job before may have shrunk them. */
-	for (i = 0; j && i < s->spec.n_out; i++)
-		memcpy(j->out[i].dims, s->out[i].t.dims, sizeof(j->out[i].dims));
+	return j;
+}
+
+struct kerf_served_job *kerf_served_spare(struct kerf_served *s)
+{
+	struct kerf_served_job *j;
+
+	pthread_mutex_lock(&s->lock);
+	j = s->free && s->free->next ? pop(s) : NULL;
+	pthread_mutex_unlock(&s->lock);
 	return j;
 }
 

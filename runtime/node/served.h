@@ -64,6 +64,11 @@ void kerf_served_free(struct kerf_served *s); /* no job is taken */
 
 /* A job's buffers; waits up to wait_ms for one; NULL then. */
 struct kerf_served_job *kerf_served_take(struct kerf_served *s, uint32_t wait_ms);
+/*
+ * A job's buffers if they are not the last ones, without waiting. For who still has to
+ * receive: peers whose bytes never come would otherwise keep everybody out.
+ */
+struct kerf_served_job *kerf_served_spare(struct kerf_served *s);
 void kerf_served_give(struct kerf_served_job *j);
 
 /* Writes n bytes of a raw request that begin at byte at of all inputs taken as one. */

@@ -177,6 +177,9 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 	SEED("\0\x10GET /kerf/v1/source?bytes=100" H "\r\n");
 	SEED("\0\x10POST /kerf/v1/sink" H "Content-Length: 10\r\n\r\n0123456789");
 	SEED("\0\x10POST /v2/models/m/infer" H "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+	SEED("\0\x10POST /kerf/v1/sink" H "Content-Length: 5\r\nContent-Length: 35\r\n"
+	     "Transfer-Encoding : chunked\r\nOrigin: null\r\n\r\nhello");
+	SEED("\0\x10GET /v2%00" H " folded\r\n\r\n");
 	SEED("\1HTTP/1.1 200 OK\r\nContent-Length: 12\r\nKerf-Busy-Ns: 77\r\nConnection: close\r\n"
 	     "Inference-Header-Content-Length: 5\r\n\r\n");
 	SEED("\1HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
