@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/engine.h"
 
-#include <semaphore.h>
+#include "util/completion.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,36 +39,25 @@ void kerf_engine_close(struct kerf_engine *e)
 }
 
 /* A semaphore: a condition's waiter wakes only to wait for the lock of who woke it. */
-struct waiter {
-	sem_t done;
-	int status;
-};
-
-static void wake_waiter(struct kerf_job *job, int status)
+static void wake(struct kerf_job *job, int status)
 {
-	struct waiter *w = job->user;
-
-	w->status = status;
-	sem_post(&w->done);
+	kerf_complete(job->user, status);
 }
 
 int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct kerf_tensor *out,
 		    struct kerf_job *times)
 {
-	struct waiter w;
-	struct kerf_job job = {.program = p, .in = in, .out = out, .done = wake_waiter, .user = &w};
+	struct kerf_completion c;
+	struct kerf_job job = {.program = p, .in = in, .out = out, .done = wake, .user = &c};
 	int r;
 
-	sem_init(&w.done, 0, 0);
+	kerf_completion_init(&c);
 	r = p->engine->ops->submit(&job);
-	if (!r) {
-		while (sem_wait(&w.done))
-			; /* a signal's handler ran */
-		r = w.status;
-		if (times)
-			*times = job;
-	}
-	sem_destroy(&w.done);
+	if (r)
+		return r;
+	r = kerf_completion_wait(&c);
+	if (times)
+		*times = job;
 	return r;
 }
 

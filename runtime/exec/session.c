@@ -3,6 +3,7 @@
 
 #include "graph/slice.h"
 #include "util/clock.h"
+#include "util/completion.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -379,37 +380,20 @@ int kerf_session_submit(struct kerf_session *s, const struct kerf_tensor *in,
 	return begin(s, in, out, done, user, NULL);
 }
 
-struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
-	int status;
-};
-
 static void wake(void *user, int status)
 {
-	struct waiter *w = user;
-
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
-	w->status = status;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
+	kerf_complete(user, status);
 }
 
 int kerf_session_run(struct kerf_session *s, const struct kerf_tensor *in, struct kerf_tensor *out,
 		     struct kerf_step_time *times)
 {
-	struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
-	int r = begin(s, in, out, wake, &w, times);
+	struct kerf_completion c;
+	int r;
 
-	if (r)
-		return r;
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	return w.status;
+	kerf_completion_init(&c);
+	r = begin(s, in, out, wake, &c, times);
+	return r ? r : kerf_completion_wait(&c);
 }
 
 uint32_t kerf_session_steps(const struct kerf_session *s)
