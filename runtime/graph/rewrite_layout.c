@@ -18,8 +18,8 @@
  */
 #include "graph/rewrite_layout.h"
 
-#include "graph/rewrite_cut.h"
 #include "graph/rewrite_passes.h"
+#include "util/mincut.h"
 
 #include <stdlib.h>
 

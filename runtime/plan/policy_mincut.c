@@ -20,8 +20,8 @@
  *     graph. Not exact: a value made away, read here and read away again by a later
  *     step travels twice, which the sum does not know but the price does.
  */
-#include "plan/maxflow.h"
 #include "plan/policy.h"
+#include "util/mincut.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -36,23 +36,29 @@ struct cut {
 	const uint32_t *first, *reader; /* kerf_graph_consumers */
 };
 
-/* Vertices: operators, then a u and a d for each value, then s and t. */
+/* Vertices: s and t, operators, then a u and a d for each value. */
+static uint32_t vertex_op(uint32_t o)
+{
+	return 2 + o;
+}
+
 static uint32_t vertex_u(const struct kerf_graph *g, uint32_t v)
 {
-	return g->n_op + 2 * v;
+	return 2 + g->n_op + 2 * v;
 }
 
 static uint32_t vertex_d(const struct kerf_graph *g, uint32_t v)
 {
-	return g->n_op + 2 * v + 1;
+	return vertex_u(g, v) + 1;
 }
 
-static double capacity(double s)
+/* Seconds as a cost: picoseconds; what takes more than ten days counts as ten days. */
+static int64_t cost_of(double s)
 {
-	return isfinite(s) ? s : KERF_FLOW_INF;
+	return isfinite(s) ? (int64_t)(fmin(s, 864000) * 1e12) : KERF_CUT_INF;
 }
 
-static double move_s(const struct cut *c, bool back, uint32_t v)
+static int64_t move_cost(const struct cut *c, bool back, uint32_t v)
 {
 	uint32_t home = c->p->home, away = c->p->engine[c->there].node;
 	uint32_t from = back ? away : home, to = back ? home : away;
@@ -60,73 +66,74 @@ static double move_s(const struct cut *c, bool back, uint32_t v)
 	double bytes = (double)kerf_tensor_bytes(&c->p->graph->value[v].t);
 
 	if (l->rate_bytes_s <= 0)
-		return KERF_FLOW_INF;
-	return bytes / l->rate_bytes_s + (c->dir == BOTH_WAYS ? l->latency_s : 0);
+		return KERF_CUT_INF;
+	return cost_of(bytes / l->rate_bytes_s + (c->dir == BOTH_WAYS ? l->latency_s : 0));
 }
 
-static int add_value(const struct cut *c, struct kerf_flow *f, uint32_t v, uint32_t s)
+static int add_value(const struct cut *c, struct kerf_cut *net, uint32_t v)
 {
 	const struct kerf_graph *g = c->p->graph;
-	uint32_t made = g->value[v].producer < 0 ? s : (uint32_t)g->value[v].producer, i;
+	bool input = g->value[v].producer < 0;
+	uint32_t made = input ? KERF_CUT_SOURCE : vertex_op((uint32_t)g->value[v].producer), i;
 	uint32_t u = vertex_u(g, v), d = vertex_d(g, v);
-	int r = kerf_flow_add(f, made, u, c->dir == BACK_ONLY && made != s ? KERF_FLOW_INF
-									    : move_s(c, false, v));
+	int r = kerf_cut_edge(net, made, u, c->dir == BACK_ONLY && !input ? KERF_CUT_INF
+									 : move_cost(c, false, v));
 
 	for (i = c->first[v]; !r && i < c->first[v + 1]; i++)
-		r = kerf_flow_add(f, u, c->reader[i], KERF_FLOW_INF);
-	if (r || made == s)
+		r = kerf_cut_edge(net, u, vertex_op(c->reader[i]), KERF_CUT_INF);
+	if (r || input)
 		return r;
-	r = kerf_flow_add(f, d, made, move_s(c, true, v));
+	r = kerf_cut_edge(net, d, made, move_cost(c, true, v));
 	for (i = c->first[v]; !r && i < c->first[v + 1]; i++)
-		r = c->dir == THERE_ONLY
-			    ? kerf_flow_add(f, c->reader[i], made, KERF_FLOW_INF)
-			    : kerf_flow_add(f, c->reader[i], d, KERF_FLOW_INF);
+		r = kerf_cut_edge(net, vertex_op(c->reader[i]), c->dir == THERE_ONLY ? made : d,
+				  KERF_CUT_INF);
 	return r;
 }
 
-static int build(const struct cut *c, struct kerf_flow *f, uint32_t s, uint32_t t)
+static int build(const struct cut *c, struct kerf_cut *net)
 {
 	const struct kerf_graph *g = c->p->graph;
 	uint32_t i;
 	int r = 0;
 
 	for (i = 0; !r && i < g->n_op; i++) {
-		const double *cost = &c->p->op_s[(size_t)i * c->p->n_engine];
+		const double *op_s = &c->p->op_s[(size_t)i * c->p->n_engine];
 
-		r = kerf_flow_add(f, s, i, capacity(cost[c->there]));
+		r = kerf_cut_edge(net, KERF_CUT_SOURCE, vertex_op(i), cost_of(op_s[c->there]));
 		if (!r)
-			r = kerf_flow_add(f, i, t, capacity(cost[c->here]));
+			r = kerf_cut_edge(net, vertex_op(i), KERF_CUT_SINK,
+					  cost_of(op_s[c->here]));
 	}
 	for (i = 0; !r && i < g->n_value; i++)
 		if (!kerf_value_is_const(&g->value[i]))
-			r = add_value(c, f, i, s);
+			r = add_value(c, net, i);
 	for (i = 0; !r && i < g->n_out; i++)
-		r = kerf_flow_add(f, s, vertex_d(g, (uint32_t)g->out[i]), KERF_FLOW_INF);
+		r = kerf_cut_edge(net, KERF_CUT_SOURCE, vertex_d(g, (uint32_t)g->out[i]),
+				  KERF_CUT_INF);
 	return r;
 }
 
 static int solve(const struct cut *c, struct kerf_plan *plan)
 {
 	const struct kerf_graph *g = c->p->graph;
-	uint32_t n = g->n_op + 2 * g->n_value + 2, i;
-	bool *home_side = malloc(n * sizeof(*home_side));
+	struct kerf_cut net = {.n_node = 2 + g->n_op + 2 * g->n_value};
+	bool *home_side = malloc(net.n_node * sizeof(*home_side));
 	uint32_t *assign = malloc((g->n_op + 1) * sizeof(*assign));
-	struct kerf_flow *f = NULL;
-	double value;
 	int r = -ENOMEM;
+	uint32_t i;
 
-	if (!home_side || !assign || kerf_flow_new(n, &f))
+	if (!home_side || !assign)
 		goto out;
-	r = build(c, f, n - 2, n - 1);
+	r = build(c, &net);
 	if (!r)
-		r = kerf_flow_solve(f, n - 2, n - 1, &value, home_side);
+		r = kerf_cut_solve(&net, home_side);
 	if (r)
 		goto out;
 	for (i = 0; i < g->n_op; i++)
-		assign[i] = home_side[i] ? c->here : c->there;
+		assign[i] = home_side[vertex_op(i)] ? c->here : c->there;
 	r = kerf_plan_from_assignment(c->p, assign, plan, NULL);
 out:
-	kerf_flow_free(f);
+	kerf_cut_finish(&net);
 	free(home_side);
 	free(assign);
 	return r;

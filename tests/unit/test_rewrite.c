@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the rewrites make of known patterns, and that the result computes the same. */
 #include "graph/rewrite.h"
-#include "graph/rewrite_cut.h"
+#include "util/mincut.h"
 
 #include "graph_build.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "graph/rewrite_cut.h"
+#include "util/mincut.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define NONE UINT32_MAX
-#define STEPS_AN_EDGE 256 /* measured: at most 12, on models, random and long networks */
+#define STEPS_AN_EDGE 256 /* layouts take at most 12, measured on models and long networks */
 #define MIN_STEPS 10000000
 
 struct kerf_cut_edge {

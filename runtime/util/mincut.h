@@ -2,10 +2,10 @@
 /*
  * Minimum cut of a network with two terminals, by Dinic's algorithm (Dinic, 1970,
  * "Algorithm for solution of a problem of maximum flow in networks with power
- * estimation"). For the layout rewrite.
+ * estimation"). Costs are integers, so that the result is exact.
  */
-#ifndef KERF_GRAPH_REWRITE_CUT_H
-#define KERF_GRAPH_REWRITE_CUT_H
+#ifndef KERF_UTIL_MINCUT_H
+#define KERF_UTIL_MINCUT_H
 
 #include "util/base.h"
 
