@@ -4,6 +4,7 @@
 #include "graph/op.h"
 #include "util/digest.h"
 #include "util/file.h"
+#include "util/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -404,25 +405,29 @@ int kerf_graph_verify(const struct kerf_graph *g, struct kerf_err *err)
 		if (!v->name || !*v->name)
 			return kerf_fail(err, -EINVAL, "value %u has no name", i);
 		if (v->producer >= (int32_t)g->n_op)
-			return kerf_fail(err, -EINVAL, "value '%s': producer out of range", v->name);
+			return kerf_fail(err, -EINVAL, "value '%s': producer out of range",
+					 v->name);
 		if (kerf_tensor_check(&v->t))
 			return kerf_fail(err, -EINVAL, "value '%s': bad shape", v->name);
 		if (v->t.data && v->producer >= 0)
-			return kerf_fail(err, -EINVAL, "value '%s': constant and computed", v->name);
+			return kerf_fail(err, -EINVAL, "value '%s': constant and computed",
+					 v->name);
 	}
 	for (i = 0; i < g->n_op; i++) {
 		const struct kerf_op *op = &g->op[i];
 
 		for (k = 0; k < op->n_in; k++) {
 			if (op->in[k] >= (int32_t)g->n_value)
-				return kerf_fail(err, -EINVAL, "'%s': input id out of range", op->name);
+				return kerf_fail(err, -EINVAL, "'%s': input id out of range",
+						 op->name);
 			if (op->in[k] >= 0 && g->value[op->in[k]].producer >= (int32_t)i)
 				return kerf_fail(err, -EINVAL, "'%s': input %d is made later",
 						 op->name, k);
 		}
 		for (k = 0; k < op->n_out; k++) {
 			if (op->out[k] >= (int32_t)g->n_value)
-				return kerf_fail(err, -EINVAL, "'%s': output id out of range", op->name);
+				return kerf_fail(err, -EINVAL, "'%s': output id out of range",
+						 op->name);
 			if (op->out[k] >= 0 && g->value[op->out[k]].producer != (int32_t)i)
 				return kerf_fail(err, -EINVAL, "'%s': output %d has another producer",
 						 op->name, k);
@@ -604,65 +609,55 @@ void kerf_graph_forget(const struct kerf_graph *g, const void *p, size_t n)
 	}
 }
 
-/* FNV-1a, 64 bits. */
-static uint64_t mix(uint64_t h, const void *p, size_t n)
-{
-	const uint8_t *b = p;
-
-	while (n--)
-		h = (h ^ *b++) * 0x100000001b3u;
-	return h;
-}
-
 static uint64_t mix_tensor(uint64_t h, const struct kerf_tensor *t)
 {
 	int32_t head[2] = {(int32_t)t->dtype, t->rank};
 
-	h = mix(h, head, sizeof(head));
-	return mix(h, t->dims, (size_t)t->rank * sizeof(t->dims[0]));
+	h = kerf_hash_mix(h, head, sizeof(head));
+	return kerf_hash_mix(h, t->dims, (size_t)t->rank * sizeof(t->dims[0]));
 }
 
 static uint64_t mix_attr(uint64_t h, const struct kerf_attr *a)
 {
-	h = mix(h, a->name, strlen(a->name) + 1);
+	h = kerf_hash_mix(h, a->name, strlen(a->name) + 1);
 	switch (a->type) {
-	case KERF_ATTR_INT: return mix(h, &a->i, sizeof(a->i));
-	case KERF_ATTR_FLOAT: return mix(h, &a->f, sizeof(a->f));
-	case KERF_ATTR_STRING: return mix(h, a->s, strlen(a->s) + 1);
-	case KERF_ATTR_INTS: return mix(h, a->ints, a->n * sizeof(*a->ints));
-	case KERF_ATTR_FLOATS: return mix(h, a->floats, a->n * sizeof(*a->floats));
+	case KERF_ATTR_INT: return kerf_hash_mix(h, &a->i, sizeof(a->i));
+	case KERF_ATTR_FLOAT: return kerf_hash_mix(h, &a->f, sizeof(a->f));
+	case KERF_ATTR_STRING: return kerf_hash_mix(h, a->s, strlen(a->s) + 1);
+	case KERF_ATTR_INTS: return kerf_hash_mix(h, a->ints, a->n * sizeof(*a->ints));
+	case KERF_ATTR_FLOATS: return kerf_hash_mix(h, a->floats, a->n * sizeof(*a->floats));
 	case KERF_ATTR_TENSOR:
 		h = mix_tensor(h, &a->t);
-		return mix(h, a->t.data, kerf_tensor_bytes(&a->t));
+		return kerf_hash_mix(h, a->t.data, kerf_tensor_bytes(&a->t));
 	}
 	return h;
 }
 
 uint64_t kerf_graph_fingerprint(const struct kerf_graph *g)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = KERF_HASH_INIT;
 	uint32_t i, k;
 
 	for (i = 0; i < g->n_value; i++) {
 		uint8_t flags[2] = {g->value[i].nhwc, kerf_value_is_const(&g->value[i])};
 
-		h = mix_tensor(mix(h, flags, sizeof(flags)), &g->value[i].t);
+		h = mix_tensor(kerf_hash_mix(h, flags, sizeof(flags)), &g->value[i].t);
 	}
 	for (i = 0; i < g->n_op; i++) {
 		const struct kerf_op *op = &g->op[i];
 		int32_t head[4] = {op->opset, op->n_in, op->n_out, (int32_t)op->act.kind};
 		float act[2] = {op->act.a, op->act.b};
 
-		h = mix(h, op->def->name, strlen(op->def->name) + 1);
-		h = mix(h, head, sizeof(head));
-		h = mix(h, act, sizeof(act));
-		h = mix(h, &op->nhwc, sizeof(op->nhwc));
-		h = mix(h, &op->tile, sizeof(op->tile));
-		h = mix(h, op->in, (size_t)op->n_in * sizeof(*op->in));
-		h = mix(h, op->out, (size_t)op->n_out * sizeof(*op->out));
+		h = kerf_hash_mix(h, op->def->name, strlen(op->def->name) + 1);
+		h = kerf_hash_mix(h, head, sizeof(head));
+		h = kerf_hash_mix(h, act, sizeof(act));
+		h = kerf_hash_mix(h, &op->nhwc, sizeof(op->nhwc));
+		h = kerf_hash_mix(h, &op->tile, sizeof(op->tile));
+		h = kerf_hash_mix(h, op->in, (size_t)op->n_in * sizeof(*op->in));
+		h = kerf_hash_mix(h, op->out, (size_t)op->n_out * sizeof(*op->out));
 		for (k = 0; k < op->n_attr; k++)
 			h = mix_attr(h, &op->attr[k]);
 	}
-	h = mix(h, g->in, g->n_in * sizeof(*g->in));
-	return mix(h, g->out, g->n_out * sizeof(*g->out));
+	h = kerf_hash_mix(h, g->in, g->n_in * sizeof(*g->in));
+	return kerf_hash_mix(h, g->out, g->n_out * sizeof(*g->out));
 }

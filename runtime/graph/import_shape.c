@@ -284,36 +284,11 @@ static bool is_affordable(const struct kerf_graph *g, const struct kerf_op *op, 
 
 static int learn(struct kerf_importer *im, struct kerf_op *op)
 {
-	struct kerf_graph *g = im->g;
-	size_t slots = (size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op));
-	struct kerf_tensor *in = calloc(slots + 1, sizeof(*in)), *out;
-	int k, r = -ENOMEM;
+	int r = kerf_op_eval_known(im->g, op);
 
-	if (!in)
-		return -ENOMEM;
-	out = in + kerf_op_in_slots(op);
-	kerf_op_tensors(g, op, in, out);
-	for (k = 0; k < op->n_out; k++) {
-		if (op->out[k] < 0)
-			continue;
-		out[k].data = kerf_graph_alloc(g, kerf_tensor_bytes(&out[k]));
-		if (!out[k].data)
-			goto out;
-	}
-	r = kerf_op_eval(op, in, out);
-	if (r) {
+	if (r && r != -ENOMEM)
 		kerf_fail(im->err, r, "node '%.128s' (%s): its constant inputs do not fit it: %s",
 			  op->name, op->def->name, strerror(-r));
-		goto out;
-	}
-	for (k = 0; k < op->n_out; k++) {
-		if (op->out[k] < 0)
-			continue;
-		g->value[op->out[k]].t = out[k];
-		g->value[op->out[k]].bounded = false;
-	}
-out:
-	free(in);
 	return r;
 }
 

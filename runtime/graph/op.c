@@ -162,6 +162,35 @@ int kerf_op_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct 
 	return 0;
 }
 
+int kerf_op_eval_known(struct kerf_graph *g, const struct kerf_op *op)
+{
+	size_t slots = (size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op));
+	struct kerf_tensor *in = calloc(slots + 1, sizeof(*in)), *out;
+	int k, r = -ENOMEM;
+
+	if (!in)
+		return -ENOMEM;
+	out = in + kerf_op_in_slots(op);
+	kerf_op_tensors(g, op, in, out);
+	for (k = 0; k < op->n_out; k++) {
+		if (op->out[k] < 0)
+			continue;
+		out[k].data = kerf_graph_alloc(g, kerf_tensor_bytes(&out[k]));
+		if (!out[k].data)
+			goto out;
+	}
+	r = kerf_op_eval(op, in, out);
+	for (k = 0; !r && k < op->n_out; k++) {
+		if (op->out[k] < 0)
+			continue;
+		g->value[op->out[k]].t = out[k];
+		g->value[op->out[k]].bounded = false;
+	}
+out:
+	free(in);
+	return r;
+}
+
 int64_t kerf_op_flops(const struct kerf_graph *g, const struct kerf_op *op)
 {
 	size_t slots = (size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op)) + 1;

@@ -126,6 +126,12 @@ int kerf_op_infer_shapes(struct kerf_graph *g, struct kerf_op *op, struct kerf_e
 /* def->eval, then op->act on output 0 (float32 or, for float16, through float32). */
 int kerf_op_eval(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_tensor *out);
 
+/*
+ * Evaluates an operator of known inputs; its outputs become known: the contents, in
+ * memory of the graph's, and the true dims. On failure (as eval) they stay as they were.
+ */
+int kerf_op_eval_known(struct kerf_graph *g, const struct kerf_op *op);
+
 int64_t kerf_op_flops(const struct kerf_graph *g, const struct kerf_op *op);
 
 /*

@@ -8,6 +8,7 @@
  * model's own constants, whatever the file says.
  */
 #include "graph/rewrite_passes.h"
+#include "util/hash.h"
 
 #include <stdlib.h>
 
@@ -85,42 +86,15 @@ static bool affordable(struct fold *f, const struct kerf_op *op, int64_t in_byte
 static int evaluate(struct fold *f, struct kerf_op *op)
 {
 	struct kerf_graph *g = f->e.g;
-	int n_in = kerf_op_in_slots(op), k, r = -ENOMEM;
-	struct kerf_tensor *in = calloc((size_t)(n_in + kerf_op_out_slots(op)) + 1, sizeof(*in));
-	struct kerf_tensor *out = in + n_in;
+	int k, r = kerf_op_eval_known(g, op);
 
-	if (!in)
-		return -ENOMEM;
-	kerf_op_tensors(g, op, in, out);
-	r = 0;
-	for (k = 0; k < op->n_in; k++)
-		if (!kerf_tensor_is_aligned(&in[k]))
-			goto out;
-	r = -ENOMEM;
-	for (k = 0; k < op->n_out; k++) {
-		if (op->out[k] < 0)
-			continue;
-		out[k].data = kerf_graph_alloc(g, kerf_tensor_bytes(&out[k]));
-		if (!out[k].data)
-			goto out;
-	}
-	r = kerf_op_eval(op, in, out);
-	if (r && r != -ENOMEM) {
-		r = 0;
-		goto out;
-	}
-	for (k = 0; !r && k < op->n_out; k++) {
-		if (op->out[k] < 0)
-			continue;
-		g->value[op->out[k]].t.data = out[k].data;
-		g->value[op->out[k]].producer = -1;
-	}
-	if (!r) {
-		r = kerf_edit_set_inputs(&f->e, (uint32_t)(op - g->op), 0, NULL);
-		op->n_out = 0;
-	}
-out:
-	free(in);
+	if (r)
+		return r == -ENOMEM ? r : 0;
+	for (k = 0; k < op->n_out; k++)
+		if (op->out[k] >= 0)
+			g->value[op->out[k]].producer = -1;
+	r = kerf_edit_set_inputs(&f->e, (uint32_t)(op - g->op), 0, NULL);
+	op->n_out = 0;
 	return r;
 }
 
@@ -321,20 +295,11 @@ static int merge_transposes(struct fold *f, uint32_t j)
 
 /* --- the same thing twice ---------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t h, const void *p, size_t n)
-{
-	const uint8_t *b = p;
-
-	while (n--)
-		h = (h ^ *b++) * 0x100000001b3u;
-	return h;
-}
-
 static uint64_t hash_op(const struct kerf_op *op)
 {
-	uint64_t h = mix(0xcbf29ce484222325u, op->def->name, strlen(op->def->name));
+	uint64_t h = kerf_hash_mix(KERF_HASH_INIT, op->def->name, strlen(op->def->name));
 
-	return mix(h, op->in, (size_t)op->n_in * sizeof(*op->in));
+	return kerf_hash_mix(h, op->in, (size_t)op->n_in * sizeof(*op->in));
 }
 
 static bool same_attr(const struct kerf_attr *a, const struct kerf_attr *b)
@@ -401,9 +366,9 @@ static bool share(struct fold *f, uint32_t j)
 
 static uint64_t hash_tensor(const struct kerf_tensor *t)
 {
-	uint64_t h = mix(0xcbf29ce484222325u, t->dims, (size_t)t->rank * sizeof(t->dims[0]));
+	uint64_t h = kerf_hash_mix(KERF_HASH_INIT, t->dims, (size_t)t->rank * sizeof(t->dims[0]));
 
-	return mix(h, t->data, kerf_tensor_bytes(t));
+	return kerf_hash_mix(h, t->data, kerf_tensor_bytes(t));
 }
 
 /* Small constants that are equal become one. */
