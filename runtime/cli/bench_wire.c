@@ -5,9 +5,10 @@
  * A kerfd in a child process serves a slice of the null engine that takes N bytes and
  * gives N bytes back. Beside it a child process echoes N bytes over a plain TCP
  * connection: reads the whole message, then sends it back. Both over loopback, both
- * with TCP_NODELAY, sampled in turns, so that what else the machine does hits both. In
- * several rounds with fresh processes: where the scheduler happens to put the threads of
- * one round makes a factor of two, for either side.
+ * with TCP_NODELAY, sampled in turns, so that what else the machine does hits both, in
+ * several rounds with fresh processes. The client runs on one CPU, kerfd and the echo on
+ * another, as they would on two machines: left to itself, the scheduler puts the two ends
+ * of a connection now on one CPU, now on two, which makes a factor of two for either.
  */
 #include "cli/bench.h"
 #include "cli/cli.h"
@@ -19,6 +20,7 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,7 @@ struct wire {
 	char dir[64];
 	pid_t node, echo;
 	int fd; /* to the echo */
+	int cpu[2]; /* of the client and of its peers; -1: any */
 	struct kerf_engine *engine;
 };
 
@@ -58,15 +61,42 @@ static bool move_all(int fd, char *p, size_t n, bool out)
 	return true;
 }
 
+/* --- Places --- */
+
+/* The first two CPUs we may use. */
+static void find_cpus(int cpu[2])
+{
+	cpu_set_t set;
+	int i, n = 0;
+
+	cpu[0] = cpu[1] = -1;
+	if (sched_getaffinity(0, sizeof(set), &set) || CPU_COUNT(&set) < 2)
+		return;
+	for (i = 0; i < CPU_SETSIZE && n < 2; i++)
+		if (CPU_ISSET(i, &set))
+			cpu[n++] = i;
+}
+
+static bool stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return true;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
 /* --- The plain echo --- */
 
-static void serve_echo(int listener, size_t bytes)
+static void serve_echo(int listener, size_t bytes, int cpu)
 {
 	char *buf = malloc(bytes);
 	int fd, on = 1;
 
 	fd = accept(listener, NULL, NULL);
-	if (fd < 0 || !buf || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+	if (!stay_on(cpu) || fd < 0 || !buf || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
 		_exit(1);
 	while (move_all(fd, buf, bytes, false) && move_all(fd, buf, bytes, true))
 		;
@@ -88,7 +118,7 @@ static int start_echo(struct wire *w, size_t bytes, struct kerf_err *err)
 	if (w->echo < 0)
 		goto fail;
 	if (!w->echo)
-		serve_echo(listener, bytes);
+		serve_echo(listener, bytes, w->cpu[1]);
 	if (connect(w->fd, (struct sockaddr *)&at, sizeof(at)) ||
 	    setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
 		goto fail;
@@ -130,6 +160,8 @@ static int start_node(struct wire *w, unsigned *port, struct kerf_err *err)
 		return kerf_fail(err, -errno, "pipe: %s", strerror(errno));
 	w->node = fork();
 	if (!w->node) {
+		if (!stay_on(w->cpu[1]))
+			_exit(127);
 		dup2(out[1], STDOUT_FILENO);
 		close(out[0]);
 		close(out[1]);
@@ -289,6 +321,9 @@ static int run(uint32_t scale, bool json, struct kerf_err *err)
 	char cmd[96];
 	int r = 0;
 
+	find_cpus(w.cpu);
+	if (!stay_on(w.cpu[0]))
+		return kerf_fail(err, -errno, "sched_setaffinity: %s", strerror(errno));
 	if (!mkdtemp(w.dir))
 		return kerf_fail(err, -errno, "%s: %s", w.dir, strerror(errno));
 	for (i = 0; i < KERF_ARRAY_SIZE(size); i++) {
@@ -335,6 +370,7 @@ int kerf_bench_wire(int argc, char **argv)
 		case 'h':
 			printf("usage: kerf bench --wire [--scale N] [--json]\n\n"
 			       "Times a remote slice that computes nothing against a plain TCP echo.\n"
+			       "The client has one CPU, the two peers have another.\n"
 			       "  --scale N   N times the usual number of samples\n");
 			return KERF_EXIT_OK;
 		default: return KERF_EXIT_USAGE;
