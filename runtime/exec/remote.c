@@ -499,14 +499,19 @@ static int remote_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 	struct kerf_slice_request q = {.n_shape = 0};
 	const struct kerf_graph *whole = slice;
 	uint64_t start = kerf_now_ns();
-	bool ignored = false;
+	bool bounded_in = false;
 	int r;
 
 	if (!p)
 		return -ENOMEM;
 	p->base.engine = engine;
 	p->base.slice = kerf_graph_ref(slice);
-	r = fill_io(slice, slice->in, slice->n_in, &p->in, &ignored, err);
+	r = fill_io(slice, slice->in, slice->n_in, &p->in, &bounded_in, err);
+	/* A job's request is made when the slice is prepared: its shapes are in it. */
+	if (!r && bounded_in)
+		r = kerf_fail(err, -EOPNOTSUPP,
+			      "a slice that reads a value whose dims are known only at run time "
+			      "cannot be remote");
 	if (!r)
 		r = fill_io(slice, slice->out, slice->n_out, &p->out, &p->bounded, err);
 	if (r)

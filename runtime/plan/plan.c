@@ -135,6 +135,11 @@ static int price(const struct kerf_problem *p, const uint32_t *step_of, struct k
 				    (g->value[v].producer >= 0 &&
 				     step_of[g->value[v].producer] == i))
 					continue;
+				/* Requests to another node have fixed shapes. */
+				if (away && g->value[v].bounded) {
+					r = -EINVAL;
+					goto out;
+				}
 				last_step[v] = i;
 				start = fmax(start, ready[v]);
 				if (away)
@@ -191,7 +196,8 @@ int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assi
 out:
 	if (r) {
 		kerf_fail(err, r, "%s",
-			  r == -EINVAL ? "an engine cannot run an operator given to it, or has no path"
+			  r == -EINVAL ? "an engine cannot run an operator given to it, or cannot "
+					 "be sent what it reads"
 				       : strerror(-r));
 		kerf_plan_finish(plan);
 	}

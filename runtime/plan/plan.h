@@ -77,7 +77,8 @@ const struct kerf_policy *kerf_policy_at(uint32_t i); /* NULL past the last */
  * steps, orders them and prices them. Every policy ends here, so all plans are
  * priced alike, by what a session does: a step starts when its inputs are at home and
  * its engine is free; a step on another node carries its inputs there and its outputs
- * back. -EINVAL if an engine cannot run an operator given to it, or has no path.
+ * back. -EINVAL if an engine cannot run an operator given to it, has no path, or
+ * would have to be sent a value whose dims are known only at run time.
  */
 int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assign,
 			      struct kerf_plan *plan, struct kerf_err *err);

@@ -65,7 +65,7 @@ static int64_t move_cost(const struct cut *c, bool back, uint32_t v)
 	const struct kerf_link_model *l = &c->p->link[from * c->p->n_node + to];
 	double bytes = (double)kerf_tensor_bytes(&c->p->graph->value[v].t);
 
-	if (l->rate_bytes_s <= 0)
+	if (l->rate_bytes_s <= 0 || (!back && c->p->graph->value[v].bounded))
 		return KERF_CUT_INF;
 	return cost_of(bytes / l->rate_bytes_s + (c->dir == BOTH_WAYS ? l->latency_s : 0));
 }

@@ -190,6 +190,35 @@ static void test_slices(void **state)
 	kerf_engine_close(e);
 }
 
+/* Shapes known only at run time do not travel: refused, not run with the bounds. */
+static void test_bounded_input(void **state)
+{
+	struct kerf_slice_spec spec = {1, (uint32_t[]){1}, {0, 0}};
+	struct kerf_engine *e = open_engine(node.url, "ref", 0);
+	struct kerf_program *p = NULL;
+	struct kerf_graph *g, *slice;
+	struct kerf_err err = {""};
+	struct onnx_build b;
+	uint8_t *bytes;
+	size_t size;
+
+	onnx_build_init(&b, 13);
+	onnx_build_input(&b, "x", 1, "8");
+	onnx_build_node(&b, "NonZero", "x", "y");
+	onnx_build_node(&b, "Neg", "y", "z");
+	onnx_build_output(&b, "z", 7, NULL);
+	bytes = onnx_build_pack(&b, &size);
+	assert_int_equal(kerf_model_parse(bytes, size, NULL, NULL, &g, &err), 0);
+	onnx_build_finish(&b);
+	assert_int_equal(g->n_op, 2);
+	assert_int_equal(kerf_slice_make(g, &spec, &slice, &err), 0);
+	assert_int_equal(e->ops->prepare(e, slice, &p, &err), -EOPNOTSUPP);
+	assert_non_null(strstr(err.msg, "run time"));
+	kerf_graph_unref(slice);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+}
+
 /* --- Many jobs --- */
 
 struct crowd {
@@ -535,6 +564,7 @@ int main(void)
 		cmocka_unit_test(test_spoilt_upload), cmocka_unit_test(test_memory_bomb),
 		cmocka_unit_test(test_peer_death), cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_slices),	   cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_bounded_input),
 		cmocka_unit_test(test_cancel),	   cmocka_unit_test(test_no_peer),
 		cmocka_unit_test(test_dropped_slice), cmocka_unit_test(test_peer_restart),
 	};

@@ -235,6 +235,38 @@ static void test_no_path_is_named(void **state)
 	kerf_graph_unref(s.g);
 }
 
+/* A value whose dims are known only at run time stays on the node that made it, or comes home. */
+static void test_bounded_values_do_not_go(void **state)
+{
+	uint32_t assign[MAX_OPS], i, k;
+	struct kerf_rng rng;
+	struct kerf_plan plan;
+	struct setup s;
+	int round;
+
+	kerf_rng_seed(&rng, 6);
+	for (round = 0; round < 100; round++) {
+		make(&s, &rng, true, 1e-6);
+		if (s.g->n_op < 4)
+			goto next;
+		/* operator 1 runs here alone, and all that follows would rather be away */
+		s.g->value[s.g->op[1].out[0]].bounded = true;
+		s.op_s[3] = INFINITY;
+		for (i = 2; i < s.g->n_op; i++)
+			s.op_s[2 * i + 1] = 0;
+		for (i = 0; i < s.g->n_op; i++)
+			assign[i] = i >= 2;
+		assert_int_equal(kerf_plan_from_assignment(&s.p, assign, &plan, NULL), -EINVAL);
+		assert_int_equal(kerf_policy_find(NULL)->plan(&s.p, &plan, NULL), 0);
+		for (i = 0; i < plan.n_step; i++)
+			for (k = 0; k < plan.step[i].n_op; k++)
+				assert_true(plan.step[i].op[k] != 2 || plan.step[i].engine == 0);
+		kerf_plan_finish(&plan);
+next:
+		kerf_graph_unref(s.g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_steps_are_executable),
 		cmocka_unit_test(test_operator_only_there_goes_there),
 		cmocka_unit_test(test_no_path_is_named),
+		cmocka_unit_test(test_bounded_values_do_not_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
