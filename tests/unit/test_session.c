@@ -141,6 +141,47 @@ static void test_output_that_is_an_input(void **state)
 	kerf_graph_unref(g);
 }
 
+/* A value whose dims are known only at run time crosses from one engine to another. */
+static void test_bounded_crosses(void **state)
+{
+	static const uint32_t ops[2][1] = {{0}, {1}};
+	struct kerf_plan_step step[2] = {{.engine = 0, .n_op = 1, .op = (uint32_t *)ops[0]},
+					 {.engine = 1, .n_op = 1, .op = (uint32_t *)ops[1]}};
+	const struct kerf_tensor t = {.dtype = KERF_F32, .rank = 1, .dims = {6}};
+	struct kerf_plan plan = {.n_step = 2, .step = step};
+	struct kerf_graph *g = kerf_graph_new("t");
+	struct kerf_engine **engines = *state;
+	struct kerf_session *s;
+	struct kerf_io io;
+	int32_t v[3];
+	int n, i;
+
+	for (i = 0; i < 3; i++)
+		v[i] = kerf_graph_add_value(g, NULL, &t);
+	kerf_graph_add_input(g, v[0]);
+	for (i = 0; i < 2; i++) {
+		const struct kerf_op_def *def = kerf_op_find(NULL, i ? "Neg" : "NonZero", 13);
+
+		kerf_graph_add_op(g, def, NULL, 13, 1, &v[i], 1, &v[i + 1], 0, NULL);
+		assert_int_equal(kerf_op_infer_shapes(g, &g->op[i], NULL), 0);
+	}
+	kerf_graph_add_output(g, v[2]);
+	kerf_graph_freeze(g);
+	assert_int_equal(kerf_io_make(g, 7, &io), 0);
+	assert_int_equal(kerf_session_open(g, &plan, engines, 1, &s, NULL), 0);
+	for (n = 0; n <= 6; n += 3) {
+		for (i = 0; i < 6; i++)
+			((float *)io.in[0].data)[i] = i >= 6 - n;
+		assert_int_equal(kerf_session_run(s, io.in, io.out, NULL), 0);
+		assert_int_equal(io.out[0].dims[1], n);
+		for (i = 0; i < n; i++)
+			assert_int_equal(((int64_t *)io.out[0].data)[i], -(6 - n + i));
+	}
+	kerf_session_close(s);
+	kerf_io_finish(&io);
+	kerf_graph_unref(g);
+}
+
 struct counter {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -326,6 +367,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cuts_keep_the_bits),
 		cmocka_unit_test(test_output_that_is_an_input),
+		cmocka_unit_test(test_bounded_crosses),
 		cmocka_unit_test(test_many_requests_in_flight),
 		cmocka_unit_test(test_deep_session),
 		cmocka_unit_test(test_profile_without_store),
