@@ -96,7 +96,8 @@ static void serve_echo(int listener, size_t bytes, int cpu)
 	int fd, on = 1;
 
 	fd = accept(listener, NULL, NULL);
-	if (!stay_on(cpu) || fd < 0 || !buf || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+	if (!stay_on(cpu) || fd < 0 || !buf ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
 		_exit(1);
 	while (move_all(fd, buf, bytes, false) && move_all(fd, buf, bytes, true))
 		;
@@ -369,8 +370,8 @@ int kerf_bench_wire(int argc, char **argv)
 		case 'j': json = true; break;
 		case 'h':
 			printf("usage: kerf bench --wire [--scale N] [--json]\n\n"
-			       "Times a remote slice that computes nothing against a plain TCP echo.\n"
-			       "The client has one CPU, the two peers have another.\n"
+			       "Times a remote slice that computes nothing against a plain TCP\n"
+			       "echo. The client has one CPU, the two peers have another.\n"
 			       "  --scale N   N times the usual number of samples\n");
 			return KERF_EXIT_OK;
 		default: return KERF_EXIT_USAGE;

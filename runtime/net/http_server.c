@@ -302,14 +302,15 @@ struct framing {
 	const char *coding, *origin;
 };
 
-static enum MHD_Result on_field(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
-				const char *value, size_t size)
+static enum MHD_Result on_field(void *cls, enum MHD_ValueKind kind, const char *key,
+				size_t key_size, const char *value, size_t size)
 {
 	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	struct framing *f = cls;
 
-	if (!key_size || strspn(key, token) != key_size || (value && strcspn(value, "\r\n") != size))
+	if (!key_size || strspn(key, token) != key_size ||
+	    (value && strcspn(value, "\r\n") != size))
 		f->malformed = true;
 	if (!strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH)) {
 		f->n_length++;
@@ -488,8 +489,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 			return MHD_NO;
 		check_head(c, method, url);
 		/* Who expects 100 has not sent the body yet. */
-		if (c->reply && (c->r.length > DRAIN_MAX || c->unending ||
-				 kerf_http_header(&c->r, "Expect")))
+		if (c->reply &&
+		    (c->r.length > DRAIN_MAX || c->unending || kerf_http_header(&c->r, "Expect")))
 			return send_reply(c);
 		c->drop = c->reply != NULL;
 		set_phase(c, PHASE_BODY, transfer_ns(c->s->body_ns, c->r.length));

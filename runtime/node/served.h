@@ -25,7 +25,7 @@ struct kerf_served_job {
 	struct kerf_job job;
 	struct kerf_tensor *in, *out; /* data: this job's own memory */
 	char *memory, *first_out;     /* first_out: KERF_SERVED_HEADER_ROOM bytes precede it */
-	sem_t done; /* see engine.c on why no condition */
+	sem_t done;		      /* see engine.c on why no condition */
 	int status;
 };
 
