@@ -17,7 +17,7 @@ net_node "$work/node.log" || exit 1
 
 echo "| model | Mbit/s | local ms | remote ms | mincut ms | predicted ms | best cut ms | mincut / best | req/s, 1 in flight | req/s, 4 in flight |"
 echo "|---|---|---|---|---|---|---|---|---|---|"
-for m in ${BENCH_MODELS:-squeezenet resnet18 vit_tiny}; do
+for m in ${BENCH_MODELS:-squeezenet resnet18}; do
 	"$KERF" gen "$m" -o "$work/model.onnx" || exit 1
 	for mbit in ${BENCH_MBIT:-10 50 100 500}; do
 		net_rate "$mbit"
@@ -25,7 +25,7 @@ for m in ${BENCH_MODELS:-squeezenet resnet18 vit_tiny}; do
 		export KERF_PROFILE_DIR
 		net_dev "$KERF" bench "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" \
 			--insecure --threads 1 --policy local,remote,mincut,cut,mincut --cut all \
-			--runs "${BENCH_RUNS:-5}" --warmup 1 --format csv >"$work/rows" || exit 1
+			--runs "${BENCH_RUNS:-3}" --warmup 1 --format csv >"$work/rows" || exit 1
 		net_dev "$KERF" bench "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" \
 			--insecure --threads 1 --depth 1,4 --format csv >"$work/depths" || exit 1
 		awk -F, -v m="$m" -v mbit="$mbit" '
