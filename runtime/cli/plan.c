@@ -11,7 +11,6 @@
 struct plan_options {
 	struct kerf_cli_options common;
 	bool explain;
-	double time_s;
 };
 
 static const char help[] =
