@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the module share.
+ *
+ * Why not drm_sched: its unit is the dma_fence, and a job of a userspace engine must never stand behind
+ * one; it is fair by turns, not by time, and its interface changes within Debian's stable updates. kerf
+ * counts (queue, seqno) instead, schedules by busy time (kerf_sched.c), and makes a dma_fence only for
+ * a job that asks for one and that the kernel itself can end.
+ *
+ * Life of a job:
+ *   SUBMIT   process context  copy, validate(), prepare() - for all jobs of the call; whatever can fail, fails here
+ *   arm      kdev->lock       seqno given, waits counted, put at the tail of its queue: no failure any more
+ *   run      kdev->lock       its waits are over, its queue is at its turn, the engine has a free slot
+ *   done     any context      kerf_engine_done(): seqno published, waiters woken, the next job run
+ *   retire   kdev->wq         unprepare(), BOs and memory let go
+ *
+ * Locking: kdev->lock (irq safe) guards all scheduling: queues' lists and counters, slots, shares. It is
+ * the outermost spinlock; under it only wait queue, eventfd and DRM event locks are taken. dma_fences are
+ * signalled after it is dropped, since their callbacks may come back to us. Engine recovery (stop, reset)
+ * runs in kdev->wq under engine->recovery_mutex, which is outside kdev->lock.
+ *
+ * References: a queue is held by its client's table and by each of its jobs; a client (kerf_client) by its
+ * file and by each of its queues, so accounting outlives the file; an engine by the device and by each queue.
+ */
+#ifndef KERF_DRV_H
+#define KERF_DRV_H
+
+#include <linux/completion.h>
+#include <linux/dma-fence.h>
+#include <linux/eventfd.h>
+#include <linux/kref.h>
+#include <linux/ktime.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem_shmem_helper.h>
+
+#include "../uapi/kerf_accel.h"
+#include "kerf_compat.h"
+
+struct kerf_engine;
+struct kerf_job;
+
+#define KERF_MAX_SLOTS 64 /* jobs an engine runs at the same time */
+#define KERF_N_PRIORITIES 3
+
+/**
+ * struct kerf_device - one DRM device: a piece of hardware, or the virtual device of sim and user engines
+ * @drm: base; freed with drm_dev_put()
+ * @lock: see the top of this file
+ * @engines_mutex: serialises registering and removing engines
+ * @engines: by index; entries are set and cleared under @lock and @engines_mutex
+ * @wq: recovery, retire and kick work; WQ_UNBOUND | WQ_HIGHPRI, flushed at teardown
+ * @retired: jobs done whose memory waits to be let go; under @lock
+ * @retire_work: empties @retired
+ * @max_client_bytes: see &struct drm_kerf_device_info
+ * @gone: no engine of it runs anything any more; under @lock
+ */
+struct kerf_device {
+	struct drm_device drm;
+	spinlock_t lock;
+	struct mutex engines_mutex;
+	struct kerf_engine *engines[KERF_MAX_ENGINES];
+	struct workqueue_struct *wq;
+	struct list_head retired;
+	struct work_struct retire_work;
+	u64 max_client_bytes;
+	bool gone;
+};
+
+#define to_kerf_device(d) container_of(d, struct kerf_device, drm)
+
+/**
+ * struct kerf_client - an open file
+ * @ref: file and queues
+ * @kdev: device; the drm_device is held
+ * @file: NULL once closed (no event is sent any more); under @kdev->lock
+ * @id: number in fdinfo, traces and to servers; unique in the module
+ * @queues: by id, from 1; entries hold a reference
+ * @bytes: BOs it holds handles of
+ * @cmd_bytes: commands of its jobs not done
+ * @busy_ns: by engine index, for fdinfo; never goes down
+ * @shares: its &struct kerf_share, under @kdev->lock
+ */
+struct kerf_client {
+	struct kref ref;
+	struct kerf_device *kdev;
+	struct drm_file *file;
+	u64 id;
+	struct xarray queues;
+	atomic64_t bytes;
+	atomic64_t cmd_bytes;
+	atomic64_t busy_ns[KERF_MAX_ENGINES];
+	struct list_head shares;
+};
+
+/**
+ * struct kerf_share - what the scheduler is fair to: one client's queues of one priority on one engine
+ * @node: in engine->ready[priority] by @vruntime while @ready is not empty
+ * @link: in client->shares
+ * @ready: queues whose head may run, served in turn
+ * @engine: which
+ * @priority: which
+ * @users: queues that refer to it
+ * @vruntime: busy ns charged, never behind the engine's when it becomes ready
+ */
+struct kerf_share {
+	struct rb_node node;
+	struct list_head link;
+	struct list_head ready;
+	struct kerf_engine *engine;
+	u32 priority;
+	u32 users;
+	u64 vruntime;
+};
+
+/**
+ * struct kerf_queue - a queue (all but the constants under kdev->lock)
+ * @ref: client's table and jobs
+ * @client: owner, held
+ * @engine: held
+ * @id: in client->queues
+ * @priority: as created
+ * @depth: most jobs not done
+ * @share: of its effective priority (see kerf_sched.c, priority inheritance)
+ * @ready: in share->ready
+ * @pending: jobs not started, oldest first
+ * @running: at most one
+ * @n_jobs: jobs not done
+ * @last_seqno: newest
+ * @done_seqno: all up to it are done
+ * @error_seqno: first failed, or 0
+ * @first_error: how it failed
+ * @indefinite_seqno: newest job whose end the kernel cannot promise (see KERF_SYNC_SIGNAL_SYNCOBJ)
+ * @waiters: &struct kerf_wait of jobs waiting for one of this queue's
+ * @wq: woken when done_seqno moves or the queue is destroyed
+ * @eventfd: or NULL
+ * @fence_context: of its jobs' fences
+ * @busy_ns: charged to it
+ * @destroyed: no new job; waits return -ENOENT
+ */
+struct kerf_queue {
+	struct kref ref;
+	struct kerf_client *client;
+	struct kerf_engine *engine;
+	u32 id;
+	u32 priority;
+	u32 depth;
+	struct kerf_share *share;
+	struct list_head ready;
+	struct list_head pending;
+	struct kerf_job *running;
+	u32 n_jobs;
+	u64 last_seqno;
+	u64 done_seqno;
+	u64 error_seqno;
+	int first_error;
+	u64 indefinite_seqno;
+	struct list_head waiters;
+	wait_queue_head_t wq;
+	struct eventfd_ctx *eventfd;
+	u64 fence_context;
+	u64 busy_ns;
+	bool destroyed;
+};
+
+/**
+ * struct kerf_job_bo - a window of a job
+ * @obj: held
+ * @flags: KERF_BO_REF_*
+ * @offset: in @obj
+ * @size: of the window
+ */
+struct kerf_job_bo {
+	struct drm_gem_object *obj;
+	u32 flags;
+	u64 offset;
+	u64 size;
+};
+
+/**
+ * struct kerf_wait - one thing a job waits for
+ * @job: the job that waits
+ * @link: in queue->waiters
+ * @queue: awaited queue (held), or NULL
+ * @seqno: awaited job of @queue
+ * @fence: awaited fence (held), or NULL
+ * @cb: on @fence
+ */
+struct kerf_wait {
+	struct kerf_job *job;
+	struct list_head link;
+	struct kerf_queue *queue;
+	u64 seqno;
+	struct dma_fence *fence;
+	struct dma_fence_cb cb;
+};
+
+/**
+ * struct kerf_job - a job; an engine reads the first part and owns @engine_priv
+ * @queue: held
+ * @engine: queue->engine
+ * @seqno: from arming on
+ * @cmd: copied commands, NULL if @cmd_size is 0
+ * @cmd_size: bytes
+ * @bos: windows
+ * @n_bos: number
+ * @cookie: the client's
+ * @timeout_ms: running time allowed, not 0
+ * @slot: engine->slots[] while it runs
+ * @attempts: times it was run
+ * @engine_priv: the engine's, between prepare() and unprepare()
+ * @link: queue->pending, then kdev->retired
+ * @waits: what it waits for
+ * @n_waits: number of @waits
+ * @n_unmet: those not over
+ * @fence: signalled when done, or NULL
+ * @event: sent when done, or NULL
+ * @indefinite: see queue->indefinite_seqno
+ * @error: result
+ * @queued: when armed
+ * @started: when last run
+ * @busy_ns: as the engine told, or by the clock
+ */
+struct kerf_job {
+	struct kerf_queue *queue;
+	struct kerf_engine *engine;
+	u64 seqno;
+	void *cmd;
+	u32 cmd_size;
+	struct kerf_job_bo *bos;
+	u32 n_bos;
+	u64 cookie;
+	u32 timeout_ms;
+	u32 slot;
+	u32 attempts;
+	void *engine_priv;
+
+	struct list_head link;
+	struct kerf_wait *waits;
+	u32 n_waits;
+	u32 n_unmet;
+	struct dma_fence *fence;
+	struct kerf_pending_event *event;
+	bool indefinite;
+	int error;
+	ktime_t queued;
+	ktime_t started;
+	u64 busy_ns;
+};
+
+/**
+ * enum kerf_run_result - what run() says
+ * @KERF_RUN_STARTED: kerf_engine_done() will be called
+ * @KERF_RUN_DONE: it was so short that it is done, successfully; kerf_engine_done() will not be called
+ */
+enum kerf_run_result { KERF_RUN_STARTED, KERF_RUN_DONE };
+
+/**
+ * struct kerf_engine_ops - an engine to the core
+ * @validate: process context, may sleep. Checks job->cmd against job->bos; -EINVAL and the like. May be NULL: then
+ *   only a job without commands is valid.
+ * @prepare: process context. Whatever running needs: maps, memory, a runtime PM reference. NULL: nothing.
+ *   The last step that may fail.
+ * @run: kdev->lock held, interrupts off; allocates nothing, waits for nothing. Starts @job, known from now
+ *   on as (job->slot, @generation).
+ * @progress: process context, NULL: never. The job in @slot reached its timeout; true if it has moved on since
+ *   asked last (the timer is set anew).
+ * @stop: process context. After it returns the engine's interrupt handler does not run, it does no DMA,
+ *   and no kerf_engine_done() comes for what ran. Jobs in slots stay there for the core to judge.
+ * @reset: process context, after @stop. 0: fit to run again; else the engine is dead.
+ * @unprepare: process context. Undoes @prepare.
+ * @abandon: kdev->lock held, NULL: nothing. The client of the running job in @slot has gone; may hasten its end.
+ * @release: the last reference went; frees engine->priv and what embeds the engine.
+ */
+struct kerf_engine_ops {
+	int (*validate)(struct kerf_engine *engine, struct kerf_job *job);
+	int (*prepare)(struct kerf_engine *engine, struct kerf_job *job);
+	enum kerf_run_result (*run)(struct kerf_engine *engine, struct kerf_job *job, u32 generation);
+	bool (*progress)(struct kerf_engine *engine, u32 slot);
+	void (*stop)(struct kerf_engine *engine);
+	int (*reset)(struct kerf_engine *engine);
+	void (*unprepare)(struct kerf_engine *engine, struct kerf_job *job);
+	void (*abandon)(struct kerf_engine *engine, u32 slot);
+	void (*release)(struct kerf_engine *engine);
+};
+
+/**
+ * struct kerf_slot - a place on an engine
+ * @job: what runs there, or NULL
+ * @generation: goes up at each start and at each recovery, so that a late answer is known as such
+ */
+struct kerf_slot {
+	struct kerf_job *job;
+	u32 generation;
+};
+
+/**
+ * struct kerf_engine - an engine; embedded by its driver, which fills the first part
+ * @ops: functions
+ * @engine_class: enum drm_kerf_engine_class
+ * @flags: KERF_ENGINE_FENCES
+ * @depth: slots, 1 to KERF_MAX_SLOTS
+ * @timeout_ms: default of its jobs
+ * @max_attempts: times a job may be run when not it but another caused a recovery (or its server died)
+ * @caps: told to clients
+ * @name: told to clients, unique in the device
+ * @ref: device and queues
+ * @kdev: device
+ * @index: in kdev->engines
+ * @state: enum drm_kerf_engine_state
+ * @paused: nothing is run (recovery, no server); under kdev->lock
+ * @slots: what runs
+ * @n_running: of @slots
+ * @ready: by priority, shares with ready queues by vruntime
+ * @starved_since: by priority, when a ready queue of it was last served or became ready first
+ * @min_vruntime: by priority, floor for shares that become ready
+ * @recovery_mutex: one recovery at a time
+ * @timeout_work: at the earliest deadline of what runs
+ * @busy_ns: sum
+ * @jobs_done: number
+ * @spurious: answers for no running job (late, twice, never asked), for debugfs
+ * @resets: recoveries, for debugfs
+ */
+struct kerf_engine {
+	const struct kerf_engine_ops *ops;
+	u32 engine_class;
+	u32 flags;
+	u32 depth;
+	u32 timeout_ms;
+	u32 max_attempts;
+	u64 caps;
+	char name[32];
+
+	struct kref ref;
+	struct kerf_device *kdev;
+	u32 index;
+	u32 state;
+	bool paused;
+	struct kerf_slot slots[KERF_MAX_SLOTS];
+	u32 n_running;
+	struct rb_root_cached ready[KERF_N_PRIORITIES];
+	ktime_t starved_since[KERF_N_PRIORITIES];
+	u64 min_vruntime[KERF_N_PRIORITIES];
+	struct mutex recovery_mutex;
+	struct delayed_work timeout_work;
+	u64 busy_ns;
+	u64 jobs_done;
+	u64 spurious;
+	u64 resets;
+};
+
+/* kerf_device.c: DRM devices */
+struct kerf_device *kerf_device_create(struct device *parent);
+int kerf_device_register(struct kerf_device *kdev);
+void kerf_device_remove(struct kerf_device *kdev); /* unplug: every job ends with -ENODEV; drops the reference */
+void kerf_client_put(struct kerf_client *client);
+
+/* kerf_engine.c: engines of a device, their recovery and end */
+int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine); /* -EEXIST name, -ENOSPC index; takes over the reference */
+void kerf_engine_remove(struct kerf_engine *engine, int error); /* its jobs end with @error; drops the device's reference */
+struct kerf_engine *kerf_engine_get(struct kerf_device *kdev, u32 index); /* NULL if none */
+void kerf_engine_put(struct kerf_engine *engine);
+void kerf_engine_pause(struct kerf_engine *engine, u32 state); /* no more run() after it returns */
+void kerf_engine_resume(struct kerf_engine *engine);
+void kerf_engine_requeue_all(struct kerf_engine *engine, int error); /* paused: what ran goes back to its queue's head, or ends with @error after max_attempts */
+
+/* Tell the end of what runs in (slot, generation): any context, not under kdev->lock, at most once is heeded; false if stale.
+ * busy_ns 0: by the clock. error is a negative errno of &struct drm_kerf_queue_wait; it stops the queue. */
+bool kerf_engine_done(struct kerf_engine *engine, u32 slot, u32 generation, int error, u64 busy_ns);
+/* The engine itself says it is stuck or lies: stop, judge (the job in @guilty_slot fails with @error, the others run again), reset. Any context. */
+void kerf_engine_fault(struct kerf_engine *engine, u32 guilty_slot, int error);
+
+/* kerf_bo.c: buffer objects */
+struct kerf_bo {
+	struct drm_gem_shmem_object shmem;
+	u64 id;           /* unique in the module, never used again */
+	u32 flags;        /* KERF_BO_* */
+	atomic_t readers; /* jobs not done that read it */
+	atomic_t writers; /* jobs not done that write it */
+	wait_queue_head_t idle;
+};
+#define to_kerf_bo(o) container_of(to_drm_gem_shmem_obj(o), struct kerf_bo, shmem)
+
+#endif
