@@ -78,6 +78,7 @@ stage_unit() {
 stage_tree() {
 	script includes tests/check_includes.sh
 	script spdx tests/check_spdx.sh
+	script uapi_doc tests/check_uapi_doc.sh
 }
 
 stage_scripts() {
