@@ -64,7 +64,7 @@ endef
 PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
-NO_BUILD_GOALS := help clean deps demo check asan
+NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -169,6 +169,37 @@ fuzz:
 
 tests: $(UNIT) $(OPS)
 
+# --- the kernel module ----------------------------------------------------------
+
+# Of the running kernel unless KDIR says otherwise
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNELS ?= 6.1 6.12
+
+# Links to the sources in a folder per kernel, so that builds for two kernels keep apart.
+# kbuild decides what is out of date; $(CC) and the flags are the kernel's own.
+kmod:
+	@rel=$$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h") && dir="$(O)/kmod/$$rel" && \
+	mkdir -p "$$dir" && find "$$dir" -type l -delete && \
+	cp -as "$(CURDIR)/Kbuild" "$(CURDIR)/kmod" "$(CURDIR)/uapi" "$$dir" && \
+	env -u CC -u CFLAGS -u CPPFLAGS -u LDFLAGS -u MAKEFLAGS -u O $(MAKE) \
+		$(if $(findstring s,$(firstword -$(MAKEFLAGS))),-s) $(filter -j%,$(MAKEFLAGS)) \
+		-C "$(KDIR)" M="$$(cd "$$dir" && pwd)" $(KMOD_ARGS) modules && echo "$$dir/kmod/kerf.ko"
+
+# Debian's kernels, unpacked under $(O)/kernels
+kernels:
+	@O=$(O) tests/kernel/kernels.sh fetch $(KERNELS)
+
+# tests/kernel/test_x.c is one static KTAP program
+KERNEL_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/kernel/test_*.c))
+
+$(O)/tests/kernel/%: tests/kernel/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -Iuapi -I/usr/include/drm -Itests/kernel $(CPPFLAGS) -std=gnu11 -Wall -Wextra \
+		-Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wno-unused-parameter -pthread \
+		$(CFLAGS) -MMD -MP -static $(LDFLAGS) -o $@ $<
+
+kernel-tests: $(KERNEL_TESTS)
+
 # --- what people run ----------------------------------------------------------
 
 # Installs build and demo dependencies (Debian, as root)
@@ -218,6 +249,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests deps check demo bench asan install help fuzz fuzz-programs clean
+.PHONY: all tests kmod kernels kernel-tests deps check demo bench asan install help fuzz fuzz-programs clean
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what kerf needs on Debian. Run by `make deps`, `make demo`, `make check`.
-# usage: packaging/deps.sh build|test|arm64...
+# usage: packaging/deps.sh build|demo|test|arm64|kernel...
 # What is installed already costs nothing; without root and with something missing, says
 # what to install and fails.
 set -eu
@@ -12,6 +12,8 @@ demo="iproute2"
 test="libcmocka-dev libonnx-testdata python3-onnx iproute2 procps"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libprotobuf-c-dev:arm64
 libjson-c-dev:arm64 nettle-dev:arm64 libcmocka-dev:arm64"
+kernel="qemu-system-x86 busybox-static kmod cpio bc xz-utils zstd gcc-12 libelf-dev
+libdrm-dev linux-libc-dev sparse pahole"
 
 want=
 for set in "$@"; do
@@ -20,6 +22,7 @@ for set in "$@"; do
 	demo) want="$want $demo" ;;
 	test) want="$want $test" ;;
 	arm64) want="$want $arm64" ;;
+	kernel) want="$want $kernel" ;;
 	*)
 		echo "deps.sh: unknown set '$set'" >&2
 		exit 2

@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# /init of the guest: runs what vm.sh asked for and powers off. The console (first serial line)
+# carries the kernel's log alone; what tests print goes to the second.
+export PATH=/bin:/sbin:/usr/local/bin:/usr/bin:/usr/sbin HOME=/tmp TERM=linux LC_ALL=C.UTF-8
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/shm /dev/pts /tmp
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /tmp
+mount -t devpts devpts /dev/pts
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ln -s /proc/self/fd /dev/fd
+. /kerf/env
+stty -F /dev/ttyS1 raw -echo
+exec </dev/ttyS1 >/dev/ttyS1 2>&1
+
+mark() {
+	echo "kerf-vm: $*"
+	echo "kerf-vm: $*" >/dev/kmsg
+}
+
+for m in $KERF_VM_MODULES; do
+	modprobe "$m" || mark "modprobe $m failed"
+done
+share() {
+	mkdir -p "$2"
+	mount -t 9p -o "trans=virtio,version=9p2000.L,msize=512000,$3" "$1" "$2" || mark "mount $1 failed"
+}
+share usr /usr ro,cache=loose
+share tree "$KERF_VM_TREE" ro,cache=mmap
+share out /out rw,cache=mmap
+[ -z "$KERF_TEST_DATA" ] || share data "$KERF_TEST_DATA" ro,cache=loose
+ip link set lo up
+
+load() {
+	# shellcheck disable=SC2086
+	modprobe kerf $KERF_VM_PARAMS "$@"
+}
+
+# One KTAP program: its own output between two marks
+run_test() {
+	name=$1
+	shift
+	mark "begin $name"
+	timeout -s KILL "$KERF_VM_LIMIT" "$@" </dev/null
+	status=$?
+	mark "end $name $status"
+}
+
+# Tests that name parameters get the module loaded with them, the others as it stands.
+run_tests() {
+	while read -r name params; do
+		[ -z "$params" ] || {
+			modprobe -r kerf
+			# shellcheck disable=SC2086
+			load $params || mark "loading kerf with $params failed"
+		}
+		case $name in
+		guest_*) run_test "$name" sh "$KERF_VM_TREE/tests/kernel/$name.sh" ;;
+		*) run_test "$name" "/kerf/tests/$name" ;;
+		esac
+		[ -z "$params" ] || {
+			modprobe -r kerf
+			load || mark "loading kerf again failed"
+		}
+	done </kerf/tests/list
+	if [ "$KERF_VM_LOAD" = 1 ]; then
+		mark "begin unload"
+		if modprobe -r kerf; then
+			echo "1..1"
+			echo "ok 1 the module unloads"
+		else
+			echo "1..1"
+			echo "not ok 1 the module unloads"
+		fi
+		mark "end unload 0"
+	fi
+}
+
+status=0
+mark "up $(cut -d' ' -f1 /proc/uptime) s, $(uname -r)"
+[ "$KERF_VM_LOAD" = 0 ] || load || {
+	status=1
+	mark "loading kerf failed"
+}
+cd "$KERF_VM_TREE" || cd /tmp
+case $KERF_VM_MODE in
+check) run_tests ;;
+run)
+	sh /kerf/command
+	status=$?
+	;;
+shell)
+	setsid cttyhack sh -l
+	status=$?
+	;;
+esac
+mark "end status $status tainted $(cat /proc/sys/kernel/tainted) uptime $(cut -d' ' -f1 /proc/uptime)"
+sync
+poweroff -f
