@@ -62,6 +62,7 @@ struct kerf_job;
  * @retired: jobs done whose memory waits to be let go; under @lock
  * @retire_work: empties @retired
  * @max_client_bytes: see &struct drm_kerf_device_info
+ * @debugfs: directory kerf/PARENT, from kerf_device_create() to kerf_device_remove(); engines put their knobs there
  * @gone: no engine of it runs anything any more; under @lock
  */
 struct kerf_device {
@@ -73,6 +74,7 @@ struct kerf_device {
 	struct list_head retired;
 	struct work_struct retire_work;
 	u64 max_client_bytes;
+	struct dentry *debugfs;
 	bool gone;
 };
 
@@ -358,11 +360,16 @@ struct kerf_engine {
 	u64 resets;
 };
 
-/* kerf_device.c: DRM devices */
+/*
+ * kerf_device.c: DRM devices. What kerf_device_create() gives lives as long as @parent is bound, and longer
+ * while files and clients hold it: a probe that fails just returns, after kerf_device_remove() if it added engines.
+ */
 struct kerf_device *kerf_device_create(struct device *parent);
-int kerf_device_register(struct kerf_device *kdev);
-void kerf_device_remove(struct kerf_device *kdev); /* unplug: every job ends with -ENODEV; drops the reference */
-void kerf_client_put(struct kerf_client *client);
+int kerf_device_register(struct kerf_device *kdev); /* clients may open it from now on */
+void kerf_device_remove(struct kerf_device *kdev); /* registered or not: unplug; removes every engine, jobs end with -ENODEV */
+u32 kerf_device_minor(const struct kerf_device *kdev); /* N of /dev/accel/accelN or /dev/dri/renderDN: its name in traces */
+void kerf_client_get(struct kerf_client *client);
+void kerf_client_put(struct kerf_client *client); /* process context, no spinlock */
 
 /* kerf_engine.c: engines of a device, their recovery and end */
 int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine); /* -EEXIST name, -ENOSPC index; takes over the reference */
@@ -379,7 +386,44 @@ bool kerf_engine_done(struct kerf_engine *engine, u32 slot, u32 generation, int 
 /* The engine itself says it is stuck or lies: stop, judge (the job in @guilty_slot fails with @error, the others run again), reset. Any context. */
 void kerf_engine_fault(struct kerf_engine *engine, u32 guilty_slot, int error);
 
-/* kerf_bo.c: buffer objects */
+/* kerf_queue.c: queues of a client and their ioctls */
+struct kerf_queue *kerf_queue_find(struct kerf_client *client, u32 id); /* a reference, or NULL */
+void kerf_queue_get(struct kerf_queue *q);
+void kerf_queue_put(struct kerf_queue *q); /* process context, no spinlock */
+int kerf_queue_status(const struct kerf_queue *q, u64 seqno); /* how job @seqno <= done_seqno ended; under kdev->lock */
+void kerf_queue_close_all(struct kerf_client *client);
+int kerf_queue_create_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+int kerf_queue_destroy_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+int kerf_queue_wait_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+int kerf_queue_state_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+int kerf_queue_eventfd_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+
+/* kerf_sched.c: who runs next. A new queue has its constants, @ref and @wq set and all else zero. */
+int kerf_sched_queue_init(struct kerf_queue *q); /* lists, share; -ENOMEM, -ENODEV; a failure leaves nothing */
+/* No lock held: @q is destroyed: pending jobs end with -ECANCELED, the running one is abandoned, waiters go on. */
+void kerf_sched_queue_kill(struct kerf_queue *q);
+void kerf_sched_queue_fini(struct kerf_queue *q); /* the last reference went: leaves its share */
+
+/* kerf_submit.c */
+int kerf_submit_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+
+/* kerf_sim.c: adds the engine "sim" to @kdev */
+int kerf_sim_add(struct kerf_device *kdev);
+
+/*
+ * kerf_trace.c: the events kerf:kerf_job_queued, _started and _done of a job; any context. Queued: when armed;
+ * started: each time it is run, after job->started is set; done: after job->error and job->busy_ns are set.
+ */
+void kerf_trace_queued(const struct kerf_job *job);
+void kerf_trace_started(const struct kerf_job *job);
+void kerf_trace_done(const struct kerf_job *job);
+
+/* kerf_bo.c: buffer objects. A job's BOs are looked up with drm_gem_object_lookup() and held by it. */
+struct drm_gem_object *kerf_bo_create_object(struct drm_device *dev, size_t size);
+int kerf_bo_create_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+int kerf_bo_info_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+int kerf_bo_sync_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+
 struct kerf_bo {
 	struct drm_gem_shmem_object shmem;
 	u64 id;           /* unique in the module, never used again */
@@ -389,5 +433,22 @@ struct kerf_bo {
 	wait_queue_head_t idle;
 };
 #define to_kerf_bo(o) container_of(to_drm_gem_shmem_obj(o), struct kerf_bo, shmem)
+
+/* From arming to the end of a job, for each of its windows; any context */
+void kerf_bo_begin(struct drm_gem_object *obj, u32 ref_flags); /* KERF_BO_REF_* */
+void kerf_bo_end(struct drm_gem_object *obj, u32 ref_flags);
+
+#ifdef CONFIG_DEBUG_FS
+/* kerf_debugfs.c */
+void kerf_debugfs_init(void);
+void kerf_debugfs_exit(void);
+void kerf_debugfs_add(struct kerf_device *kdev);
+void kerf_debugfs_remove(struct kerf_device *kdev);
+#else
+static inline void kerf_debugfs_init(void) { }
+static inline void kerf_debugfs_exit(void) { }
+static inline void kerf_debugfs_add(struct kerf_device *kdev) { }
+static inline void kerf_debugfs_remove(struct kerf_device *kdev) { }
+#endif
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where kernels differ. Kbuild looks into the headers it builds against and sets KERF_HAVE_*; versions
+ * are never compared, because Debian's stable updates carry changes of later releases.
+ */
+#ifndef KERF_COMPAT_H
+#define KERF_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/kconfig.h>
+#include <drm/drm_device.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+
+#if IS_ENABLED(CONFIG_DRM_ACCEL)
+#include <drm/drm_accel.h>
+#define KERF_DRIVER_NODE DRIVER_COMPUTE_ACCEL
+#define KERF_NODE_FOPS DRM_ACCEL_FOPS
+#define kerf_node_minor(drm) ((drm)->accel)
+#else
+#define KERF_DRIVER_NODE DRIVER_RENDER
+#define KERF_NODE_FOPS DRM_GEM_FOPS
+#define kerf_node_minor(drm) ((drm)->render)
+#endif
+
+static inline void kerf_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#ifdef KERF_HAVE_EVENTFD_SIGNAL_COUNT
+	eventfd_signal(ctx, 1);
+#else
+	eventfd_signal(ctx);
+#endif
+}
+
+#endif
