@@ -275,7 +275,7 @@ enum kerf_run_result { KERF_RUN_STARTED, KERF_RUN_DONE };
  * @run: kdev->lock held, interrupts off; allocates nothing, waits for nothing. Starts @job, known from now
  *   on as (job->slot, @generation).
  * @progress: process context, NULL: never. The job in @slot reached its timeout; true if it has moved on since
- *   asked last (the timer is set anew).
+ *   asked last (the timer is set anew), or if the engine ended it itself with kerf_engine_done().
  * @stop: process context. After it returns the engine's interrupt handler does not run, it does no DMA,
  *   and no kerf_engine_done() comes for what ran. Jobs in slots stay there for the core to judge.
  * @reset: process context, after @stop. 0: fit to run again; else the engine is dead.
@@ -298,10 +298,13 @@ struct kerf_engine_ops {
 /**
  * struct kerf_slot - a place on an engine
  * @job: what runs there, or NULL
+ * @held: nothing may run there although @job is NULL: an engine server has not answered a job that was taken
+ *   from it. Set by the engine under kdev->lock, ended by kerf_engine_unhold()
  * @generation: goes up at each start and at each recovery, so that a late answer is known as such
  */
 struct kerf_slot {
 	struct kerf_job *job;
+	bool held;
 	u32 generation;
 };
 
@@ -383,6 +386,8 @@ void kerf_engine_requeue_all(struct kerf_engine *engine, int error); /* paused: 
 /* Tell the end of what runs in (slot, generation): any context, not under kdev->lock, at most once is heeded; false if stale.
  * busy_ns 0: by the clock. error is a negative errno of &struct drm_kerf_queue_wait; it stops the queue. */
 bool kerf_engine_done(struct kerf_engine *engine, u32 slot, u32 generation, int error, u64 busy_ns);
+/* @slot is no longer held; the next job may run there. Any context, not under kdev->lock. */
+void kerf_engine_unhold(struct kerf_engine *engine, u32 slot);
 /* The engine itself says it is stuck or lies: stop, judge (the job in @guilty_slot fails with @error, the others run again), reset. Any context. */
 void kerf_engine_fault(struct kerf_engine *engine, u32 guilty_slot, int error);
 
@@ -428,6 +433,7 @@ struct kerf_bo {
 	struct drm_gem_shmem_object shmem;
 	u64 id;           /* unique in the module, never used again */
 	u32 flags;        /* KERF_BO_* */
+	atomic_t handles; /* in all files; kerf_user_bo_gone() when it falls to 0 */
 	atomic_t readers; /* jobs not done that read it */
 	atomic_t writers; /* jobs not done that write it */
 	wait_queue_head_t idle;
@@ -450,5 +456,10 @@ static inline void kerf_debugfs_exit(void) { }
 static inline void kerf_debugfs_add(struct kerf_device *kdev) { }
 static inline void kerf_debugfs_remove(struct kerf_device *kdev) { }
 #endif
+
+/* kerf_user.c: engines whose server is a process (uapi/kerf_server.h), on the virtual device */
+int kerf_user_init(struct kerf_device *kdev); /* /dev/kerf-server; after kerf_device_register() */
+void kerf_user_exit(void); /* before kerf_device_remove(); no server file is open */
+void kerf_user_bo_gone(struct kerf_bo *bo); /* nobody has a handle of @bo any more: servers may unmap it. May sleep */
 
 #endif
