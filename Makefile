@@ -2,7 +2,7 @@
 # kerf: build, tests, installation. README.md says how; `make help` lists targets.
 #
 # Honours CC, AR, CFLAGS, CPPFLAGS, LDFLAGS, CROSS_COMPILE, PKG_CONFIG, DESTDIR,
-# prefix, libdir, O (build folder) and WITH_CURL, WITH_MICROHTTPD = auto|yes|no.
+# prefix, libdir, O (build folder) and WITH_CURL, WITH_MICROHTTPD, WITH_DRM = auto|yes|no.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -39,7 +39,7 @@ CFLAGS ?= -O2 -g
 KERF_CFLAGS := -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
 	-Wvla -Wno-unused-parameter -ffp-contract=off -fno-math-errno -fno-trapping-math \
 	-fvisibility=hidden -fPIC -pthread -ffile-prefix-map=$(CURDIR)=. $(EXTRA_CFLAGS)
-KERF_CPPFLAGS := -D_GNU_SOURCE -DKERF_VERSION='"$(VERSION)"' -Iruntime -I$(O)/gen
+KERF_CPPFLAGS := -D_GNU_SOURCE -DKERF_VERSION='"$(VERSION)"' -Iruntime -Iuapi -I$(O)/gen
 LIBS := -lm -pthread
 
 # --- dependencies -----------------------------------------------------------
@@ -64,6 +64,7 @@ endef
 PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
+$(eval $(call feature,DRM,libdrm))
 NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
@@ -76,6 +77,9 @@ endif
 ROOMS := util graph cost plan exec telemetry net sim node
 SRC := runtime/api.c $(wildcard $(ROOMS:%=runtime/%/*.c))
 CLI_SRC := $(wildcard runtime/cli/*.c)
+ifneq ($(WITH_DRM),yes)
+SRC := $(filter-out runtime/exec/queue%,$(SRC))
+endif
 
 # Kernels compiled once for each instruction set they may meet; cpu_dispatch picks.
 ISA_SRC := $(filter runtime/exec/isa_%,$(SRC))

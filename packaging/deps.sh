@@ -7,7 +7,7 @@
 set -eu
 
 build="pkg-config libprotobuf-c-dev protobuf-c-compiler libjson-c-dev nettle-dev
-libmicrohttpd-dev libcurl4-gnutls-dev"
+libmicrohttpd-dev libcurl4-gnutls-dev libdrm-dev"
 demo="iproute2"
 test="libcmocka-dev libonnx-testdata python3-onnx iproute2 procps"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libprotobuf-c-dev:arm64

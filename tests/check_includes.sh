@@ -32,6 +32,9 @@ microhttpd.h runtime/net/
 bpf/ runtime/telemetry/
 vulkan/ runtime/exec/vk
 libdrm/ runtime/exec/queue
+xf86drm.h runtime/exec/queue
+kerf_accel.h runtime/exec/queue
+kerf_npu.h runtime/exec/npu
 nettle/ runtime/util/digest'
 
 bad=0

@@ -40,6 +40,13 @@ static const struct {
 	 false
 #endif
 	},
+	{"drm", "engines behind the kernel's queues (libdrm)",
+#ifdef WITH_DRM
+	 true
+#else
+	 false
+#endif
+	},
 };
 
 static int show_build(bool json)
