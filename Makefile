@@ -198,7 +198,8 @@ KERNEL_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/kernel/test_*
 
 $(O)/tests/kernel/%: tests/kernel/%.c
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -Iuapi -I/usr/include/drm -Itests/kernel $(CPPFLAGS) -std=gnu11 -Wall -Wextra \
+	$(CC) -D_GNU_SOURCE -Iuapi -Itests/kernel \
+		$(or $(shell $(PKG_CONFIG) --cflags libdrm 2>/dev/null),-I/usr/include/drm) $(CPPFLAGS) -std=gnu11 -Wall -Wextra \
 		-Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wno-unused-parameter -pthread \
 		$(CFLAGS) -MMD -MP -static $(LDFLAGS) -o $@ $<
 
