@@ -65,7 +65,7 @@ PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
 $(eval $(call feature,DRM,libdrm))
-NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests
+NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -205,6 +205,12 @@ $(O)/tests/kernel/%: tests/kernel/%.c
 
 kernel-tests: $(KERNEL_TESTS)
 
+# The same tests on a kernel that watches memory and locks, and injects faults. It is built once
+# into $(O)/kernels/uml; a skip (status 77) says what is missing.
+uml-check:
+	@O=$(O) MAKE="$(MAKE)" KERF_VM_TIMEOUT=$${KERF_VM_TIMEOUT:-1500} KERF_VM_LIMIT=$${KERF_VM_LIMIT:-400} \
+		tests/kernel/vm.sh --kernel uml --check
+
 # --- what people run ----------------------------------------------------------
 
 # Installs build and demo dependencies (Debian, as root)
@@ -254,6 +260,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kernels kernel-tests deps check demo bench asan install help fuzz fuzz-programs clean
+.PHONY: all tests kmod kernels kernel-tests uml-check deps check demo bench asan install help fuzz fuzz-programs clean
 .SECONDARY:
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

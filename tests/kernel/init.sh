@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # /init of the guest: runs what vm.sh asked for and powers off. The console (first serial line)
-# carries the kernel's log alone; what tests print goes to the second.
+# carries the kernel's log alone; what tests print goes to $KERF_VM_TTY.
 export PATH=/bin:/sbin:/usr/local/bin:/usr/bin:/usr/sbin HOME=/tmp TERM=linux LC_ALL=C.UTF-8
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -12,11 +12,11 @@ mount -t tmpfs tmpfs /tmp
 mount -t devpts devpts /dev/pts
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ln -s /proc/self/fd /dev/fd
 . /kerf/env
-stty -F /dev/ttyS1 raw -echo
-exec </dev/ttyS1 >/dev/ttyS1 2>&1
+stty -F "$KERF_VM_TTY" raw -echo
+exec <"$KERF_VM_TTY" >"$KERF_VM_TTY" 2>&1
+[ -n "$KERF_VM_UML" ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 
 mark() {
 	echo "kerf-vm: $*"
@@ -26,15 +26,20 @@ mark() {
 for m in $KERF_VM_MODULES; do
 	modprobe "$m" || mark "modprobe $m failed"
 done
+# share TAG DIR OPTIONS [DIR of the host, if another]
 share() {
 	mkdir -p "$2"
+	if [ -n "$KERF_VM_UML" ]; then
+		mount -t hostfs -o "${3%%,*},${4:-$2}" "$1" "$2" || mark "mount $1 failed"
+		return
+	fi
 	mount -t 9p -o "trans=virtio,version=9p2000.L,msize=512000,$3" "$1" "$2" || mark "mount $1 failed"
 }
 share usr /usr ro,cache=loose
 share tree "$KERF_VM_TREE" ro,cache=mmap
-share out /out rw,cache=mmap
+share out /out rw,cache=mmap "$KERF_VM_OUT"
 [ -z "$KERF_TEST_DATA" ] || share data "$KERF_TEST_DATA" ro,cache=loose
-ip link set lo up
+[ -n "$KERF_VM_UML" ] || ip link set lo up
 
 load() {
 	# shellcheck disable=SC2086
@@ -81,15 +86,52 @@ run_tests() {
 	fi
 }
 
+# What nothing points to any more. A pointer may hide for a moment, so what only the second scan
+# still misses is a leak; objects younger than five seconds are never reported.
+leaks() {
+	[ -e /sys/kernel/debug/kmemleak ] || return 0
+	mark "begin leaks"
+	echo "1..1"
+	sleep 6
+	echo scan >/sys/kernel/debug/kmemleak
+	sleep 1
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak >/tmp/leaks
+	sed 's/^/# /' /tmp/leaks
+	[ -s /tmp/leaks ] && echo "not ok 1 no memory is left behind" ||
+		echo "ok 1 no memory is left behind"
+	mark "end leaks 0"
+}
+
+# A report turns lockdep off, and so does running out of its tables: then the rest went unseen.
+lockdep() {
+	[ -e /proc/lockdep_stats ] || return 0
+	mark "begin lockdep"
+	echo "1..1"
+	grep -q 'debug_locks: *1' /proc/lockdep_stats && echo "ok 1 lockdep watched to the end" ||
+		echo "not ok 1 lockdep watched to the end"
+	mark "end lockdep 0"
+}
+
 status=0
 mark "up $(cut -d' ' -f1 /proc/uptime) s, $(uname -r)"
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	# No scan of its own between the tests; what the kernel lost while it booted is not ours.
+	echo scan=off >/sys/kernel/debug/kmemleak
+	echo scan >/sys/kernel/debug/kmemleak
+	echo clear >/sys/kernel/debug/kmemleak
+fi
 [ "$KERF_VM_LOAD" = 0 ] || load || {
 	status=1
 	mark "loading kerf failed"
 }
 cd "$KERF_VM_TREE" || cd /tmp
 case $KERF_VM_MODE in
-check) run_tests ;;
+check)
+	run_tests
+	leaks
+	lockdep
+	;;
 run)
 	sh /kerf/command
 	status=$?

@@ -66,6 +66,10 @@ mend() {
 
 fetch() {
 	version=$1
+	if [ "$version" = uml ]; then
+		tests/kernel/uml.sh
+		return
+	fi
 	root=$KERF_KERNELS/$version
 	[ ! -e "$root/release" ] || return 0
 	rel=$(newest "$version")

@@ -3,7 +3,7 @@
 # Boots one of Debian's kernels in QEMU with kerf.ko, the kernel tests, this tree and the host's
 # /usr (both read-only), and the NPU's device model beside it.
 # usage: vm.sh [OPTION...] --check | --run COMMAND | --shell
-#   --kernel VERSION   6.12 (default) or 6.1
+#   --kernel VERSION   6.12 (default), 6.1, or uml: the checking kernel of uml.sh, without QEMU and NPU
 #   --params 'A=B...'  parameters of the module
 #   --only 'NAME...'   --check: these tests alone
 #   --no-load          the guest starts without kerf.ko loaded
@@ -46,7 +46,8 @@ die() {
 	exit 1
 }
 
-for tool in qemu-system-x86_64 cpio depmod busybox; do
+[ "$kernel" = uml ] && tools= || tools="qemu-system-x86_64 cpio"
+for tool in $tools depmod busybox; do
 	command -v $tool >/dev/null || {
 		echo "$tool is not installed"
 		exit 77
@@ -55,7 +56,8 @@ done
 tests/kernel/kernels.sh fetch "$kernel"
 rel=$(tests/kernel/kernels.sh release "$kernel")
 root=$(tests/kernel/kernels.sh root "$kernel")
-[ ! -e kmod/Kbuild ] || $MAKE -s kmod KDIR="$(tests/kernel/kernels.sh kdir "$kernel")" >&2
+[ ! -e kmod/Kbuild ] || $MAKE -s kmod KDIR="$(tests/kernel/kernels.sh kdir "$kernel")" \
+	KMOD_ARGS="$([ "$kernel" != uml ] || echo ARCH=um)" >&2
 $MAKE -s kernel-tests >&2
 
 run=$O/vm/$kernel
@@ -64,9 +66,9 @@ case $run in /*) ;; *) run=$tree/$run ;; esac
 exec 8>"$run/lock"
 flock -n 8 || die "a guest of $kernel runs already"
 shm=$(mktemp -d /dev/shm/kerf-vm.XXXXXX)
-npu_pid='' qemu_pid=''
+npu_pid='' machine_pid=''
 finish() {
-	[ -z "$qemu_pid" ] || kill "$qemu_pid" 2>/dev/null || :
+	[ -z "$machine_pid" ] || kill "$machine_pid" 2>/dev/null || :
 	[ -z "$npu_pid" ] || kill "$npu_pid" 2>/dev/null || :
 	rm -rf "$shm"
 }
@@ -77,6 +79,7 @@ trap 'exit 130' INT TERM
 
 # What the guest loads beside kerf and what tests use where the kernel has it
 boot_modules="virtio_pci 9pnet_virtio 9p"
+[ "$kernel" != uml ] || boot_modules= # all of it is built in
 more_modules="drm drm_shmem_helper gpu-sched vgem ublk_drv virtio_net"
 
 pack() {
@@ -137,7 +140,10 @@ for t in tests/kernel/test_*.c tests/kernel/guest_*.sh; do
 done >"$run/base/kerf/tests/list"
 printf '%s\n' "$command" >"$run/base/kerf/command"
 cat >"$run/base/kerf/env" <<EOF
+KERF_VM_UML=$([ "$kernel" != uml ] || echo 1)
+KERF_VM_TTY=/dev/$([ "$kernel" = uml ] && echo tty2 || echo ttyS1)
 KERF_VM_MODULES="$boot_modules"
+KERF_VM_OUT="$run/out"
 KERF_VM_TREE="$tree"
 KERF_VM_LIMIT="$KERF_VM_LIMIT"
 KERF_VM_LOAD=$load
@@ -146,63 +152,84 @@ KERF_VM_PARAMS="$params"
 export KERF_TEST_DATA="${KERF_TEST_DATA:-}"
 export KERF_BUILD="$tree/$O" KERF="$tree/$O/kerf"
 EOF
-pack "$run/base" "$shm/initrd"
 
 # --- the machine ---
 
-# KVM where it works; a /dev/kvm that opens may still not run a processor.
-accel=tcg,thread=multi
-[ ! -w /dev/kvm ] || ! (echo quit | timeout 5 qemu-system-x86_64 -nodefaults -display none \
-	-M q35 -accel kvm -cpu max -S -monitor stdio) >/dev/null 2>&1 || accel=kvm
-truncate -s "${memory}M" "$shm/ram"
-set -- -nodefaults -no-user-config -display none -no-reboot -cpu max -smp 2 -m "${memory}M" \
-	-M q35,memory-backend=ram -accel "$accel" \
-	-object "memory-backend-file,id=ram,size=${memory}M,mem-path=$shm/ram,share=on" \
-	-kernel "$root/boot/vmlinux" -initrd "$shm/initrd" \
-	-append "console=ttyS0 loglevel=7 panic=-1 oops=panic mitigations=off nokaslr audit=0 \
-apparmor=0 cryptomgr.notests random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=120" \
-	-serial "file:$run/console" -virtfs "local,path=/usr,mount_tag=usr,security_model=none,readonly=on" \
-	-virtfs "local,path=$tree,mount_tag=tree,security_model=none,readonly=on" \
-	-virtfs "local,path=$run/out,mount_tag=out,security_model=none"
-[ -z "${KERF_TEST_DATA:-}" ] ||
-	set -- "$@" -virtfs "local,path=$KERF_TEST_DATA,mount_tag=data,security_model=none,readonly=on"
-
-if [ "$npu" = 1 ] && [ -x "$O/npu-model" ]; then
-	# shellcheck disable=SC2086
-	"$O/npu-model" --socket "$shm/npu" --ram "$shm/ram" --ram-size "$((memory * 1048576))" $npu_args \
-		>"$run/npu.log" 2>&1 8>&- &
-	npu_pid=$!
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		[ -S "$shm/npu" ] && break
-		sleep 0.2
-	done
-	[ -S "$shm/npu" ] || die "npu-model did not start: $(cat "$run/npu.log")"
-	set -- "$@" -chardev "socket,id=npu,path=$shm/npu" -device ivshmem-doorbell,chardev=npu,vectors=2
-fi
-
+# Each sets machine_pid; the kernel's log goes to $run/console, the tests' output to $run/output.
 : >"$run/console"
 : >"$run/output"
-if [ "$mode" = shell ]; then
-	echo "the guest starts; Ctrl-A x ends it" >&2
-	qemu-system-x86_64 "$@" -serial mon:stdio 8>&- || :
-	exit
-fi
-# The tests' line goes through a pipe, so that --run shows it while it comes.
-timeout -k 5 "$KERF_VM_TIMEOUT" qemu-system-x86_64 "$@" -serial "file:$run/output" \
-	</dev/null >"$run/qemu.log" 2>&1 8>&- &
-qemu_pid=$!
+
+start_qemu() {
+	pack "$run/base" "$shm/initrd"
+	# KVM where it works; a /dev/kvm that opens may still not run a processor.
+	accel=tcg,thread=multi
+	[ ! -w /dev/kvm ] || ! (echo quit | timeout 5 qemu-system-x86_64 -nodefaults -display none \
+		-M q35 -accel kvm -cpu max -S -monitor stdio) >/dev/null 2>&1 || accel=kvm
+	truncate -s "${memory}M" "$shm/ram"
+	set -- -nodefaults -no-user-config -display none -no-reboot -cpu max -smp 2 -m "${memory}M" \
+		-M q35,memory-backend=ram -accel "$accel" \
+		-object "memory-backend-file,id=ram,size=${memory}M,mem-path=$shm/ram,share=on" \
+		-kernel "$root/boot/vmlinux" -initrd "$shm/initrd" \
+		-append "console=ttyS0 loglevel=7 panic=-1 oops=panic mitigations=off nokaslr audit=0 \
+apparmor=0 cryptomgr.notests random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=120" \
+		-serial "file:$run/console" \
+		-virtfs "local,path=/usr,mount_tag=usr,security_model=none,readonly=on" \
+		-virtfs "local,path=$tree,mount_tag=tree,security_model=none,readonly=on" \
+		-virtfs "local,path=$run/out,mount_tag=out,security_model=none"
+	[ -z "${KERF_TEST_DATA:-}" ] || set -- "$@" \
+		-virtfs "local,path=$KERF_TEST_DATA,mount_tag=data,security_model=none,readonly=on"
+
+	if [ "$npu" = 1 ] && [ -x "$O/npu-model" ]; then
+		# shellcheck disable=SC2086
+		"$O/npu-model" --socket "$shm/npu" --ram "$shm/ram" \
+			--ram-size "$((memory * 1048576))" $npu_args >"$run/npu.log" 2>&1 8>&- &
+		npu_pid=$!
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			[ -S "$shm/npu" ] && break
+			sleep 0.2
+		done
+		[ -S "$shm/npu" ] || die "npu-model did not start: $(cat "$run/npu.log")"
+		set -- "$@" -chardev "socket,id=npu,path=$shm/npu" \
+			-device ivshmem-doorbell,chardev=npu,vectors=2
+	fi
+	if [ "$mode" = shell ]; then
+		echo "the guest starts; Ctrl-A x ends it" >&2
+		qemu-system-x86_64 "$@" -serial mon:stdio 8>&- || :
+		exit
+	fi
+	# The tests' line goes through a pipe, so that --run shows it while it comes.
+	timeout -k 5 "$KERF_VM_TIMEOUT" qemu-system-x86_64 "$@" -serial "file:$run/output" \
+		</dev/null >"$run/machine.log" 2>&1 8>&- &
+	machine_pid=$!
+}
+
+# A process here, whose root is the base as it lies
+start_uml() {
+	set -- env TMPDIR="$shm" "$root/boot/linux" "mem=${memory}M" rootfstype=hostfs \
+		"rootflags=$run/base" rw init=/init con=null con1=null,fd:2 console=tty1 loglevel=7 panic=-1
+	if [ "$mode" = shell ]; then
+		"$@" con2=fd:0,fd:1 2>"$run/console" 8>&- || :
+		exit
+	fi
+	timeout -k 5 "$KERF_VM_TIMEOUT" "$@" con2=null,fd:1 \
+		</dev/null >"$run/output" 2>"$run/console" 8>&- &
+	machine_pid=$!
+}
+
+: >"$run/machine.log"
+if [ "$kernel" = uml ]; then start_uml; else start_qemu; fi
 if [ "$mode" = run ]; then
-	tail -n +1 -s 0.2 -f --pid=$qemu_pid "$run/output" 2>/dev/null | grep -v '^kerf-vm: '
+	tail -n +1 -s 0.2 -f --pid=$machine_pid "$run/output" 2>/dev/null | grep -v '^kerf-vm: '
 fi
 status=0
-wait $qemu_pid || status=$?
-qemu_pid=''
-grep -v '^qemu-system-x86_64: warning' "$run/qemu.log" >&2 || :
+wait $machine_pid || status=$?
+machine_pid=''
+grep -v '^qemu-system-x86_64: warning' "$run/machine.log" >&2 || :
 if [ "$mode" = run ]; then
 	last=$(sed -n 's/^kerf-vm: end status \([0-9]*\) .*/\1/p' "$run/output")
 	[ -n "$last" ] || {
 		tail -n 40 "$run/console" >&2
-		die "the guest did not come to its end (qemu: $status); $run/console"
+		die "the guest did not come to its end (machine: $status); $run/console"
 	}
 	exit "$last"
 fi
