@@ -30,6 +30,7 @@
 #include <linux/eventfd.h>
 #include <linux/kref.h>
 #include <linux/ktime.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
@@ -61,6 +62,8 @@ struct kerf_job;
  * @wq: recovery, retire and kick work; WQ_UNBOUND | WQ_HIGHPRI, flushed at teardown
  * @retired: jobs done whose memory waits to be let go; under @lock
  * @retire_work: empties @retired
+ * @met: jobs whose awaited fences have all signalled, seen by callbacks that could not take @lock
+ * @kick_work: empties @met, and runs what was left when too many jobs ended in one go
  * @max_client_bytes: see &struct drm_kerf_device_info
  * @debugfs: directory kerf/PARENT, from kerf_device_create() to kerf_device_remove(); engines put their knobs there
  * @gone: no engine of it runs anything any more; under @lock
@@ -73,6 +76,8 @@ struct kerf_device {
 	struct workqueue_struct *wq;
 	struct list_head retired;
 	struct work_struct retire_work;
+	struct llist_head met;
+	struct work_struct kick_work;
 	u64 max_client_bytes;
 	struct dentry *debugfs;
 	bool gone;
@@ -132,7 +137,12 @@ struct kerf_share {
  * @id: in client->queues
  * @priority: as created
  * @depth: most jobs not done
- * @share: of its effective priority (see kerf_sched.c, priority inheritance)
+ * @engine_link: in engine->queues
+ * @effective: priority it has now: its own, or what a waiting job lends it
+ * @lent: by priority, waits on jobs of it by heads of queues of that effective priority
+ * @lend_link: in the list of queues whose effective priority is to be looked at
+ * @shares: by priority, from its own up
+ * @share: of @effective
  * @ready: in share->ready
  * @pending: jobs not started, oldest first
  * @running: at most one
@@ -141,11 +151,14 @@ struct kerf_share {
  * @done_seqno: all up to it are done
  * @error_seqno: first failed, or 0
  * @first_error: how it failed
- * @indefinite_seqno: newest job whose end the kernel cannot promise (see KERF_SYNC_SIGNAL_SYNCOBJ)
- * @waiters: &struct kerf_wait of jobs waiting for one of this queue's
+ * @later_error: how all jobs after it ended
+ * @indefinite_from: first and
+ * @indefinite_seqno: newest job of the last run of jobs whose end the kernel cannot promise (see
+ *   KERF_SYNC_SIGNAL_SYNCOBJ); all between are of that kind, since they are behind the first
+ * @waiters: &struct kerf_wait of heads of queues waiting for one of this queue's, by seqno
  * @wq: woken when done_seqno moves or the queue is destroyed
+ * @notify: in the list of queues to wake when kdev->lock is about to be dropped
  * @eventfd: or NULL
- * @fence_context: of its jobs' fences
  * @busy_ns: charged to it
  * @destroyed: no new job; waits return -ENOENT
  */
@@ -156,6 +169,11 @@ struct kerf_queue {
 	u32 id;
 	u32 priority;
 	u32 depth;
+	struct list_head engine_link;
+	u32 effective;
+	u32 lent[KERF_N_PRIORITIES];
+	struct list_head lend_link;
+	struct kerf_share *shares[KERF_N_PRIORITIES];
 	struct kerf_share *share;
 	struct list_head ready;
 	struct list_head pending;
@@ -165,11 +183,13 @@ struct kerf_queue {
 	u64 done_seqno;
 	u64 error_seqno;
 	int first_error;
+	int later_error;
+	u64 indefinite_from;
 	u64 indefinite_seqno;
-	struct list_head waiters;
+	struct rb_root_cached waiters;
 	wait_queue_head_t wq;
+	struct list_head notify;
 	struct eventfd_ctx *eventfd;
-	u64 fence_context;
 	u64 busy_ns;
 	bool destroyed;
 };
@@ -191,7 +211,7 @@ struct kerf_job_bo {
 /**
  * struct kerf_wait - one thing a job waits for
  * @job: the job that waits
- * @link: in queue->waiters
+ * @node: in queue->waiters while it is not over and @job is at the head of its queue
  * @queue: awaited queue (held), or NULL
  * @seqno: awaited job of @queue
  * @fence: awaited fence (held), or NULL
@@ -199,7 +219,7 @@ struct kerf_job_bo {
  */
 struct kerf_wait {
 	struct kerf_job *job;
-	struct list_head link;
+	struct rb_node node;
 	struct kerf_queue *queue;
 	u64 seqno;
 	struct dma_fence *fence;
@@ -223,7 +243,13 @@ struct kerf_wait {
  * @link: queue->pending, then kdev->retired
  * @waits: what it waits for
  * @n_waits: number of @waits
- * @n_unmet: those not over
+ * @n_unmet: those on queues that are not over, once it is at the head of its queue
+ * @at_head: it has come there
+ * @prepared: engine's prepare() was called
+ * @fences_met: all fences of @waits have signalled
+ * @n_fences: those that have not, and one more until it is armed
+ * @met: in kdev->met
+ * @share: charged for its running time
  * @fence: signalled when done, or NULL
  * @event: sent when done, or NULL
  * @indefinite: see queue->indefinite_seqno
@@ -250,6 +276,12 @@ struct kerf_job {
 	struct kerf_wait *waits;
 	u32 n_waits;
 	u32 n_unmet;
+	bool at_head;
+	bool prepared;
+	bool fences_met;
+	atomic_t n_fences;
+	struct llist_node met;
+	struct kerf_share *share;
 	struct dma_fence *fence;
 	struct kerf_pending_event *event;
 	bool indefinite;
@@ -301,11 +333,15 @@ struct kerf_engine_ops {
  * @held: nothing may run there although @job is NULL: an engine server has not answered a job that was taken
  *   from it. Set by the engine under kdev->lock, ended by kerf_engine_unhold()
  * @generation: goes up at each start and at each recovery, so that a late answer is known as such
+ * @deadline: jiffies at which @job has run too long
+ * @verdict: how @job ends at the recovery that is due, or 0
  */
 struct kerf_slot {
 	struct kerf_job *job;
 	bool held;
 	u32 generation;
+	unsigned long deadline;
+	int verdict;
 };
 
 /**
@@ -322,7 +358,11 @@ struct kerf_slot {
  * @kdev: device
  * @index: in kdev->engines
  * @state: enum drm_kerf_engine_state
- * @paused: nothing is run (recovery, no server); under kdev->lock
+ * @paused: nothing is run (no server); under kdev->lock
+ * @recovering: nothing is run, since it is to be stopped and reset; under kdev->lock
+ * @timer_at: jiffies at which @timeout_work looks next, if @timer_on
+ * @timer_on: see @timer_at
+ * @queues: all of it, under kdev->lock
  * @slots: what runs
  * @n_running: of @slots
  * @ready: by priority, shares with ready queues by vruntime
@@ -350,6 +390,10 @@ struct kerf_engine {
 	u32 index;
 	u32 state;
 	bool paused;
+	bool recovering;
+	bool timer_on;
+	unsigned long timer_at;
+	struct list_head queues;
 	struct kerf_slot slots[KERF_MAX_SLOTS];
 	u32 n_running;
 	struct rb_root_cached ready[KERF_N_PRIORITIES];
@@ -403,7 +447,10 @@ int kerf_queue_wait_ioctl(struct drm_device *dev, void *data, struct drm_file *f
 int kerf_queue_state_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
 int kerf_queue_eventfd_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
 
-/* kerf_sched.c: who runs next. A new queue has its constants, @ref and @wq set and all else zero. */
+/* kerf_sched.c: who runs next. */
+void kerf_sched_init(struct kerf_device *kdev); /* its lock, lists and works; kdev->wq is there */
+void kerf_sched_flush(struct kerf_device *kdev); /* all jobs done so far are retired, their queues let go */
+/* A new queue has its constants, @ref and @wq set and all else zero. */
 int kerf_sched_queue_init(struct kerf_queue *q); /* lists, share; -ENOMEM, -ENODEV; a failure leaves nothing */
 /* No lock held: @q is destroyed: pending jobs end with -ECANCELED, the running one is abandoned, waiters go on. */
 void kerf_sched_queue_kill(struct kerf_queue *q);
