@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where kernels differ. Kbuild looks into the headers it builds against and sets KERF_HAVE_*; versions
+ * Where kernels differ. probe.sh asks the headers that the module is built against and sets KERF_HAVE_*; versions
  * are never compared, because Debian's stable updates carry changes of later releases.
  */
 #ifndef KERF_COMPAT_H
 #define KERF_COMPAT_H
 
 #include <linux/eventfd.h>
-#include <linux/kconfig.h>
 #include <drm/drm_device.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
 
-#if IS_ENABLED(CONFIG_DRM_ACCEL)
+#ifdef KERF_HAVE_ACCEL
 #include <drm/drm_accel.h>
 #define KERF_DRIVER_NODE DRIVER_COMPUTE_ACCEL
 #define KERF_NODE_FOPS DRM_ACCEL_FOPS

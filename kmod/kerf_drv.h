@@ -85,6 +85,19 @@ struct kerf_device {
 
 #define to_kerf_device(d) container_of(d, struct kerf_device, drm)
 
+/* Waits on @wq for @condition until the absolute time @ns: 0, -ETIME or -ERESTARTSYS (call it again). */
+#define kerf_wait_until(wq, condition, ns)                                                        \
+	({                                                                                        \
+		ktime_t now_ = ktime_get();                                                       \
+		int ret_ = 0;                                                                     \
+                                                                                                  \
+		if (!(condition))                                                                 \
+			ret_ = (ns) <= now_ ? -ETIME :                                            \
+					      wait_event_interruptible_hrtimeout(wq, condition,   \
+										 (ns) - now_);    \
+		ret_;                                                                             \
+	})
+
 /**
  * struct kerf_client - an open file
  * @ref: file and queues
@@ -458,6 +471,7 @@ void kerf_sched_queue_fini(struct kerf_queue *q); /* the last reference went: le
 
 /* kerf_submit.c */
 int kerf_submit_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
+void kerf_retire_work(struct work_struct *work); /* kdev->retire_work */
 
 /* kerf_sim.c: adds the engine "sim" to @kdev */
 int kerf_sim_add(struct kerf_device *kdev);

@@ -86,3 +86,16 @@ probe HRTIMER_SETUP "$@" <<'EOF'
 #include <linux/hrtimer.h>
 void f(struct hrtimer *t) { hrtimer_setup(t, NULL, CLOCK_MONOTONIC, HRTIMER_MODE_REL); }
 EOF
+
+# An open file's number for fdinfo (6.5)
+probe CLIENT_ID "$@" <<'EOF'
+#include <drm/drm_file.h>
+u64 f(struct drm_file *file) { return file->client_id; }
+EOF
+
+# PRIME must be asked for, callback by callback (until 6.5)
+probe GEM_PRIME_MMAP "$@" <<'EOF'
+#include <drm/drm_drv.h>
+#include <drm/drm_prime.h>
+struct drm_driver d = { .gem_prime_mmap = drm_gem_prime_mmap };
+EOF
