@@ -518,6 +518,15 @@ static inline void kerf_debugfs_add(struct kerf_device *kdev) { }
 static inline void kerf_debugfs_remove(struct kerf_device *kdev) { }
 #endif
 
+#ifdef CONFIG_PCI
+/* kerf_npu.c: the driver of kerf NPUs; each is a device of its own */
+int kerf_npu_init(void);
+void kerf_npu_exit(void);
+#else
+static inline int kerf_npu_init(void) { return 0; }
+static inline void kerf_npu_exit(void) { }
+#endif
+
 /* kerf_user.c: engines whose server is a process (uapi/kerf_server.h), on the virtual device */
 int kerf_user_init(struct kerf_device *kdev); /* /dev/kerf-server; after kerf_device_register() */
 void kerf_user_exit(void); /* before kerf_device_remove(); no server file is open */
