@@ -55,8 +55,13 @@ static int __init kerf_init(void)
 		ret = PTR_ERR(kerf_virtual);
 		goto unregister_driver;
 	}
+	ret = kerf_npu_init();
+	if (ret)
+		goto unregister_device;
 	return 0;
 
+unregister_device:
+	platform_device_unregister(kerf_virtual);
 unregister_driver:
 	platform_driver_unregister(&kerf_virtual_driver);
 remove_debugfs:
@@ -67,6 +72,7 @@ module_init(kerf_init);
 
 static void __exit kerf_exit(void)
 {
+	kerf_npu_exit();
 	platform_device_unregister(kerf_virtual);
 	platform_driver_unregister(&kerf_virtual_driver);
 	kerf_debugfs_exit();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The driver of the kerf NPU (docs/npu.md): a PCI device with MMIO, MSI-X and DMA, which may be a piece
- * of hardware or ivshmem with a device model behind it.
+ * The driver of the kerf NPU (docs/npu.md): a PCI device with MMIO, MSI-X and DMA, which may be a
+ * piece of hardware or ivshmem with a device model behind it.
  *
- * The device is given one job at a time. What it answers lies in memory that it can write whenever it
- * likes, so answers are copied once and checked: only one that names the job which the device has, by
- * a number never used twice, in this generation, ends that job. Any other is counted and forgotten. An
- * answer without an interrupt is found when the job's time is up; an interrupt without an answer costs
- * nothing, and many of them get their vector disabled for a while.
+ * The device is given one job at a time. What it answers lies in memory that it can write whenever
+ * it likes, so answers are copied once and checked: only one that names the job which the device
+ * has, by a number never used twice, in this generation, ends that job. Any other is counted and
+ * forgotten. An answer without an interrupt is found when the job's time is up; an interrupt
+ * without an answer costs nothing, and many of them get their vector disabled for a while.
  *
  * Who touches the device: run() and abandon() while the engine runs (each job holds a runtime PM
  * reference), everything else under power_mutex.
@@ -20,7 +20,7 @@
 
 #include "kerf_npu.h"
 
-#define KERF_NPU_RING 8			/* entries; more than one job is for answers nobody asked for */
+#define KERF_NPU_RING 8 /* entries; one is a job's, the rest for odd answers */
 #define KERF_NPU_ANSWER_US 1000000	/* a reset not answered by then never will be */
 #define KERF_NPU_TIMEOUT_MS 10000	/* of jobs that do not say */
 #define KERF_NPU_AUTOSUSPEND_MS 200
@@ -47,7 +47,7 @@ static void kerf_npu_write64(struct kerf_npu *npu, u32 reg, u64 value)
 	kerf_npu_write(npu, reg + 4, upper_32_bits(value));
 }
 
-/* Has the device look at its registers. writel() orders all writes before it, those to memory too. */
+/* Has the device look at its registers, after all writes before, those to memory too. */
 static void kerf_npu_kick(struct kerf_npu *npu)
 {
 	writel(KERF_NPU_IVSHMEM_KICK, npu->doorbell + KERF_NPU_IVSHMEM_DOORBELL);
@@ -58,12 +58,16 @@ static void kerf_npu_kick(struct kerf_npu *npu)
 static int kerf_npu_errno(u32 status, bool aborted)
 {
 	switch (status) {
-	case KERF_NPU_OK: return 0;
+	case KERF_NPU_OK:
+		return 0;
 	case KERF_NPU_FAULT_NO_WINDOW:
 	case KERF_NPU_FAULT_RANGE:
-	case KERF_NPU_FAULT_PERMISSION: return -EFAULT;
-	case KERF_NPU_FAULT_ABORTED: return aborted ? -ECANCELED : -EIO;
-	default: return -EIO;
+	case KERF_NPU_FAULT_PERMISSION:
+		return -EFAULT;
+	case KERF_NPU_FAULT_ABORTED:
+		return aborted ? -ECANCELED : -EIO;
+	default:
+		return -EIO;
 	}
 }
 
@@ -74,7 +78,7 @@ struct kerf_npu_answer {
 	u64 busy_ns;
 };
 
-/* Takes the next completion, if there is one. One that ends no job gets a generation that is stale. */
+/* Takes the next completion, if there is one. One that ends no job gets a stale generation. */
 static bool kerf_npu_take_answer(struct kerf_npu *npu, struct kerf_npu_answer *answer)
 {
 	struct kerf_npu_flight *flight = &npu->flight;
@@ -217,7 +221,7 @@ static irqreturn_t kerf_npu_fault_irq(int number, void *arg)
 	return IRQ_HANDLED;
 }
 
-/* --- starting and stopping the device; under power_mutex, or before anybody else knows of it --- */
+/* --- starting and stopping the device; under power_mutex, or before anybody knows of it --- */
 
 /* Writes CONTROL and waits until STATUS says that it is so. */
 static int kerf_npu_control(struct kerf_npu *npu, u32 what)
@@ -659,7 +663,7 @@ static int kerf_npu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = kerf_engine_add(kdev, &npu->engine);
 	if (ret)
 		goto err_off;
-	/* One reference is the engine's in the device, this one the interrupt handlers' and remove()'s. */
+	/* One reference is the device's, this one the interrupt handlers' and remove()'s. */
 	kref_get(&npu->engine.ref);
 	pci_set_drvdata(pdev, npu);
 	pm_runtime_set_autosuspend_delay(dev, KERF_NPU_AUTOSUSPEND_MS);

@@ -29,8 +29,8 @@ struct kerf_npu_irq {
 };
 
 /**
- * struct kerf_npu_flight - the job that the device has; one, so that a job of a higher priority never
- *	waits for more than one of a lower
+ * struct kerf_npu_flight - the job that the device has; one, so that a job of a higher priority
+ *	never waits for more than one of a lower
  * @busy: there is one
  * @aborted: the device was asked to drop it
  * @slot: of the engine

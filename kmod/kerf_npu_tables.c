@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The memory that tells the NPU what a job is: its commands, its window table and the extent lists of
- * the windows. It is all made before the job is queued, so that starting it allocates nothing.
+ * The memory that tells the NPU what a job is: its commands, its window table and the extent lists
+ * of the windows. It is all made before the job is queued, so that starting it allocates nothing.
  *
  * Commands are passed on unread: the device trusts nothing in them, and lets them reach nothing
  * but the windows. A window has exactly the extents of its range, so a device that counts wrongly
@@ -74,7 +74,8 @@ static int kerf_npu_grow(struct kerf_npu *npu, struct kerf_job *job, size_t size
 	struct kerf_npu_chunk *chunk;
 	int ret;
 
-	size = max_t(size_t, PAGE_ALIGN(size), list_empty(&tables->chunks) ? PAGE_SIZE : KERF_NPU_CHUNK);
+	size = max_t(size_t, PAGE_ALIGN(size),
+		     list_empty(&tables->chunks) ? PAGE_SIZE : KERF_NPU_CHUNK);
 	ret = kerf_npu_charge(tables, job->queue->client, size);
 	if (ret)
 		return ret;
@@ -83,7 +84,8 @@ static int kerf_npu_grow(struct kerf_npu *npu, struct kerf_job *job, size_t size
 	if (!chunk)
 		return -ENOMEM;
 	chunk->size = size;
-	chunk->cpu = dma_alloc_coherent(&npu->pdev->dev, size, &chunk->dma, GFP_KERNEL | __GFP_NOWARN);
+	chunk->cpu = dma_alloc_coherent(&npu->pdev->dev, size, &chunk->dma,
+					GFP_KERNEL | __GFP_NOWARN);
 	if (!chunk->cpu) {
 		kfree(chunk);
 		return -ENOMEM;
@@ -211,8 +213,8 @@ static int kerf_npu_set_window(struct kerf_npu *npu, struct kerf_job *job,
  * @npu: device
  * @job: gets its engine_priv
  *
- * Return: 0, or -ENOMEM; -EAGAIN: the client's jobs have enough tables; -EINVAL: a BO of another driver
- * lies in memory in a way that the device cannot address.
+ * Return: 0, or -ENOMEM; -EAGAIN: the client's jobs have enough tables; -EINVAL: a BO of another
+ * driver lies in memory in a way that the device cannot address.
  */
 int kerf_npu_tables_create(struct kerf_npu *npu, struct kerf_job *job)
 {
