@@ -65,7 +65,7 @@ PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
 $(eval $(call feature,DRM,libdrm))
-NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests uml-check
+NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests kernel-check vm-check uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -205,6 +205,14 @@ $(O)/tests/kernel/%: tests/kernel/%.c
 
 kernel-tests: $(KERNEL_TESTS)
 
+# They run in a guest of each kernel, or on this machine against the module that is loaded (as root)
+vm-check:
+	packaging/deps.sh build kernel
+	@O=$(O) MAKE="$(MAKE)" KERNELS="$(KERNELS)" tests/check.sh kernel
+
+kernel-check: kernel-tests
+	@O=$(O) tests/kernel/host.sh
+
 # The same tests on a kernel that watches memory and locks, and injects faults. It is built once
 # into $(O)/kernels/uml; a skip (status 77) says what is missing.
 uml-check:
@@ -221,6 +229,7 @@ deps:
 check:
 	packaging/deps.sh build
 	-packaging/deps.sh test arm64
+	-packaging/deps.sh kernel
 	@O=$(O) MAKE="$(MAKE)" tests/check.sh $(STAGES)
 
 # A model split over two nodes on this box
@@ -260,6 +269,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kernels kernel-tests uml-check deps check demo bench asan install help fuzz fuzz-programs clean
+.PHONY: all tests kmod kernels kernel-tests kernel-check vm-check uml-check deps check demo bench asan install help fuzz fuzz-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

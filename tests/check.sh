@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Runs every test and counts: "N passed, N failed, N skipped" is the last line.
 #
-# cmocka programs count case by case; scripts count as one: exit 0 passed, 77 skipped
+# cmocka programs and guests count case by case; scripts count as one: exit 0 passed, 77 skipped
 # (the last line says why), anything else failed. Logs stand in $O/log.
 # usage: tests/check.sh [STAGE...]   (no STAGE: all of those below)
 set -u
@@ -148,7 +148,25 @@ stage_arm64() {
 	script same-bits tests/ops/same_bits.sh "$O-arm64"
 }
 
-[ $# -gt 0 ] || set -- tree unit scripts conformance fuzz asan arm64
+# The module on real kernels, in guests
+stage_kernel() {
+	for tool in qemu-system-x86_64 busybox cpio depmod; do
+		command -v $tool >/dev/null || {
+			skip kernel "$tool is not installed"
+			return
+		}
+	done
+	build O="$O" all kernel-tests || return
+	for k in ${KERNELS:-6.1 6.12}; do
+		if ! tests/kernel/kernels.sh fetch "$k" >"$log/kernel-fetch" 2>&1; then
+			skip "kernel-$k" "$(tail -n 1 "$log/kernel-fetch")"
+			continue
+		fi
+		cmocka "kernel-$k" tests/kernel/vm.sh --kernel "$k" --check
+	done
+}
+
+[ $# -gt 0 ] || set -- tree unit scripts conformance kernel fuzz asan arm64
 for stage in "$@"; do
 	begin=$(date +%s)
 	"stage_$stage"

@@ -43,46 +43,19 @@ share out /out rw,cache=mmap "$KERF_VM_OUT"
 
 load() {
 	# shellcheck disable=SC2086
-	modprobe kerf $KERF_VM_PARAMS "$@"
+	modprobe kerf $KERF_VM_PARAMS
 }
 
-# One KTAP program: its own output between two marks
-run_test() {
-	name=$1
-	shift
-	mark "begin $name"
-	timeout -s KILL "$KERF_VM_LIMIT" "$@" </dev/null
-	status=$?
-	mark "end $name $status"
-}
-
-# Tests that name parameters get the module loaded with them, the others as it stands.
-run_tests() {
-	while read -r name params; do
-		[ -z "$params" ] || {
-			modprobe -r kerf
-			# shellcheck disable=SC2086
-			load $params || mark "loading kerf with $params failed"
-		}
-		case $name in
-		guest_*) run_test "$name" sh "$KERF_VM_TREE/tests/kernel/$name.sh" ;;
-		*) run_test "$name" "/kerf/tests/$name" ;;
-		esac
-		[ -z "$params" ] || {
-			modprobe -r kerf
-			load || mark "loading kerf again failed"
-		}
-	done </kerf/tests/list
-	if [ "$KERF_VM_LOAD" = 1 ]; then
-		mark "begin unload"
-		if modprobe -r kerf; then
-			echo "1..1"
-			echo "ok 1 the module unloads"
-		else
-			echo "1..1"
-			echo "not ok 1 the module unloads"
-		fi
+# What a user of the module does last
+unload() {
+	mark "begin unload"
+	echo "1..1"
+	if modprobe -r kerf; then
+		echo "ok 1 unload"
 		mark "end unload 0"
+	else
+		echo "not ok 1 unload"
+		mark "end unload 1"
 	fi
 }
 
@@ -98,9 +71,11 @@ leaks() {
 	echo scan >/sys/kernel/debug/kmemleak
 	cat /sys/kernel/debug/kmemleak >/tmp/leaks
 	sed 's/^/# /' /tmp/leaks
-	[ -s /tmp/leaks ] && echo "not ok 1 no memory is left behind" ||
-		echo "ok 1 no memory is left behind"
-	mark "end leaks 0"
+	status=0
+	[ ! -s /tmp/leaks ] || status=1
+	[ $status = 0 ] && echo "ok 1 no memory is left behind" ||
+		echo "not ok 1 no memory is left behind"
+	mark "end leaks $status"
 }
 
 # A report turns lockdep off, and so does running out of its tables: then the rest went unseen.
@@ -108,9 +83,11 @@ lockdep() {
 	[ -e /proc/lockdep_stats ] || return 0
 	mark "begin lockdep"
 	echo "1..1"
-	grep -q 'debug_locks: *1' /proc/lockdep_stats && echo "ok 1 lockdep watched to the end" ||
+	status=0
+	grep -q 'debug_locks: *1' /proc/lockdep_stats || status=1
+	[ $status = 0 ] && echo "ok 1 lockdep watched to the end" ||
 		echo "not ok 1 lockdep watched to the end"
-	mark "end lockdep 0"
+	mark "end lockdep $status"
 }
 
 status=0
@@ -128,9 +105,11 @@ fi
 cd "$KERF_VM_TREE" || cd /tmp
 case $KERF_VM_MODE in
 check)
-	run_tests
+	KERF_RELOAD=1 sh "$KERF_VM_TREE/tests/kernel/run.sh" /kerf/list /kerf/tests
+	[ "$KERF_VM_LOAD" = 0 ] || unload
 	leaks
 	lockdep
+	status=0
 	;;
 run)
 	sh /kerf/command

@@ -30,7 +30,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KTAP_LIMIT_S 30 /* a case that takes longer is killed: a hang, not a measurement */
+/* A case that takes longer is killed: a hang, not a measurement. KTAP_SCALE in the environment
+ * multiplies. */
+#define KTAP_LIMIT_S 30
 
 struct ktap_case {
 	const char *name;
@@ -136,6 +138,8 @@ static inline int ktap_main(const struct ktap_case *cases, size_t n, int argc, c
 {
 	size_t n_run = 0, n_skipped = 0, n_failed = 0;
 	size_t planned = 0;
+	const char *scale = getenv("KTAP_SCALE");
+	unsigned slow = scale && atoi(scale) > 0 ? atoi(scale) : 1;
 
 	ktap_shared = mmap(NULL, sizeof(*ktap_shared), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -163,7 +167,7 @@ static inline int ktap_main(const struct ktap_case *cases, size_t n, int argc, c
 			/* SIGALRM's default action ends the case, also in a wait that the kernel
 			 * never ends. */
 			setpgid(0, 0);
-			alarm(cases[i].limit_s);
+			alarm(cases[i].limit_s * slow);
 			cases[i].run();
 			fflush(NULL);
 			_exit(__atomic_load_n(&ktap_shared->failures, __ATOMIC_RELAXED) ? 1 : 0);

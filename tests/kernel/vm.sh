@@ -17,7 +17,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 tree=$PWD
-: "${O:=build}" "${MAKE:=make}" "${KERF_VM_TIMEOUT:=300}" "${KERF_VM_LIMIT:=60}"
+: "${O:=build}" "${MAKE:=make}" "${KERF_VM_TIMEOUT:=300}"
 export O
 kernel=6.12 mode='' params='' only='' load=1 npu=1 npu_args='' memory=1024 command=''
 while [ $# -gt 0 ]; do
@@ -56,12 +56,18 @@ done
 tests/kernel/kernels.sh fetch "$kernel"
 rel=$(tests/kernel/kernels.sh release "$kernel")
 root=$(tests/kernel/kernels.sh root "$kernel")
-[ ! -e kmod/Kbuild ] || $MAKE -s kmod KDIR="$(tests/kernel/kernels.sh kdir "$kernel")" \
-	KMOD_ARGS="$([ "$kernel" != uml ] || echo ARCH=um)" >&2
-$MAKE -s kernel-tests >&2
-
 run=$O/vm/$kernel
 mkdir -p "$run/out"
+if [ -e kmod/Kbuild ]; then
+	$MAKE -s kmod KDIR="$(tests/kernel/kernels.sh kdir "$kernel")" \
+		KMOD_ARGS="$([ "$kernel" != uml ] || echo ARCH=um)" >"$run/build" 2>&1 || {
+		cat "$run/build" >&2
+		die "the module does not build"
+	}
+	grep -Ev '^Skipping BTF|/kerf\.ko$' "$run/build" >&2 || :
+fi
+$MAKE -s kernel-tests >&2
+
 case $run in /*) ;; *) run=$tree/$run ;; esac
 exec 8>"$run/lock"
 flock -n 8 || die "a guest of $kernel runs already"
@@ -118,6 +124,12 @@ base() {
 }
 [ "$(cat "$run/base/release" 2>/dev/null)" = "$rel" ] && [ "$run/base/release" -nt "$0" ] || base
 
+# Classes of engines that must be there: any, sim, npu
+engines=''
+if [ "$load" = 1 ]; then
+	engines="0 1"
+	[ "$npu" = 0 ] || [ ! -x "$O/npu-model" ] || engines="0 1 2"
+fi
 ko=$O/kmod/$rel/kmod/kerf.ko
 mkdir -p "$run/base/lib/modules/$rel/updates"
 if [ -e "$ko" ]; then
@@ -131,13 +143,11 @@ cp tests/kernel/init.sh "$run/base/init"
 chmod +x "$run/base/init"
 rm -rf "$run/base/kerf"
 mkdir -p "$run/base/kerf/tests"
-for t in tests/kernel/test_*.c tests/kernel/guest_*.sh; do
-	[ -e "$t" ] || continue
-	name=$(basename "${t%.*}")
-	case $t in *.c) cp "$O/tests/kernel/$name" "$run/base/kerf/tests/" ;; esac
-	case " ${only:-$name} " in *" $name "*) ;; *) continue ;; esac
-	echo "$name $(sed -n '1,20s/.*module-params: *\([^*]*[^* ]\).*/\1/p' "$t")"
-done >"$run/base/kerf/tests/list"
+for t in tests/kernel/test_*.c; do
+	cp "$O/tests/kernel/$(basename "$t" .c)" "$run/base/kerf/tests/"
+done
+# shellcheck disable=SC2086
+tests/kernel/list.sh $only >"$run/base/kerf/list"
 printf '%s\n' "$command" >"$run/base/kerf/command"
 cat >"$run/base/kerf/env" <<EOF
 KERF_VM_UML=$([ "$kernel" != uml ] || echo 1)
@@ -145,17 +155,19 @@ KERF_VM_TTY=/dev/$([ "$kernel" = uml ] && echo tty2 || echo ttyS1)
 KERF_VM_MODULES="$boot_modules"
 KERF_VM_OUT="$run/out"
 KERF_VM_TREE="$tree"
-KERF_VM_LIMIT="$KERF_VM_LIMIT"
 KERF_VM_LOAD=$load
 KERF_VM_MODE=$mode
-KERF_VM_PARAMS="$params"
+export KERF_VM_PARAMS="$params"
 export KERF_TEST_DATA="${KERF_TEST_DATA:-}"
+export KTAP_SCALE=$([ "$kernel" = uml ] && echo 4 || echo 1)
+export KERF_TEST_ENGINES="$engines"
 export KERF_BUILD="$tree/$O" KERF="$tree/$O/kerf"
 EOF
 
 # --- the machine ---
 
 # Each sets machine_pid; the kernel's log goes to $run/console, the tests' output to $run/output.
+rm -f "$run/out/npu-fault"
 : >"$run/console"
 : >"$run/output"
 
@@ -182,7 +194,8 @@ apparmor=0 cryptomgr.notests random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=
 	if [ "$npu" = 1 ] && [ -x "$O/npu-model" ]; then
 		# shellcheck disable=SC2086
 		"$O/npu-model" --socket "$shm/npu" --ram "$shm/ram" \
-			--ram-size "$((memory * 1048576))" $npu_args >"$run/npu.log" 2>&1 8>&- &
+			--ram-size "$((memory * 1048576))" --fault-file "$run/out/npu-fault" $npu_args \
+			>"$run/npu.log" 2>&1 8>&- &
 		npu_pid=$!
 		for _ in 1 2 3 4 5 6 7 8 9 10; do
 			[ -S "$shm/npu" ] && break
@@ -225,6 +238,11 @@ status=0
 wait $machine_pid || status=$?
 machine_pid=''
 grep -v '^qemu-system-x86_64: warning' "$run/machine.log" >&2 || :
+if [ "$mode" = check ]; then
+	awk -v "prefix=$kernel" -v boot=1 -f tests/kernel/tap.awk "$run/console" "$run/output" || status=1
+	[ "$status" = 0 ] || echo "# the logs are in $run" >&2
+	exit "$status"
+fi
 if [ "$mode" = run ]; then
 	last=$(sed -n 's/^kerf-vm: end status \([0-9]*\) .*/\1/p' "$run/output")
 	[ -n "$last" ] || {

@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The kernel tests, a line "NAME LIMIT_S SOURCE [PARAMETER=VALUE...]" each. A test says in a comment at its
+# head what it needs: "limit-s: 200" seconds, "module-params: a=b ..." to be loaded with.
+# usage: list.sh [NAME...]
+cd "$(dirname "$0")/../.." || exit 1
+says() {
+	sed -n "1,20s|^.*$1: *\([^*]*[^* ]\).*|\1|p" "$2" | head -n 1
+}
+for t in tests/kernel/test_*.c tests/kernel/guest_*.sh; do
+	[ -e "$t" ] || continue
+	name=$(basename "${t%.*}")
+	case " ${*:-$name} " in *" $name "*) ;; *) continue ;; esac
+	limit=$(says limit-s "$t")
+	echo "$name ${limit:-${KERF_VM_LIMIT:-120}} $t $(says module-params "$t")"
+done
