@@ -22,6 +22,7 @@ static int kerf_bo_open(struct drm_gem_object *obj, struct drm_file *file)
 		atomic64_sub(obj->size, &client->bytes);
 		return -ENOSPC;
 	}
+	atomic_inc(&to_kerf_bo(obj)->handles);
 	return 0;
 }
 
@@ -30,6 +31,8 @@ static void kerf_bo_close(struct drm_gem_object *obj, struct drm_file *file)
 	struct kerf_client *client = file->driver_priv;
 
 	atomic64_sub(obj->size, &client->bytes);
+	if (atomic_dec_and_test(&to_kerf_bo(obj)->handles))
+		kerf_user_bo_gone(to_kerf_bo(obj));
 }
 
 static void kerf_bo_free(struct drm_gem_object *obj)

@@ -31,4 +31,13 @@ static inline void kerf_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+static inline void kerf_vm_flags_clear(struct vm_area_struct *vma, unsigned long flags)
+{
+#ifdef KERF_HAVE_VM_FLAGS_CLEAR
+	vm_flags_clear(vma, flags);
+#else
+	vma->vm_flags &= ~flags;
+#endif
+}
+
 #endif

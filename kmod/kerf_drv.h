@@ -529,7 +529,7 @@ static inline void kerf_npu_exit(void) { }
 
 /* kerf_user.c: engines whose server is a process (uapi/kerf_server.h), on the virtual device */
 int kerf_user_init(struct kerf_device *kdev); /* /dev/kerf-server; after kerf_device_register() */
-void kerf_user_exit(void); /* before kerf_device_remove(); no server file is open */
+void kerf_user_exit(void); /* before kerf_device_remove(); servers that are open are given up */
 void kerf_user_bo_gone(struct kerf_bo *bo); /* nobody has a handle of @bo any more: servers may unmap it. May sleep */
 
 #endif

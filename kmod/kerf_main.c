@@ -15,6 +15,11 @@ static void kerf_virtual_remove(void *kdev)
 	kerf_device_remove(kdev);
 }
 
+static void kerf_virtual_no_servers(void *unused)
+{
+	kerf_user_exit();
+}
+
 static int kerf_virtual_probe(struct platform_device *pdev)
 {
 	struct device *dev = &pdev->dev;
@@ -34,7 +39,13 @@ static int kerf_virtual_probe(struct platform_device *pdev)
 	ret = kerf_sim_add(kdev);
 	if (ret)
 		return ret;
-	return kerf_device_register(kdev);
+	ret = kerf_device_register(kdev);
+	if (ret)
+		return ret;
+	ret = kerf_user_init(kdev);
+	if (ret)
+		return ret;
+	return devm_add_action_or_reset(dev, kerf_virtual_no_servers, NULL);
 }
 
 static struct platform_driver kerf_virtual_driver = {

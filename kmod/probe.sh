@@ -99,3 +99,9 @@ probe GEM_PRIME_MMAP "$@" <<'EOF'
 #include <drm/drm_prime.h>
 struct drm_driver d = { .gem_prime_mmap = drm_gem_prime_mmap };
 EOF
+
+# Flags of a mapping are changed through functions (6.3)
+probe VM_FLAGS_CLEAR "$@" <<'EOF'
+#include <linux/mm.h>
+void f(struct vm_area_struct *vma) { vm_flags_clear(vma, VM_MAYWRITE); }
+EOF
