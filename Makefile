@@ -65,7 +65,7 @@ PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
 $(eval $(call feature,DRM,libdrm))
-NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests kernel-check vm-check uml-check
+NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests kernel-check kmod-lint vm-check uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -210,6 +210,10 @@ vm-check:
 	packaging/deps.sh build kernel
 	@O=$(O) MAKE="$(MAKE)" KERNELS="$(KERNELS)" tests/check.sh kernel
 
+# Nothing to say for W=1, sparse, kernel-doc and checkpatch
+kmod-lint:
+	@O=$(O) MAKE="$(MAKE)" tests/kernel/lint.sh $(KERNELS)
+
 kernel-check: kernel-tests
 	@O=$(O) tests/kernel/host.sh
 
@@ -269,6 +273,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kernels kernel-tests kernel-check vm-check uml-check deps check demo bench asan install help fuzz fuzz-programs clean
+.PHONY: all tests kmod kernels kernel-tests kernel-check kmod-lint vm-check uml-check deps check demo bench asan install help fuzz fuzz-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -157,6 +157,7 @@ stage_kernel() {
 		}
 	done
 	build O="$O" all kernel-tests || return
+	script kmod-lint tests/kernel/lint.sh
 	for k in ${KERNELS:-6.1 6.12}; do
 		if ! tests/kernel/kernels.sh fetch "$k" >"$log/kernel-fetch" 2>&1; then
 			skip "kernel-$k" "$(tail -n 1 "$log/kernel-fetch")"

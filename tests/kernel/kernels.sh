@@ -5,6 +5,8 @@
 # mended, so that modules build against them where they lie.
 # usage: kernels.sh fetch [VERSION...]   exits 77 when apt has none of a version
 #        kernels.sh kdir|release|root VERSION
+#        kernels.sh mend VERSION RELEASE  what was unpacked by hand
+#        kernels.sh checkpatch            fetches it out of linux-source, says where it is
 set -eu
 cd "$(dirname "$0")/../.."
 O=${O:-build}
@@ -93,10 +95,33 @@ fetch() {
 	echo "$rel" >"$root/release"
 }
 
+# The newest checkpatch.pl, out of the kernel's sources
+checkpatch() {
+	dir=$KERF_KERNELS/checkpatch
+	[ ! -e "$dir/checkpatch.pl" ] || return 0
+	source=$(apt-cache search --names-only '^linux-source-6\.[0-9]+$' | cut -d' ' -f1 | sort -V | tail -n 1)
+	[ -n "$source" ] || {
+		echo "apt has no linux-source"
+		exit 77
+	}
+	mkdir -p "$KERF_KERNELS/debs" "$dir"
+	echo "kernels.sh: fetching $source" >&2
+	(cd "$KERF_KERNELS/debs" && ls "$source"_*.deb >/dev/null 2>&1 ||
+		apt-get download -qq -o APT::Sandbox::User=root "$source") || die "apt-get could not download $source"
+	dpkg-deb --fsys-tarfile "$(ls -t "$KERF_KERNELS/debs/$source"_*.deb | head -n 1)" |
+		tar -xO "./usr/src/$source.tar.xz" | xz -dc | tar -x -C "$dir" --strip-components=2 \
+		"$source/scripts/spelling.txt" "$source/scripts/const_structs.checkpatch" \
+		"$source/scripts/checkpatch.pl"
+}
+
 command=${1:-}
 [ $# = 0 ] || shift
 case $command in
 fetch) for v in "${@:-6.1}"; do fetch "$v"; done ;;
+checkpatch)
+	checkpatch
+	echo "$KERF_KERNELS/checkpatch/checkpatch.pl"
+	;;
 mend)
 	mend "$KERF_KERNELS/$1" "$2"
 	echo "$2" >"$KERF_KERNELS/$1/release"
@@ -104,5 +129,5 @@ mend)
 release) release "$1" ;;
 root) echo "$KERF_KERNELS/$1" ;;
 kdir) echo "$KERF_KERNELS/$1/lib/modules/$(release "$1")/build" ;;
-*) die "usage: kernels.sh fetch [VERSION...] | kdir|release|root VERSION" ;;
+*) die "usage: kernels.sh fetch [VERSION...] | kdir|release|root VERSION | checkpatch" ;;
 esac
