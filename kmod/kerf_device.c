@@ -243,15 +243,13 @@ struct kerf_device *kerf_device_create(struct device *parent)
 	kdev = devm_drm_dev_alloc(parent, &kerf_driver, struct kerf_device, drm);
 	if (IS_ERR(kdev))
 		return kdev;
-	spin_lock_init(&kdev->lock);
-	INIT_LIST_HEAD(&kdev->retired);
-	INIT_WORK(&kdev->retire_work, kerf_retire_work);
+	kerf_sched_init(kdev);
 	/* Pages of BOs are pinned: half the machine stays for everything else. */
 	kdev->max_client_bytes = (u64)(totalram_pages() / 2) << PAGE_SHIFT;
 	ret = drmm_mutex_init(&kdev->drm, &kdev->engines_mutex);
 	if (ret)
 		return ERR_PTR(ret);
-	kdev->wq = alloc_workqueue("kerf-%s", WQ_UNBOUND | WQ_HIGHPRI, 0, dev_name(parent));
+	kdev->wq = alloc_workqueue("kerf-%s", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0, dev_name(parent));
 	if (!kdev->wq)
 		return ERR_PTR(-ENOMEM);
 	ret = drmm_add_action_or_reset(&kdev->drm, kerf_device_free_wq, kdev->wq);

@@ -59,7 +59,7 @@ struct kerf_job;
  * @lock: see the top of this file
  * @engines_mutex: serialises registering and removing engines
  * @engines: by index; entries are set and cleared under @lock and @engines_mutex
- * @wq: recovery, retire and kick work; WQ_UNBOUND | WQ_HIGHPRI, flushed at teardown
+ * @wq: recovery, retire and kick work; WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, flushed at teardown
  * @retired: jobs done whose memory waits to be let go; under @lock
  * @retire_work: empties @retired
  * @met: jobs whose awaited fences have all signalled, seen by callbacks that could not take @lock
@@ -461,7 +461,7 @@ int kerf_queue_state_ioctl(struct drm_device *dev, void *data, struct drm_file *
 int kerf_queue_eventfd_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
 
 /* kerf_sched.c: who runs next. */
-void kerf_sched_init(struct kerf_device *kdev); /* its lock, lists and works; kdev->wq is there */
+void kerf_sched_init(struct kerf_device *kdev); /* its lock, lists and works; kdev->wq may come after */
 void kerf_sched_flush(struct kerf_device *kdev); /* all jobs done so far are retired, their queues let go */
 /* A new queue has its constants, @ref and @wq set and all else zero. */
 int kerf_sched_queue_init(struct kerf_queue *q); /* lists, share; -ENOMEM, -ENODEV; a failure leaves nothing */
@@ -471,7 +471,6 @@ void kerf_sched_queue_fini(struct kerf_queue *q); /* the last reference went: le
 
 /* kerf_submit.c */
 int kerf_submit_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
-void kerf_retire_work(struct work_struct *work); /* kdev->retire_work */
 
 /* kerf_sim.c: adds the engine "sim" to @kdev */
 int kerf_sim_add(struct kerf_device *kdev);

@@ -48,7 +48,7 @@ int kerf_queue_status(const struct kerf_queue *q, u64 seqno)
 {
 	if (!q->error_seqno || seqno < q->error_seqno)
 		return 0;
-	return seqno == q->error_seqno ? q->first_error : -ECANCELED;
+	return seqno == q->error_seqno ? q->first_error : q->later_error;
 }
 
 int kerf_queue_create_ioctl(struct drm_device *dev, void *data, struct drm_file *file)
@@ -85,7 +85,6 @@ int kerf_queue_create_ioctl(struct drm_device *dev, void *data, struct drm_file 
 	q->engine = engine;
 	q->priority = args->priority;
 	q->depth = args->depth;
-	q->fence_context = dma_fence_context_alloc(1);
 	ret = kerf_sched_queue_init(q);
 	if (ret)
 		goto free;
