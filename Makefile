@@ -148,6 +148,28 @@ $(O)/tests/%: tests/%.c $(LIB)
 	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -Itests $(KERF_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) \
 		-o $@ $< $(LIB) $(TEST_LIBS) $(LIBS)
 
+# The kerf NPU as a process beside QEMU (docs/npu.md), and tests of its parts
+NPU_SRC := $(wildcard tests/npu_model/*.c)
+NPU_LIB := $(O)/libnpu-model.a
+
+$(O)/tests/npu_model/%.o: tests/npu_model/%.c | $(O)/gen/onnx.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -I. $(KERF_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(NPU_LIB): $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(NPU_SRC)))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/npu-model: $(O)/tests/npu_model/main.o $(NPU_LIB) $(LIB)
+	$(CC) $(KERF_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+npu-model: $(O)/npu-model
+
+NPU_TESTS := $(filter $(O)/tests/ops/test_npu_%,$(OPS)) $(filter $(O)/tests/unit/test_npu_%,$(UNIT))
+$(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: $(NPU_LIB)
+$(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: KERF_CPPFLAGS += -I.
+$(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: LIBS := $(NPU_LIB) $(LIB) $(LIBS)
+
 # tests/fuzz/fuzz_x.c is one program, linked with the driver in main.c
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -268,6 +290,7 @@ help:
 	@echo "deps     install dependencies     asan     tests and fuzzers under sanitizers"
 	@echo "demo     two nodes on this box    fuzz     each fuzzer for FUZZ_SECONDS"
 	@echo "install  DESTDIR, prefix, libdir  bench    the figures of docs/benchmarks.md"
+	@echo "npu-model  the kerf NPU, for QEMU"
 	@echo "cross:   make CROSS_COMPILE=aarch64-linux-gnu- O=build-arm64"
 
 clean:
