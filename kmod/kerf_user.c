@@ -603,8 +603,7 @@ static int kerf_done_error(const struct kerf_server_done *done)
 static int kerf_server_done(struct kerf_server *server, const struct kerf_server_done *done)
 {
 	struct kerf_engine *engine = &server->ue->base;
-	u64 bit = BIT_ULL(done->slot), busy_ns = 0;
-	struct kerf_job *job;
+	u64 bit = BIT_ULL(done->slot);
 	bool held;
 
 	spin_lock_irq(&engine->kdev->lock);
@@ -621,14 +620,11 @@ static int kerf_server_done(struct kerf_server *server, const struct kerf_server
 	server->taken &= ~bit;
 	server->cancel &= ~bit;
 	server->held &= ~bit;
-	job = kerf_server_job(server, done->slot);
-	if (job)
-		busy_ns = min_t(u64, done->busy_ns, ktime_to_ns(ktime_sub(ktime_get(), job->started)));
 	spin_unlock_irq(&engine->kdev->lock);
 	if (held)
 		kerf_engine_unhold(engine, done->slot);
 	else
-		kerf_engine_done(engine, done->slot, done->generation, kerf_done_error(done), busy_ns);
+		kerf_engine_done(engine, done->slot, done->generation, kerf_done_error(done), done->busy_ns);
 	return 0;
 }
 
