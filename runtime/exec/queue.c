@@ -103,7 +103,8 @@ const char *kerf_queue_why_none(const struct kerf_queue_node *list, uint32_t n)
 
 	for (i = 0; i < n; i++)
 		if (list[i].status == -EACCES || list[i].status == -EPERM)
-			return "no permission to open the device node (join the group it belongs to)";
+			return "no permission to open the device node (join the group it belongs "
+			       "to)";
 	if (n)
 		return "the device node cannot be opened";
 	return access("/sys/module/kerf", F_OK) ? "the kernel module kerf is not loaded"

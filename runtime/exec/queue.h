@@ -86,8 +86,8 @@ struct kerf_queue {
 	uint32_t id, engine;
 };
 
-int kerf_queue_create(struct kerf_queue_dev *d, uint32_t engine, uint32_t priority,
-		      uint32_t depth, struct kerf_queue *q);
+int kerf_queue_create(struct kerf_queue_dev *d, uint32_t engine, uint32_t priority, uint32_t depth,
+		      struct kerf_queue *q);
 void kerf_queue_destroy(struct kerf_queue *q);
 
 /* Told on the device's thread when its job is done; the caller keeps it until then. */
