@@ -65,7 +65,7 @@ PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
 $(eval $(call feature,DRM,libdrm))
-NO_BUILD_GOALS := help clean deps demo check asan kmod kernels kernel-tests kernel-check kmod-lint vm-check uml-check
+NO_BUILD_GOALS := help clean deps demo check asan kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -199,17 +199,33 @@ tests: $(UNIT) $(OPS)
 
 # Of the running kernel unless KDIR says otherwise
 KDIR ?= /lib/modules/$(shell uname -r)/build
+KRELEASE = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h" 2>/dev/null)
 KERNELS ?= 6.1 6.12
 
 # Links to the sources in a folder per kernel, so that builds for two kernels keep apart.
 # kbuild decides what is out of date; $(CC) and the flags are the kernel's own.
 kmod:
-	@rel=$$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h") && dir="$(O)/kmod/$$rel" && \
+	@[ -n "$(KRELEASE)" ] || { echo "kmod: KDIR=$(KDIR): no headers of a built kernel there" >&2; exit 1; }
+	@dir="$(O)/kmod/$(KRELEASE)" && \
 	mkdir -p "$$dir" && find "$$dir" -type l -delete && \
 	cp -as "$(CURDIR)/Kbuild" "$(CURDIR)/kmod" "$(CURDIR)/uapi" "$$dir" && \
 	env -u CC -u CFLAGS -u CPPFLAGS -u LDFLAGS -u MAKEFLAGS -u O $(MAKE) \
 		$(if $(findstring s,$(firstword -$(MAKEFLAGS))),-s) $(filter -j%,$(MAKEFLAGS)) \
 		-C "$(KDIR)" M="$$(cd "$$dir" && pwd)" $(KMOD_ARGS) modules && echo "$$dir/kmod/kerf.ko"
+
+# For one kernel: its tree under DESTDIR
+kmod-install: kmod
+	install -D -m 644 $(O)/kmod/$(KRELEASE)/kmod/kerf.ko $(DESTDIR)/lib/modules/$(KRELEASE)/extra/kerf.ko
+	install -D -m 644 packaging/udev/60-kerf.rules $(DESTDIR)/lib/udev/rules.d/60-kerf.rules
+
+# For every kernel that DKMS knows: the sources; then `dkms add kerf/$(VERSION)`
+kmod-dkms:
+	install -d $(DESTDIR)/usr/src/kerf-$(VERSION)/kmod $(DESTDIR)/usr/src/kerf-$(VERSION)/uapi
+	install -m 644 Kbuild $(DESTDIR)/usr/src/kerf-$(VERSION)
+	install -m 644 kmod/* $(DESTDIR)/usr/src/kerf-$(VERSION)/kmod
+	install -m 644 uapi/* $(DESTDIR)/usr/src/kerf-$(VERSION)/uapi
+	sed 's|@VERSION@|$(VERSION)|' packaging/dkms/dkms.conf.in >$(DESTDIR)/usr/src/kerf-$(VERSION)/dkms.conf
+	install -D -m 644 packaging/udev/60-kerf.rules $(DESTDIR)/lib/udev/rules.d/60-kerf.rules
 
 # Debian's kernels, unpacked under $(O)/kernels
 kernels:
@@ -281,6 +297,7 @@ install: all
 	install -m 755 $(O)/libkerf.so.$(SOVERSION) $(DESTDIR)$(libdir)
 	ln -sf libkerf.so.$(SOVERSION) $(DESTDIR)$(libdir)/libkerf.so
 	install -m 644 runtime/kerf.h $(DESTDIR)$(includedir)
+	install -D -m 644 -t $(DESTDIR)$(includedir)/kerf uapi/*.h
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|' \
 		-e 's|@version@|$(VERSION)|; s|@requires@|$(PKGS)|' packaging/kerf.pc.in \
 		>$(DESTDIR)$(libdir)/pkgconfig/kerf.pc
@@ -296,6 +313,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kernels kernel-tests kernel-check kmod-lint vm-check uml-check deps check demo bench asan install help fuzz fuzz-programs clean
+.PHONY: all tests kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check uml-check deps check demo bench asan install help fuzz fuzz-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)
