@@ -282,7 +282,7 @@ void kerf_device_remove(struct kerf_device *kdev)
 		kerf_engine_put(engine);
 	}
 	/* Retired jobs let go of queues and BOs while the parent is still there to unmap them. */
-	flush_workqueue(kdev->wq);
+	kerf_sched_flush(kdev);
 }
 
 u32 kerf_device_minor(const struct kerf_device *kdev)

@@ -170,10 +170,10 @@ int kerf_queue_wait_ioctl(struct drm_device *dev, void *data, struct drm_file *f
 		goto put;
 
 	spin_lock_irq(&kdev->lock);
-	if (q->done_seqno >= args->seqno)
-		args->status = kerf_queue_status(q, args->seqno);
-	else
+	if (q->destroyed)
 		ret = -ENOENT;
+	else
+		args->status = kerf_queue_status(q, args->seqno);
 	spin_unlock_irq(&kdev->lock);
 put:
 	if (drm_dev_is_unplugged(dev))
