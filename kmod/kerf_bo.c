@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Buffer objects: zeroed shmem pages, or a dma-buf of another driver. A client is charged for what it
- * holds handles of, whoever made it, so that sharing cannot be used to get around the limit.
+ * Buffer objects: zeroed shmem pages, or a dma-buf of another driver. A client is charged for what
+ * it holds handles of, whoever made it, so that sharing cannot be used to get around the limit.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
@@ -127,8 +127,8 @@ int kerf_bo_info_ioctl(struct drm_device *dev, void *data, struct drm_file *file
 }
 
 /*
- * The range alone and to the byte: on a machine whose devices do not snoop, caring for a neighbour's
- * cache lines would undo what the CPU is writing there.
+ * The range alone and to the byte: on a machine whose devices do not snoop, caring for a
+ * neighbour's cache lines would undo what the CPU is writing there.
  */
 static void kerf_bo_sync_range(struct drm_gem_object *obj, u64 offset, u64 size,
 			       enum dma_data_direction dir, bool end)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where kernels differ. probe.sh asks the headers that the module is built against and sets KERF_HAVE_*; versions
- * are never compared, because Debian's stable updates carry changes of later releases.
+ * Where kernels differ. probe.sh asks the headers that the module is built against and sets
+ * KERF_HAVE_*; versions are never compared, because Debian's stable updates carry changes of later
+ * releases.
  */
 #ifndef KERF_COMPAT_H
 #define KERF_COMPAT_H

@@ -85,16 +85,15 @@ struct kerf_device {
 
 #define to_kerf_device(d) container_of(d, struct kerf_device, drm)
 
-/* Waits on @wq for @condition until the absolute time @ns: 0, -ETIME or -ERESTARTSYS (call it again). */
+/* Waits on @wq for @condition until the absolute time @ns: 0, -ETIME or -ERESTARTSYS (try again). */
 #define kerf_wait_until(wq, condition, ns)                                                        \
 	({                                                                                        \
-		ktime_t now_ = ktime_get();                                                       \
+		ktime_t left_ = (ns) > 0 ? (ns) - ktime_get() : 0;                                \
 		int ret_ = 0;                                                                     \
-                                                                                                  \
+												  \
 		if (!(condition))                                                                 \
-			ret_ = (ns) <= now_ ? -ETIME :                                            \
-					      wait_event_interruptible_hrtimeout(wq, condition,   \
-										 (ns) - now_);    \
+			ret_ = left_ > 0 ? wait_event_interruptible_hrtimeout(wq, condition,      \
+									      left_) : -ETIME;    \
 		ret_;                                                                             \
 	})
 
@@ -440,8 +439,10 @@ void kerf_engine_pause(struct kerf_engine *engine, u32 state); /* no more run() 
 void kerf_engine_resume(struct kerf_engine *engine);
 void kerf_engine_requeue_all(struct kerf_engine *engine, int error); /* paused: what ran goes back to its queue's head, or ends with @error after max_attempts */
 
-/* Tell the end of what runs in (slot, generation): any context, not under kdev->lock, at most once is heeded; false if stale.
- * busy_ns 0: by the clock. error is a negative errno of &struct drm_kerf_queue_wait; it stops the queue. */
+/*
+ * Tell the end of what runs in (slot, generation): any context, not under kdev->lock, at most once is heeded; false if stale.
+ * busy_ns 0: by the clock. error is a negative errno of &struct drm_kerf_queue_wait; it stops the queue.
+ */
 bool kerf_engine_done(struct kerf_engine *engine, u32 slot, u32 generation, int error, u64 busy_ns);
 /* @slot is no longer held; the next job may run there. Any context, not under kdev->lock. */
 void kerf_engine_unhold(struct kerf_engine *engine, u32 slot);

@@ -61,7 +61,8 @@ static int __init kerf_init(void)
 	ret = platform_driver_register(&kerf_virtual_driver);
 	if (ret)
 		goto remove_debugfs;
-	kerf_virtual = platform_device_register_simple("kerf-virtual", PLATFORM_DEVID_NONE, NULL, 0);
+	kerf_virtual =
+		platform_device_register_simple("kerf-virtual", PLATFORM_DEVID_NONE, NULL, 0);
 	if (IS_ERR(kerf_virtual)) {
 		ret = PTR_ERR(kerf_virtual);
 		goto unregister_driver;
