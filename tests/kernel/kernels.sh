@@ -3,14 +3,14 @@
 # Debian's own kernels, unpacked under $KERF_KERNELS (default $O/kernels) and never installed:
 # VERSION/boot, VERSION/lib/modules, VERSION/usr/src. Paths inside them that name /usr/src are
 # mended, so that modules build against them where they lie.
-# usage: kernels.sh fetch [VERSION...]   exits 77 when apt has none of a version
+# usage: kernels.sh fetch VERSION...      exits 77 when apt has none of a version; 6.12-arm64: headers alone
 #        kernels.sh kdir|release|root VERSION
 #        kernels.sh mend VERSION RELEASE  what was unpacked by hand
 #        kernels.sh checkpatch            fetches it out of linux-source, says where it is
 set -eu
 cd "$(dirname "$0")/../.."
 O=${O:-build}
-case ${KERF_KERNELS:=$O/kernels} in /*) ;; *) KERF_KERNELS=$PWD/$KERF_KERNELS ;; esac
+KERF_KERNELS=$(realpath -m "${KERF_KERNELS:-$O/kernels}")
 
 die() {
 	echo "kernels.sh: $*" >&2
@@ -52,6 +52,10 @@ extract() {
 	rm "$2.payload"
 }
 
+include_from() {
+	sed -i "s|^include .*/usr/src/|include $1/usr/src/|" "$2/Makefile"
+}
+
 mend() {
 	root=$1
 	rel=$2
@@ -59,7 +63,7 @@ mend() {
 	common=$root/usr/src/linux-headers-${rel%-amd64}-common
 	[ -d "$common" ] || die "$common is missing"
 	# What the Makefile includes and the links name the place of an installed package.
-	sed -i "s|^include .*/usr/src/|include $root/usr/src/|" "$headers/Makefile"
+	include_from "$root" "$headers"
 	ln -sfn "$headers" "$root/lib/modules/$rel/build"
 	ln -sfn "$common" "$root/lib/modules/$rel/source"
 	depmod -b "$root" "$rel"
@@ -114,10 +118,38 @@ checkpatch() {
 		"$source/scripts/checkpatch.pl"
 }
 
+# arm64's headers beside 6.12's, to compile against: what else that takes is the same for both
+fetch_arm64() {
+	fetch 6.12
+	root=$KERF_KERNELS/6.12
+	rel=$(release 6.12)
+	rel=${rel%-amd64}-arm64
+	headers=$root/usr/src/linux-headers-$rel
+	[ ! -e "$headers/Makefile" ] || return 0
+	command -v aarch64-linux-gnu-gcc-12 >/dev/null || {
+		echo "aarch64-linux-gnu-gcc-12 is not installed"
+		exit 77
+	}
+	(cd "$KERF_KERNELS/debs" &&
+		apt-get download -qq -o APT::Sandbox::User=root "linux-headers-$rel:arm64" 2>/dev/null) || {
+		echo "apt has no linux-headers-$rel:arm64"
+		exit 77
+	}
+	dpkg -x "$(ls -t "$KERF_KERNELS/debs/linux-headers-$rel"_*.deb | head -n 1)" "$root"
+	include_from "$root" "$headers"
+}
+
 command=${1:-}
 [ $# = 0 ] || shift
 case $command in
-fetch) for v in "${@:-6.1}"; do fetch "$v"; done ;;
+fetch)
+	for v in "$@"; do
+		case $v in
+		6.12-arm64) fetch_arm64 ;;
+		*) fetch "$v" ;;
+		esac
+	done
+	;;
 checkpatch)
 	checkpatch
 	echo "$KERF_KERNELS/checkpatch/checkpatch.pl"
@@ -128,6 +160,15 @@ mend)
 	;;
 release) release "$1" ;;
 root) echo "$KERF_KERNELS/$1" ;;
-kdir) echo "$KERF_KERNELS/$1/lib/modules/$(release "$1")/build" ;;
-*) die "usage: kernels.sh fetch [VERSION...] | kdir|release|root VERSION | checkpatch" ;;
+kdir)
+	case $1 in
+	6.12-arm64)
+		rel=$(release 6.12)
+		echo "$KERF_KERNELS/6.12/usr/src/linux-headers-${rel%-amd64}-arm64"
+		exit
+		;;
+	esac
+	echo "$KERF_KERNELS/$1/lib/modules/$(release "$1")/build"
+	;;
+*) die "usage: kernels.sh fetch VERSION... | kdir|release|root VERSION | checkpatch" ;;
 esac

@@ -6,14 +6,17 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 : "${O:=build}" "${MAKE:=make}" "${KERF_KERNELS:=$O/kernels}"
-[ $# -gt 0 ] || set -- 6.1 6.12
+[ $# -gt 0 ] || set -- 6.1 6.12 6.12-arm64
 bad=0 done=''
 command -v sparse >/dev/null || {
 	echo "sparse is not installed"
 	exit 77
 }
 for k in "$@"; do
-	tests/kernel/kernels.sh fetch "$k" >"$O/lint-fetch" 2>&1 || continue
+	tests/kernel/kernels.sh fetch "$k" >"$O/lint-fetch" 2>&1 || {
+		echo "$k is left out: $(tail -n 1 "$O/lint-fetch")"
+		continue
+	}
 	done="$done $k"
 	rm -rf "$O/lint/kmod"
 	$MAKE -s kmod O="$O/lint" KDIR="$(tests/kernel/kernels.sh kdir "$k")" \
@@ -26,15 +29,14 @@ for k in "$@"; do
 		bad=1
 		echo "$k: see above"
 	fi
-	doc=$(tests/kernel/kernels.sh root "$k")/usr/lib/linux-kbuild-$k*/scripts/kernel-doc
+	doc=$(tests/kernel/kernels.sh kdir "$k")/scripts/kernel-doc
 done
 [ -n "$done" ] || {
 	tail -n 1 "$O/lint-fetch"
 	exit 77
 }
 
-# shellcheck disable=SC2086
-if perl $doc -none kmod/*.[ch] uapi/*.h 2>&1 | grep -E 'warning|error'; then
+if perl "$doc" -none kmod/*.[ch] uapi/*.h 2>&1 | grep -E 'warning|error'; then
 	bad=1
 	echo "kernel-doc: see above"
 fi
