@@ -250,7 +250,7 @@ vm-check:
 
 # Nothing to say for W=1, sparse, kernel-doc and checkpatch
 kmod-lint:
-	@O=$(O) MAKE="$(MAKE)" tests/kernel/lint.sh $(KERNELS)
+	@O=$(O) MAKE="$(MAKE)" tests/kernel/lint.sh
 
 kernel-check: kernel-tests
 	@O=$(O) tests/kernel/host.sh
@@ -307,7 +307,9 @@ help:
 	@echo "deps     install dependencies     asan     tests and fuzzers under sanitizers"
 	@echo "demo     two nodes on this box    fuzz     each fuzzer for FUZZ_SECONDS"
 	@echo "install  DESTDIR, prefix, libdir  bench    the figures of docs/benchmarks.md"
-	@echo "npu-model  the kerf NPU, for QEMU"
+	@echo "npu-model: the kerf NPU, for QEMU"
+	@echo "kmod     kerf.ko for KDIR         vm-check kernel tests in guests"
+	@echo "kernels  fetch Debian's kernels   kmod-lint, kernel-check, uml-check: docs/kernel-testing.md"
 	@echo "cross:   make CROSS_COMPILE=aarch64-linux-gnu- O=build-arm64"
 
 clean:

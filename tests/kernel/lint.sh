@@ -19,7 +19,7 @@ for k in "$@"; do
 	}
 	done="$done $k"
 	rm -rf "$O/lint/kmod"
-	$MAKE -s kmod O="$O/lint" KDIR="$(tests/kernel/kernels.sh kdir "$k")" \
+	$MAKE -s -j"${JOBS:-$(nproc)}" kmod O="$O/lint" KDIR="$(tests/kernel/kernels.sh kdir "$k")" \
 		KMOD_ARGS="W=1 C=2 CF=-D__CHECK_ENDIAN__" >"$O/lint.log" 2>&1 || {
 		bad=1
 		echo "$k: the module does not build"
