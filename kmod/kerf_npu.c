@@ -561,7 +561,7 @@ static void kerf_npu_free_irqs(struct kerf_npu *npu)
 
 	for (i = 0; i < KERF_NPU_VECTORS; i++)
 		if (npu->irqs[i].npu)
-			pci_free_irq(npu->pdev, i, &npu->irqs[i]);
+			free_irq(npu->irqs[i].number, &npu->irqs[i]);
 	pci_free_irq_vectors(npu->pdev);
 }
 
