@@ -166,8 +166,7 @@ void kerf_engine_fault(struct kerf_engine *engine, u32 guilty_slot, int error)
 
 /* --- the end of jobs --- */
 
-static bool engine_done(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns,
-			enum kerf_context context)
+bool kerf_engine_done(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns)
 {
 	struct kerf_job *job = NULL;
 	struct kerf_batch b;
@@ -184,18 +183,8 @@ static bool engine_done(struct kerf_engine *engine, u32 i, u32 generation, int e
 	} else {
 		engine->spurious++;
 	}
-	kerf_batch_end(&b, context);
+	kerf_batch_end(&b, KERF_ATOMIC);
 	return job;
-}
-
-bool kerf_engine_done(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns)
-{
-	return engine_done(engine, i, generation, error, busy_ns, KERF_ATOMIC);
-}
-
-bool kerf_engine_done_sleepable(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns)
-{
-	return engine_done(engine, i, generation, error, busy_ns, KERF_SLEEPABLE);
 }
 
 void kerf_engine_unhold(struct kerf_engine *engine, u32 slot)

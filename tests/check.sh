@@ -156,7 +156,7 @@ stage_kernel() {
 			return
 		}
 	done
-	build O="$O" all kernel-tests || return
+	build O="$O" all kernel-tests npu-model || return
 	script kmod-lint tests/kernel/lint.sh
 	for k in ${KERNELS:-6.1 6.12}; do
 		if ! tests/kernel/kernels.sh fetch "$k" >"$log/kernel-fetch" 2>&1; then

@@ -20,4 +20,4 @@ start="kerf-vm: start $$ $(date +%s)"
 echo "$start" >/dev/kmsg
 KERF_TEST_ENGINES=0 tests/kernel/run.sh "$KERF_RUN/list" "$O/tests/kernel" >"$KERF_RUN/output"
 dmesg | sed "1,/$start/d" >"$KERF_RUN/log"
-awk -v prefix="$(uname -r)" -f tests/kernel/tap.awk "$KERF_RUN/log" "$KERF_RUN/output"
+awk -v prefix="$(uname -r)" -v "silent=$(tests/kernel/list.sh --silent)" -f tests/kernel/tap.awk "$KERF_RUN/log" "$KERF_RUN/output"

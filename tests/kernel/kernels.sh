@@ -10,6 +10,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 O=${O:-build}
+PATH=$PATH:/usr/sbin:/sbin # depmod
 KERF_KERNELS=$(realpath -m "${KERF_KERNELS:-$O/kernels}")
 
 die() {

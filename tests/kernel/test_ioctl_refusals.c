@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every ioctl of the node refuses: one mistake and one errno a case, all else being right. */
+/* What every ioctl of the node refuses: one mistake and one errno a case, all else being right.
+ * kernel-log: silent */
 #include <sys/eventfd.h>
 
 #include "kerf_test.h"

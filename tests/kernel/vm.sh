@@ -16,6 +16,7 @@
 # in /kerf/tests, this tree at its own path, /out for files that shall stay ($O/vm/VERSION/out).
 set -eu
 cd "$(dirname "$0")/../.."
+PATH=$PATH:/usr/sbin:/sbin # depmod
 tree=$PWD
 : "${O:=build}" "${MAKE:=make}" "${KERF_VM_TIMEOUT:=300}"
 export O
@@ -71,7 +72,10 @@ $MAKE -s kernel-tests >&2
 case $run in /*) ;; *) run=$tree/$run ;; esac
 exec 8>"$run/lock"
 flock -n 8 || die "a guest of $kernel runs already"
-shm=$(mktemp -d /dev/shm/kerf-vm.XXXXXX)
+# The guest's memory is a file; a container's /dev/shm may be too small for it.
+free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')
+[ "${free:-0}" -gt "$(((memory + 256) * 1024))" ] && shm=/dev/shm || shm=${TMPDIR:-/tmp}
+shm=$(mktemp -d "$shm/kerf-vm.XXXXXX")
 npu_pid='' machine_pid=''
 finish() {
 	[ -z "$machine_pid" ] || kill "$machine_pid" 2>/dev/null || :
@@ -128,7 +132,7 @@ base() {
 engines=''
 if [ "$load" = 1 ]; then
 	engines="0 1"
-	[ "$npu" = 0 ] || [ ! -x "$O/npu-model" ] || engines="0 1 2"
+	[ "$npu" = 0 ] || [ "$kernel" = uml ] || [ ! -x "$O/npu-model" ] || engines="0 1 2"
 fi
 ko=$O/kmod/$rel/kmod/kerf.ko
 mkdir -p "$run/base/lib/modules/$rel/updates"
@@ -192,10 +196,11 @@ apparmor=0 cryptomgr.notests random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=
 		-virtfs "local,path=$KERF_TEST_DATA,mount_tag=data,security_model=none,readonly=on"
 
 	if [ "$npu" = 1 ] && [ -x "$O/npu-model" ]; then
+		fault_file=
+		"$O/npu-model" --help | grep -qe --fault-file && fault_file="--fault-file $run/out/npu-fault"
 		# shellcheck disable=SC2086
 		"$O/npu-model" --socket "$shm/npu" --ram "$shm/ram" \
-			--ram-size "$((memory * 1048576))" --fault-file "$run/out/npu-fault" $npu_args \
-			>"$run/npu.log" 2>&1 8>&- &
+			--ram-size "$((memory * 1048576))" $fault_file $npu_args >"$run/npu.log" 2>&1 8>&- &
 		npu_pid=$!
 		for _ in 1 2 3 4 5 6 7 8 9 10; do
 			[ -S "$shm/npu" ] && break
@@ -239,7 +244,7 @@ wait $machine_pid || status=$?
 machine_pid=''
 grep -v '^qemu-system-x86_64: warning' "$run/machine.log" >&2 || :
 if [ "$mode" = check ]; then
-	awk -v "prefix=$kernel" -v boot=1 -f tests/kernel/tap.awk "$run/console" "$run/output" || status=1
+	awk -v "prefix=$kernel" -v "silent=$(tests/kernel/list.sh --silent)" -v boot=1 -f tests/kernel/tap.awk "$run/console" "$run/output" || status=1
 	[ "$status" = 0 ] || echo "# the logs are in $run" >&2
 	exit "$status"
 fi
