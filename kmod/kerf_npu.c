@@ -242,11 +242,15 @@ static int kerf_npu_control(struct kerf_npu *npu, u32 what)
 	return status == wanted ? 0 : -EIO;
 }
 
+/* The new generation is neither that of what the device says nor of what it was told last. */
 static int kerf_npu_reset_device(struct kerf_npu *npu)
 {
-	u32 status = kerf_npu_read(npu, KERF_NPU_STATUS);
+	u32 said = kerf_npu_read(npu, KERF_NPU_STATUS) >> KERF_NPU_GENERATION_SHIFT;
+	u32 told = kerf_npu_read(npu, KERF_NPU_CONTROL) >> KERF_NPU_GENERATION_SHIFT;
 
-	npu->generation = ((status >> KERF_NPU_GENERATION_SHIFT) + 1) & KERF_NPU_GENERATION_MAX;
+	npu->generation = (said + 1) & KERF_NPU_GENERATION_MAX;
+	if (npu->generation == told)
+		npu->generation = (told + 1) & KERF_NPU_GENERATION_MAX;
 	return kerf_npu_control(npu, KERF_NPU_CONTROL_RESET);
 }
 
