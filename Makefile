@@ -232,7 +232,7 @@ kernels:
 	@O=$(O) tests/kernel/kernels.sh fetch $(KERNELS)
 
 # tests/kernel/test_x.c is one static KTAP program
-KERNEL_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/kernel/test_*.c))
+KERNEL_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/kernel/test_*.c tests/kernel/bench_*.c))
 
 $(O)/tests/kernel/%: tests/kernel/%.c
 	@mkdir -p $(@D)

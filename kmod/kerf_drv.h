@@ -444,6 +444,8 @@ void kerf_engine_requeue_all(struct kerf_engine *engine, int error); /* paused: 
  * busy_ns 0: by the clock. error is a negative errno of &struct drm_kerf_queue_wait; it stops the queue.
  */
 bool kerf_engine_done(struct kerf_engine *engine, u32 slot, u32 generation, int error, u64 busy_ns);
+/* The same from where one may sleep: the job's memory is let go at once, which spares a worker its wakeup. */
+bool kerf_engine_done_sleepable(struct kerf_engine *engine, u32 slot, u32 generation, int error, u64 busy_ns);
 /* @slot is no longer held; the next job may run there. Any context, not under kdev->lock. */
 void kerf_engine_unhold(struct kerf_engine *engine, u32 slot);
 /* The engine itself says it is stuck or lies: stop, judge (the job in @guilty_slot fails with @error, the others run again), reset. Any context. */

@@ -166,7 +166,8 @@ void kerf_engine_fault(struct kerf_engine *engine, u32 guilty_slot, int error)
 
 /* --- the end of jobs --- */
 
-bool kerf_engine_done(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns)
+static bool engine_done(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns,
+			enum kerf_context context)
 {
 	struct kerf_job *job = NULL;
 	struct kerf_batch b;
@@ -183,8 +184,18 @@ bool kerf_engine_done(struct kerf_engine *engine, u32 i, u32 generation, int err
 	} else {
 		engine->spurious++;
 	}
-	kerf_batch_end(&b, KERF_ATOMIC);
+	kerf_batch_end(&b, context);
 	return job;
+}
+
+bool kerf_engine_done(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns)
+{
+	return engine_done(engine, i, generation, error, busy_ns, KERF_ATOMIC);
+}
+
+bool kerf_engine_done_sleepable(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns)
+{
+	return engine_done(engine, i, generation, error, busy_ns, KERF_SLEEPABLE);
 }
 
 void kerf_engine_unhold(struct kerf_engine *engine, u32 slot)

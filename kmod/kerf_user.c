@@ -624,7 +624,8 @@ static int kerf_server_done(struct kerf_server *server, const struct kerf_server
 	if (held)
 		kerf_engine_unhold(engine, done->slot);
 	else
-		kerf_engine_done(engine, done->slot, done->generation, kerf_done_error(done), done->busy_ns);
+		kerf_engine_done_sleepable(engine, done->slot, done->generation, kerf_done_error(done),
+					   done->busy_ns);
 	return 0;
 }
 
