@@ -7,7 +7,6 @@
 #include "npu.h"
 
 #include "exec/cpu_depthwise.h"
-#include "exec/cpu_pack.h"
 #include "exec/cpu_tile.h"
 
 #include <string.h>
@@ -80,6 +79,9 @@ static int64_t block_rows(int64_t row_bytes, int64_t rows_of_tile)
 	return KERF_MAX(n - n % rows_of_tile, rows_of_tile);
 }
 
+/* Steps of a panel packed at a time: a cache line of each column, and what is written stays near. */
+#define PACK_STEPS 16
+
 /* --- float32 --------------------------------------------------------------------------------- */
 
 /* Rows of a block times one panel. */
@@ -121,27 +123,36 @@ static void tile_f32(const struct product *p, const float *rows, int64_t lda, in
 	}
 }
 
+/* A panel [k][nr] of `cols` columns whose weights stand one behind the other. */
+static void pack_panel_f32(const float *w, int64_t k, int64_t cols, int64_t nr, float *to)
+{
+	int64_t k0, col, e;
+
+	for (k0 = 0; k0 < k; k0 += PACK_STEPS) {
+		const int64_t n = KERF_MIN(k - k0, PACK_STEPS);
+
+		for (col = 0; col < cols; col++)
+			for (e = 0; e < n; e++)
+				to[(k0 + e) * nr + col] = w[col * k + k0 + e];
+		for (; col < nr; col++)
+			for (e = 0; e < n; e++)
+				to[(k0 + e) * nr + col] = 0;
+	}
+}
+
 static uint32_t group_f32(const struct product *p, int64_t group, float *panels, float *bias,
 			  float *patches)
 {
 	const struct kerf_cpu_tile_fns *f = p->isa->heavy->tile;
 	int64_t nr = f->nr, n_panels = kerf_div_up(p->gc, nr), at, i, n;
 	int64_t block = block_rows(p->k * 4, f->mr);
-	struct kerf_cpu_weights from = {
-		.w = (const float *)p->weights + group * p->gc * p->k,
-		.alpha = 1,
-		.columns = p->gc,
-		.taps_y = 1,
-		.taps_x = 1,
-		.n_chan = p->k,
-		.column = p->k,
-		.chan = 1,
-	};
+	const float *w = (const float *)p->weights + group * p->gc * p->k;
 
 	for (i = 0; i < n_panels; i++) {
 		if (!npu_go_on(p->job))
 			return KERF_NPU_FAULT_ABORTED;
-		kerf_cpu_pack_panel(&from, i, (int)nr, panels + i * nr * p->k);
+		pack_panel_f32(w + i * nr * p->k, p->k, KERF_MIN(p->gc - i * nr, nr), nr,
+			       panels + i * nr * p->k);
 	}
 	memset(bias, 0, (size_t)(n_panels * nr) * 4);
 	if (p->bias)
@@ -250,44 +261,82 @@ static const struct kerf_cpu_tile8 *choose_tile(const struct product *p)
 								    : &p->isa->int8->words;
 }
 
-/* Panel i of a group, [step][column][4 bytes]; `first` is its first weight. */
+/* Columns of bytes: whole steps are moved as words, the rest byte by byte. */
+static void pack_bytes(const struct product *p, int64_t first, int64_t cols, int64_t columns,
+		       uint8_t *to)
+{
+	const uint32_t flip = p->w_signed ? 0 : 0x80808080u;
+	const int64_t whole = p->k / 4;
+	int64_t s0, s, col, e;
+
+	for (s0 = 0; s0 < whole; s0 += PACK_STEPS)
+		for (col = 0; col < cols; col++)
+			for (s = s0; s < KERF_MIN(whole, s0 + PACK_STEPS); s++) {
+				uint32_t v;
+
+				memcpy(&v, p->weights + first + col * p->k + s * 4, 4);
+				v ^= flip;
+				memcpy(to + (s * columns + col) * 4, &v, 4);
+			}
+	for (col = 0; col < cols; col++)
+		for (e = whole * 4; e < p->k; e++)
+			to[(whole * columns + col) * 4 + e % 4] =
+				(uint8_t)weight(p, first + col * p->k + e);
+}
+
+static void pack_words(const struct product *p, int64_t first, int64_t cols, int64_t columns,
+		       uint8_t *to)
+{
+	int64_t e0, e, col;
+
+	for (e0 = 0; e0 < p->k; e0 += 2 * PACK_STEPS)
+		for (col = 0; col < cols; col++)
+			for (e = e0; e < KERF_MIN(p->k, e0 + 2 * PACK_STEPS); e++) {
+				int16_t v = (int16_t)weight(p, first + col * p->k + e);
+
+				memcpy(to + (e / 2 * columns + col) * 4 + e % 2 * 2, &v, 2);
+			}
+}
+
+/* A panel [step][column][4 bytes]; `first` is its first weight. */
 static void pack_panel8(const struct product *p, const struct kerf_cpu_tile8 *tile, int64_t first,
 			int64_t cols, int64_t steps, uint8_t *to)
 {
-	int64_t columns = KERF_INT8_COLUMNS(p->isa->int8->lanes), step, col, e;
-	const uint32_t flip = p->w_signed ? 0 : 0x80808080u;
+	int64_t columns = KERF_INT8_COLUMNS(p->isa->int8->lanes);
 
-	memset(to, 0, (size_t)(steps * columns) * 4);
-	for (col = 0; col < cols; col++) {
-		const int64_t row = first + col * p->k;
-		uint8_t *at = to + col * 4;
-
-		for (step = 0; tile->bytes && step < p->k / 4; step++, at += columns * 4) {
-			uint32_t v;
-
-			memcpy(&v, p->weights + row + step * 4, 4);
-			v ^= flip;
-			memcpy(at, &v, 4);
-		}
-		for (e = tile->bytes ? p->k / 4 * 4 : 0; e < p->k; e++) {
-			int16_t v = (int16_t)weight(p, row + e);
-
-			if (tile->bytes)
-				to[(e / 4 * columns + col) * 4 + e % 4] = (uint8_t)v;
-			else
-				memcpy(to + (e / 2 * columns + col) * 4 + e % 2 * 2, &v, 2);
-		}
-	}
+	/* Columns that do not exist, and the end of the last step. */
+	if (cols < columns)
+		memset(to, 0, (size_t)(steps * columns) * 4);
+	else
+		memset(to + (steps - 1) * columns * 4, 0, (size_t)columns * 4);
+	if (tile->bytes)
+		pack_bytes(p, first, cols, columns, to);
+	else
+		pack_words(p, first, cols, columns, to);
 }
+
+#define SUM_BLOCK 64 /* a constant, so that the compiler makes vectors of it */
 
 /* The part of a column's sum that x's zero point makes, where x is not taken less it. */
 static uint32_t zero_part(const struct product *p, int64_t first)
 {
-	int32_t stored = p->x_signed ? p->x_zero + 128 : p->x_zero;
+	int32_t stored = p->x_signed ? p->x_zero + 128 : p->x_zero, i;
+	const uint8_t *w = p->weights + first;
 	uint32_t sum = 0;
-	int64_t k;
+	int64_t k = 0;
 
-	for (k = 0; k < p->k; k++)
+	for (; k + SUM_BLOCK <= p->k; k += SUM_BLOCK, w += SUM_BLOCK) {
+		int32_t block = 0;
+
+		if (p->w_signed)
+			for (i = 0; i < SUM_BLOCK; i++)
+				block += (int8_t)w[i];
+		else
+			for (i = 0; i < SUM_BLOCK; i++)
+				block += w[i];
+		sum += (uint32_t)(block - SUM_BLOCK * p->w_zero);
+	}
+	for (; k < p->k; k++)
 		sum += (uint32_t)weight(p, first + k);
 	return sum * (uint32_t)stored;
 }
