@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +168,7 @@ static inline int ktap_main(const struct ktap_case *cases, size_t n, int argc, c
 			/* SIGALRM's default action ends the case, also in a wait that the kernel
 			 * never ends. */
 			setpgid(0, 0);
+			prctl(PR_SET_PDEATHSIG, SIGKILL); /* nor outlives the program */
 			alarm(cases[i].limit_s * slow);
 			cases[i].run();
 			fflush(NULL);
