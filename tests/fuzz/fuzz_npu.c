@@ -127,7 +127,7 @@ static bool play(void *arg, int64_t until_ns)
 static void run_device(const uint8_t *writes, int n)
 {
 	struct script s = {writes, n};
-	struct npu_host host = {no_raise, play, say_nothing, &s};
+	struct npu_host host = {no_raise, play, say_nothing, NULL, &s};
 	struct npu_tricks tricks = {0};
 	struct npu_device *d;
 	const char *bad;

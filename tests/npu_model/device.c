@@ -36,7 +36,7 @@ struct npu_device {
 	bool deaf; /* overlooks aborts */
 	enum stop stop;
 	uint32_t looks;
-	uint64_t taken; /* jobs since power-on, for the tricks */
+	uint64_t taken; /* jobs since power-on or since new tricks */
 
 	bool has_stale;
 	struct kerf_npu_completion stale;
@@ -357,9 +357,16 @@ static void answer(struct npu_device *d, struct npu_trick_entry trick,
 	}
 }
 
+static struct npu_trick_entry trick_of_next_job(struct npu_device *d)
+{
+	if (d->host.new_tricks && d->host.new_tricks(d->host.arg, &d->tricks))
+		d->taken = 0;
+	return npu_trick_of(&d->tricks, ++d->taken);
+}
+
 static void run_job(struct npu_device *d)
 {
-	struct npu_trick_entry trick = npu_trick_of(&d->tricks, ++d->taken);
+	struct npu_trick_entry trick = trick_of_next_job(d);
 	struct kerf_npu_completion c;
 	struct kerf_npu_job desc;
 

@@ -63,6 +63,37 @@ static void raise_vector(void *arg, int vector)
 		say(arg, "vector %d: %s", vector, strerror(errno));
 }
 
+/* A list in the tricks' file, which is taken away. A guest may have written it. */
+static bool read_tricks(void *arg, struct npu_tricks *tricks)
+{
+	const struct server *s = arg;
+	struct npu_tricks list = {0};
+	char text[4096], *end;
+	const char *bad;
+	ssize_t n;
+	int fd;
+
+	if (!s->config->tricks_file)
+		return false;
+	fd = open(s->config->tricks_file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	unlink(s->config->tricks_file);
+	text[KERF_MAX(n, 0)] = 0;
+	end = strpbrk(text, " \n");
+	if (end)
+		*end = 0;
+	if (!npu_tricks_parse(&list, text, &bad)) {
+		fprintf(stderr, "npu-model: %s: what is '%s'?\n", s->config->tricks_file, bad);
+		return false;
+	}
+	say(arg, "faults from this job on: %s", text);
+	*tricks = list;
+	return true;
+}
+
 /* QEMU sends nothing: what comes from it is its end. */
 static bool client_is_there(struct server *s)
 {
@@ -203,7 +234,7 @@ static void finish(struct server *s)
 
 static int serve(struct server *s)
 {
-	struct npu_host host = {raise_vector, wait_for_kick, say, s};
+	struct npu_host host = {raise_vector, wait_for_kick, say, read_tricks, s};
 	struct npu_device *device;
 	int r = map_ram(s);
 

@@ -9,7 +9,7 @@
 
 static const char usage[] =
 	"usage: npu-model --socket PATH --ram FILE --ram-size N[K|M|G]\n"
-	"                 [--fault KIND@N[:ARG],...] [--verbose]\n"
+	"                 [--fault KIND@N[:ARG],...] [--fault-file FILE] [--verbose]\n"
 	"\n"
 	"Is the kerf NPU for one QEMU, and ends with it.\n"
 	"\n"
@@ -18,6 +18,7 @@ static const char usage[] =
 	"  --ram-size N    bytes of it\n"
 	"  --fault LIST    faults on the N-th job, or on all (*): never hang dead wedged late\n"
 	"                  stale twice seqno silent spurious dma status storm fail\n"
+	"  --fault-file F  where such a list may appear later: N counts from the next job on\n"
 	"  --verbose       a line for each job and reset\n";
 
 static uint64_t parse_size(const char *text)
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
 		{"ram", required_argument, NULL, 'r'},
 		{"ram-size", required_argument, NULL, 'z'},
 		{"fault", required_argument, NULL, 'f'},
+		{"fault-file", required_argument, NULL, 'l'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -65,6 +67,7 @@ int main(int argc, char **argv)
 				return 2;
 			}
 			break;
+		case 'l': config.tricks_file = optarg; break;
 		case 'v': config.verbose = true; break;
 		case 'h': fputs(usage, stdout); return 0;
 		default: fputs(usage, stderr); return 2;

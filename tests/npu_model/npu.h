@@ -229,6 +229,8 @@ struct npu_host {
 	/* Waits for a kick, until CLOCK_MONOTONIC until_ns (INT64_MAX: for ever); false: power off. */
 	bool (*wait)(void *arg, int64_t until_ns);
 	void (*say)(void *arg, const char *format, ...) KERF_PRINTF(2, 3);
+	/* A job was taken: true if *tricks are to be played from it on. NULL: never. */
+	bool (*new_tricks)(void *arg, struct npu_tricks *tricks);
 	void *arg;
 };
 
@@ -248,6 +250,7 @@ struct npu_config {
 	const char *socket, *ram;
 	uint64_t ram_size;
 	struct npu_tricks tricks;
+	const char *tricks_file; /* looked for at each job, or NULL */
 	bool verbose;
 };
 

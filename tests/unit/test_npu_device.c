@@ -25,7 +25,7 @@
 
 struct rig {
 	pid_t child;
-	char folder[64], socket[96], ram_path[96];
+	char folder[64], socket[96], ram_path[96], tricks_path[96];
 	int client, kick, irq[KERF_NPU_VECTORS];
 	uint8_t *regs;
 	struct guest g;
@@ -133,7 +133,9 @@ static void rig_begin(struct rig *r, const char *tricks)
 	assert_non_null(mkdtemp(r->folder));
 	snprintf(r->socket, sizeof(r->socket), "%s/socket", r->folder);
 	snprintf(r->ram_path, sizeof(r->ram_path), "%s/ram", r->folder);
+	snprintf(r->tricks_path, sizeof(r->tricks_path), "%s/tricks", r->folder);
 	config.socket = r->socket;
+	config.tricks_file = r->tricks_path;
 	config.ram = r->ram_path;
 	config.verbose = getenv("NPU_VERBOSE") != NULL;
 	assert_true(npu_tricks_parse(&config.tricks, tricks, &bad));
@@ -795,6 +797,42 @@ static void test_fail(void **state)
 	rig_end(&r);
 }
 
+static void give_tricks(struct rig *r, const char *list)
+{
+	FILE *f = fopen(r->tricks_path, "w");
+
+	assert_non_null(f);
+	fputs(list, f);
+	fclose(f);
+}
+
+/* A list that comes later counts from the next job on, and ends the one before. */
+static void test_tricks_file(void **state)
+{
+	struct rig r;
+
+	rig_begin(&r, "status@1,status@4");
+	start(&r, 8);
+	submit_nop(&r, 1);
+	assert_true(collect(&r).status >= KERF_NPU_N_FAULTS);
+	submit_nop(&r, 2);
+	expect(&r, 2, 0);
+	give_tricks(&r, "dma@1,dma@3\n");
+	submit_nop(&r, 3);
+	expect(&r, 3, KERF_NPU_FAULT_RANGE);
+	assert_int_equal(access(r.tricks_path, F_OK), -1);
+	submit_nop(&r, 4);
+	expect(&r, 4, 0);
+	give_tricks(&r, "");
+	submit_nop(&r, 5);
+	expect(&r, 5, 0);
+	give_tricks(&r, "nonsense");
+	submit_nop(&r, 6);
+	expect(&r, 6, 0);
+	assert_int_equal(access(r.tricks_path, F_OK), -1);
+	rig_end(&r);
+}
+
 static void test_trick_lists(void **state)
 {
 	static const char *const bad[] = {
@@ -844,6 +882,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_answers),
 		cmocka_unit_test(test_interrupts),
 		cmocka_unit_test(test_fail),
+		cmocka_unit_test(test_tricks_file),
 		cmocka_unit_test(test_trick_lists),
 	};
 
