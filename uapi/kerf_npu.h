@@ -248,7 +248,7 @@ enum kerf_npu_fault {
 #define KERF_NPU_ADDR_OFFSET(addr) ((__u64)(addr) & 0xffffffffffffull)
 #define KERF_NPU_NO_ADDR 0xffffffffffffffffull /* an absent operand */
 
-#define KERF_NPU_MAX_DIM (1u << 24)    /* of tensors and copies, and of strides, dilations, pads */
+#define KERF_NPU_MAX_DIM (1u << 24)    /* dims of tensors and copies; strides, dilations, pads of windows */
 #define KERF_NPU_MAX_KERNEL (1u << 12) /* rows and columns of windows */
 #define KERF_NPU_MAX_K (1u << 20)      /* products in one sum */
 #define KERF_NPU_MAX_DELAY_US 10000000u
@@ -382,7 +382,7 @@ struct kerf_npu_delay {
  * @y: output; y.h and y.w are free: taps outside x are padding, everywhere
  * @bias: address of y.c int32 (8 bits) or float32; or KERF_NPU_NO_ADDR
  * @scale: 8 bits: address of y.c float32, m of docs/npu.md; float32: KERF_NPU_NO_ADDR
- * @residual: float32: address of a tensor shaped as y, or KERF_NPU_NO_ADDR; 8 bits: KERF_NPU_NO_ADDR
+ * @residual: float32: address of a tensor shaped as y, or KERF_NPU_NO_ADDR; 8 bits: that
  * @stride_h: 1 or more, as those below
  * @stride_w: of columns
  * @dilation_h: rows between taps
@@ -434,7 +434,7 @@ struct kerf_npu_fc {
 	struct kerf_npu_out out;
 };
 
-/** @KERF_NPU_POOL_COUNT_PAD: POOL_AVERAGE divides by the taps in x and its padding, not in x alone */
+/** @KERF_NPU_POOL_COUNT_PAD: POOL_AVERAGE divides by the taps in x and padding, not in x alone */
 #define KERF_NPU_POOL_COUNT_PAD (1u << 0)
 
 /**
@@ -481,7 +481,8 @@ struct kerf_npu_pool {
  * @a: each dim is y's or 1 (then repeated)
  * @b: likewise
  * @y: float32 with float32, 8 bits with 8 bits
- * @factor_a: 8 bits: float32: ADD: scale of a / scale of y; MUL: (scale a * scale b) / scale y; else 0
+ * @factor_a: 8 bits: float32: ADD: scale of a / scale of y; MUL: (scale of a * scale of b) / scale of
+ *   y; else 0
  * @factor_b: 8 bits: float32: ADD: scale of b / scale of y; else 0
  * @out: epilogue
  */
@@ -517,7 +518,7 @@ struct kerf_npu_unary {
 };
 
 /**
- * struct kerf_npu_copy - for every index: dst[sum of index * dst_stride] = src[sum of index * src_stride]
+ * struct kerf_npu_copy - dst[sum of index * dst_stride] = src[sum of index * src_stride], every index
  * @cmd: KERF_NPU_COPY or KERF_NPU_FILL
  * @src: COPY: address; FILL: the value, in its low element_size bytes
  * @dst: address
