@@ -10,12 +10,20 @@ static const struct kerf_engine_ops *const local_engines[] = {
 	&kerf_engine_cpu,
 	&kerf_engine_ref,
 	&kerf_engine_null,
+#ifdef WITH_DRM
+	&kerf_engine_npu,
+#endif
 };
 
 int kerf_engine_open(const char *spec, const struct kerf_engine_config *cfg,
 		     struct kerf_engine **engine, struct kerf_err *err)
 {
 	static const struct kerf_engine_config defaults;
+#ifdef WITH_DRM
+	static const char queues[] = ", npu:NUMBER";
+#else
+	static const char queues[] = "";
+#endif
 	unsigned i;
 
 	if (!cfg)
@@ -28,8 +36,8 @@ int kerf_engine_open(const char *spec, const struct kerf_engine_config *cfg,
 		if (!strncmp(spec, local_engines[i]->kind, n) && (!spec[n] || spec[n] == ':'))
 			return local_engines[i]->open(spec + n, cfg, engine, err);
 	}
-	return kerf_fail(err, -ENOENT, "engine '%s': expected cpu, ref, null or http://HOST:PORT[/ENGINE]",
-			 spec);
+	return kerf_fail(err, -ENOENT, "engine '%s': expected cpu, ref, null%s or http://HOST:PORT[/ENGINE]",
+			 spec, queues);
 }
 
 void kerf_engine_close(struct kerf_engine *e)
@@ -69,4 +77,17 @@ void *kerf_tensor_alloc(size_t bytes)
 	if (p)
 		memset(p, 0, n);
 	return p;
+}
+
+void *kerf_engine_alloc(struct kerf_engine *e, size_t bytes)
+{
+	return e && e->ops->alloc ? e->ops->alloc(e, bytes) : kerf_tensor_alloc(bytes);
+}
+
+void kerf_engine_free(struct kerf_engine *e, void *data)
+{
+	if (data && e && e->ops->alloc)
+		e->ops->free(e, data);
+	else
+		free(data);
 }

@@ -105,6 +105,12 @@ struct kerf_engine_ops {
 	 */
 	int (*profile)(struct kerf_program *p, const struct kerf_tensor *in,
 		       struct kerf_tensor *out, uint64_t *op_ns);
+	/*
+	 * Memory that this engine's jobs use in place, where others are copied: zeroed,
+	 * KERF_ALIGN. NULL: none. Any thread. Both NULL: every memory is as good.
+	 */
+	void *(*alloc)(struct kerf_engine *e, size_t bytes);
+	void (*free)(struct kerf_engine *e, void *data);
 };
 
 /* First member of every engine and program. */
@@ -118,7 +124,8 @@ struct kerf_program {
 };
 
 /*
- * Opens by spec: "cpu", "ref", "null", or a URL of an engine of another node
+ * Opens by spec: "cpu", "ref", "null", "npu:0" (an NPU behind the kernel's queues), or a
+ * URL of an engine of another node
  * ("http://host:port/cpu"; "http://host:port" means its default engine).
  */
 int kerf_engine_open(const char *spec, const struct kerf_engine_config *cfg,
@@ -131,8 +138,14 @@ int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct
 
 /* Tensor memory as engines want it: KERF_ALIGN, zeroed; free() it. */
 void *kerf_tensor_alloc(size_t bytes);
+/* The same, as e likes it best (NULL: any); only kerf_engine_free(e) frees it. */
+void *kerf_engine_alloc(struct kerf_engine *e, size_t bytes);
+void kerf_engine_free(struct kerf_engine *e, void *data); /* NULL data allowed */
 
 extern const struct kerf_engine_ops kerf_engine_ref, kerf_engine_null, kerf_engine_cpu,
 	kerf_engine_remote;
+#ifdef WITH_DRM
+extern const struct kerf_engine_ops kerf_engine_npu;
+#endif
 
 #endif

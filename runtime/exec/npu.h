@@ -49,14 +49,15 @@ struct kerf_npu_image {
 	struct kerf_npu_place *place; /* per value */
 	bool *uses; /* per input, then per output of the slice: commands touch it */
 	size_t weight_bytes, arena_bytes;
+	uint32_t features; /* compiled for */
 };
 
-/* True if the operator becomes commands. */
-bool kerf_npu_supports(const struct kerf_graph *g, const struct kerf_op *op);
+/* True if the operator becomes commands. features: KERF_NPU_FEATURE_* that the device has. */
+bool kerf_npu_supports(uint32_t features, const struct kerf_graph *g, const struct kerf_op *op);
 
 /* 0, -EOPNOTSUPP with a sentence, -ENOMEM. */
-int kerf_npu_compile(const struct kerf_graph *slice, struct kerf_npu_image **image,
-		     struct kerf_err *err);
+int kerf_npu_compile(uint32_t features, const struct kerf_graph *slice,
+		     struct kerf_npu_image **image, struct kerf_err *err);
 void kerf_npu_image_free(struct kerf_npu_image *im); /* NULL allowed */
 
 /* Writes the weights as the commands want them: weight_bytes at dst, KERF_ALIGN. 0 or -ENOMEM. */

@@ -72,9 +72,9 @@ static int lower(struct kerf_lower *b, const struct kerf_op *op)
 	return b->nomem ? -ENOMEM : r;
 }
 
-bool kerf_npu_supports(const struct kerf_graph *g, const struct kerf_op *op)
+bool kerf_npu_supports(uint32_t features, const struct kerf_graph *g, const struct kerf_op *op)
 {
-	struct kerf_lower b = {.g = g};
+	struct kerf_lower b = {.g = g, .features = features};
 	int r;
 
 	b.const_at = calloc((size_t)g->n_value + 1, sizeof(*b.const_at));
@@ -239,14 +239,16 @@ static int make(struct compile *c)
 	return emit(c);
 }
 
-int kerf_npu_compile(const struct kerf_graph *g, struct kerf_npu_image **out, struct kerf_err *err)
+int kerf_npu_compile(uint32_t features, const struct kerf_graph *g, struct kerf_npu_image **out,
+		     struct kerf_err *err)
 {
 	struct kerf_npu_image *im = calloc(1, sizeof(*im));
-	struct compile c = {.g = g, .im = im, .b = {.g = g}};
+	struct compile c = {.g = g, .im = im, .b = {.g = g, .features = features}};
 	int r = -ENOMEM;
 
 	if (!im)
 		return -ENOMEM;
+	im->features = features;
 	im->op_cmd = calloc((size_t)g->n_op + 1, sizeof(*im->op_cmd));
 	im->stage = calloc((size_t)g->n_op + 1, sizeof(*im->stage));
 	im->place = calloc((size_t)g->n_value + 1, sizeof(*im->place));
@@ -291,7 +293,8 @@ void kerf_npu_image_free(struct kerf_npu_image *im)
 
 int kerf_npu_put_weights(const struct kerf_npu_image *im, const struct kerf_graph *g, void *dst)
 {
-	struct kerf_lower b = {.g = g, .place = im->place, .weights = dst};
+	struct kerf_lower b = {
+		.g = g, .features = im->features, .place = im->place, .weights = dst};
 	uint32_t s, i;
 	int r = 0;
 

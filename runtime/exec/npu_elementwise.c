@@ -55,9 +55,9 @@ static bool binary_operands(struct kerf_lower *b, const struct kerf_lower_op *o,
 		return false;
 	b->overwrite = 1u | 1u << second;
 	return join_dims(a, e, y, da, de, dy) &&
-	       kerf_lower_tensor(&c->a, kerf_lower_in(b, o, 0), a->dtype, zero[0], da) &&
-	       kerf_lower_tensor(&c->b, kerf_lower_in(b, o, second), e->dtype, zero[1], de) &&
-	       kerf_lower_tensor(&c->y, kerf_lower_out(b, o, 0), y->dtype, zero[2], dy);
+	       kerf_lower_tensor(b, &c->a, kerf_lower_in(b, o, 0), a->dtype, zero[0], da) &&
+	       kerf_lower_tensor(b, &c->b, kerf_lower_in(b, o, second), e->dtype, zero[1], de) &&
+	       kerf_lower_tensor(b, &c->y, kerf_lower_out(b, o, 0), y->dtype, zero[2], dy);
 }
 
 static enum kerf_npu_opcode opcode_of(const char *name)
@@ -124,8 +124,8 @@ static bool unary_operands(struct kerf_lower *b, const struct kerf_lower_op *o, 
 	c->table = KERF_NPU_NO_ADDR;
 	b->overwrite = 1;
 	return flat_dims(x, d) &&
-	       kerf_lower_tensor(&c->x, kerf_lower_in(b, o, 0), x->dtype, x_zero, d) &&
-	       kerf_lower_tensor(&c->y, kerf_lower_out(b, o, 0), y->dtype, y_zero, d);
+	       kerf_lower_tensor(b, &c->x, kerf_lower_in(b, o, 0), x->dtype, x_zero, d) &&
+	       kerf_lower_tensor(b, &c->y, kerf_lower_out(b, o, 0), y->dtype, y_zero, d);
 }
 
 static void emit_unary(struct kerf_lower *b, enum kerf_npu_opcode opcode, struct kerf_npu_unary *c)
@@ -300,9 +300,9 @@ static int batch_norm(struct kerf_lower *b, const struct kerf_lower_op *o)
 			((const float *)in[2].data)[i] - ((const float *)in[3].data)[i] * f;
 	}
 	b->overwrite = 1;
-	if (!kerf_lower_tensor(&mul.a, kerf_lower_in(b, o, 0), KERF_F32, 0, xd) ||
-	    !kerf_lower_tensor(&mul.b, factor, KERF_F32, 0, (const int64_t[4]){1, 1, 1, c}) ||
-	    !kerf_lower_tensor(&mul.y, kerf_lower_out(b, o, 0), KERF_F32, 0, xd))
+	if (!kerf_lower_tensor(b, &mul.a, kerf_lower_in(b, o, 0), KERF_F32, 0, xd) ||
+	    !kerf_lower_tensor(b, &mul.b, factor, KERF_F32, 0, (const int64_t[4]){1, 1, 1, c}) ||
+	    !kerf_lower_tensor(b, &mul.y, kerf_lower_out(b, o, 0), KERF_F32, 0, xd))
 		return -EOPNOTSUPP;
 	add = mul;
 	add.a = mul.y;
@@ -329,8 +329,8 @@ static int softmax(struct kerf_lower *b, const struct kerf_lower_op *o)
 		return -EOPNOTSUPP;
 	d[3] = kerf_span(x, axis, x->rank);
 	d[2] = kerf_span(x, 0, axis);
-	if (!kerf_lower_tensor(&c.x, kerf_lower_in(b, o, 0), KERF_F32, 0, d) ||
-	    !kerf_lower_tensor(&c.y, kerf_lower_out(b, o, 0), KERF_F32, 0, d))
+	if (!kerf_lower_tensor(b, &c.x, kerf_lower_in(b, o, 0), KERF_F32, 0, d) ||
+	    !kerf_lower_tensor(b, &c.y, kerf_lower_out(b, o, 0), KERF_F32, 0, d))
 		return -EOPNOTSUPP;
 	c.cmd.flags = 0;
 	NPU_EMIT(b, KERF_NPU_SOFTMAX, &c, npu_count(&c.y));

@@ -65,13 +65,15 @@ uint64_t kerf_lower_out(struct kerf_lower *b, const struct kerf_lower_op *o, int
 	return address_of(b, o->op->out[k]);
 }
 
-bool kerf_lower_tensor(struct kerf_npu_tensor *t, uint64_t addr, enum kerf_dtype dtype,
-		       int32_t zero, const int64_t dims[4])
+bool kerf_lower_tensor(const struct kerf_lower *b, struct kerf_npu_tensor *t, uint64_t addr,
+		       enum kerf_dtype dtype, int32_t zero, const int64_t dims[4])
 {
 	int64_t bytes = (int64_t)kerf_dtype_size(dtype);
 	int i;
 
-	if (dtype != KERF_F32 && dtype != KERF_U8 && dtype != KERF_I8)
+	if (!(dtype == KERF_F32			     ? b->features & KERF_NPU_FEATURE_F32
+	      : dtype == KERF_U8 || dtype == KERF_I8 ? b->features & KERF_NPU_FEATURE_INT8
+						     : 0))
 		return false;
 	for (i = 0; i < 4; i++)
 		if (dims[i] < 1 || dims[i] > KERF_NPU_MAX_DIM ||

@@ -14,6 +14,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "commands are written 
 
 struct kerf_lower {
 	const struct kerf_graph *g;
+	uint32_t features;
 	const struct kerf_npu_place *place; /* NULL: only asking */
 	size_t *const_at; /* per value: 1 + its place among the weights; 0: not there */
 	uint8_t *weights; /* where weights are written, or NULL */
@@ -63,8 +64,8 @@ uint64_t kerf_lower_weights(struct kerf_lower *b, size_t bytes, void **data);
 uint64_t kerf_lower_scratch(struct kerf_lower *b, size_t bytes);
 
 /* False if the NPU cannot hold such a tensor. */
-bool kerf_lower_tensor(struct kerf_npu_tensor *t, uint64_t addr, enum kerf_dtype dtype,
-		       int32_t zero, const int64_t dims[4]);
+bool kerf_lower_tensor(const struct kerf_lower *b, struct kerf_npu_tensor *t, uint64_t addr,
+		       enum kerf_dtype dtype, int32_t zero, const int64_t dims[4]);
 /* t's dims as n, h, w, c: the last are the last, leading ones are joined. False: too many. */
 bool kerf_lower_dims(const struct kerf_tensor *t, int64_t dims[4]);
 /* Channels-last image: rank 4, or 3 without rows. */

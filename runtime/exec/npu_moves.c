@@ -113,8 +113,8 @@ static int quantised_concat(struct kerf_lower *b, const struct kerf_lower_op *o)
 			uint64_t to = kerf_lower_scratch(b, kerf_tensor_bytes(x));
 
 			if (!kerf_lower_factor(sx / sy, &u.factor) ||
-			    !kerf_lower_tensor(&u.x, from, x->dtype, x_zero, d) ||
-			    !kerf_lower_tensor(&u.y, to, y->dtype, y_zero, d))
+			    !kerf_lower_tensor(b, &u.x, from, x->dtype, x_zero, d) ||
+			    !kerf_lower_tensor(b, &u.y, to, y->dtype, y_zero, d))
 				return -EOPNOTSUPP;
 			NPU_EMIT(b, KERF_NPU_RESCALE, &u, npu_count(&u.y));
 			from = to;

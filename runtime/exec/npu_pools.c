@@ -18,8 +18,8 @@ static bool pool_shape(struct kerf_lower *b, const struct kerf_lower_op *o, int3
 	int at;
 
 	if (!o->op->nhwc || !kerf_lower_image_dims(x, xd) || !kerf_lower_image_dims(y, yd) ||
-	    !kerf_lower_tensor(&c->x, kerf_lower_in(b, o, 0), x->dtype, x_zero, xd) ||
-	    !kerf_lower_tensor(&c->y, kerf_lower_out(b, o, 0), y->dtype, y_zero, yd))
+	    !kerf_lower_tensor(b, &c->x, kerf_lower_in(b, o, 0), x->dtype, x_zero, xd) ||
+	    !kerf_lower_tensor(b, &c->y, kerf_lower_out(b, o, 0), y->dtype, y_zero, yd))
 		return false;
 	c->stride_h = c->stride_w = c->dilation_h = c->dilation_w = 1;
 	if (global) {
@@ -141,8 +141,8 @@ static int resize(struct kerf_lower *b, const struct kerf_lower_op *o)
 	void *data;
 
 	if (!o->op->nhwc || x->rank != 4 || o->op->act.kind != KERF_ACT_NONE ||
-	    !kerf_lower_tensor(&c.x, kerf_lower_in(b, o, 0), x->dtype, 0, x->dims) ||
-	    !kerf_lower_tensor(&c.y, kerf_lower_out(b, o, 0), y->dtype, 0, y->dims))
+	    !kerf_lower_tensor(b, &c.x, kerf_lower_in(b, o, 0), x->dtype, 0, x->dims) ||
+	    !kerf_lower_tensor(b, &c.y, kerf_lower_out(b, o, 0), y->dtype, 0, y->dims))
 		return -EOPNOTSUPP;
 	for (i = 0; i < 4; i++) {
 		int64_t n = y->dims[stored[i]];

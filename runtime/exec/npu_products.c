@@ -91,10 +91,10 @@ static int conv(struct kerf_lower *b, const struct kerf_lower_op *o)
 	    (bias && (!npu_is_f32(bias) || kerf_tensor_count(bias) != wd[0])) ||
 	    (residual && (!npu_is_f32(residual) || !kerf_tensor_same_shape(residual, y))) ||
 	    !kerf_lower_image_dims(x, xd) || !kerf_lower_image_dims(y, yd) ||
-	    !kerf_lower_tensor(&c.x, kerf_lower_in(b, o, 0), KERF_F32, 0, xd) ||
-	    !kerf_lower_tensor(&c.w, kerf_lower_weights(b, kerf_tensor_bytes(w), &data), KERF_F32,
-			       0, wd) ||
-	    !kerf_lower_tensor(&c.y, kerf_lower_out(b, o, 0), KERF_F32, 0, yd))
+	    !kerf_lower_tensor(b, &c.x, kerf_lower_in(b, o, 0), KERF_F32, 0, xd) ||
+	    !kerf_lower_tensor(b, &c.w, kerf_lower_weights(b, kerf_tensor_bytes(w), &data),
+			       KERF_F32, 0, wd) ||
+	    !kerf_lower_tensor(b, &c.y, kerf_lower_out(b, o, 0), KERF_F32, 0, yd))
 		return -EOPNOTSUPP;
 	if (data) {
 		pack_f32(data, w->data, wd, factor ? factor->data : NULL);
@@ -163,10 +163,10 @@ static int qlinear_conv(struct kerf_lower *b, const struct kerf_lower_op *o)
 
 	if (!conv_shape(o, w, &c, wd) || !product8(b, o, wd[0], &p) ||
 	    !kerf_lower_image_dims(x, xd) || !kerf_lower_image_dims(y, yd) ||
-	    !kerf_lower_tensor(&c.x, kerf_lower_in(b, o, 0), x->dtype, p.x_zero, xd) ||
-	    !kerf_lower_tensor(&c.w, kerf_lower_weights(b, kerf_tensor_bytes(w), &data), w->dtype,
-			       p.w_zero, wd) ||
-	    !kerf_lower_tensor(&c.y, kerf_lower_out(b, o, 0), y->dtype, p.y_zero, yd))
+	    !kerf_lower_tensor(b, &c.x, kerf_lower_in(b, o, 0), x->dtype, p.x_zero, xd) ||
+	    !kerf_lower_tensor(b, &c.w, kerf_lower_weights(b, kerf_tensor_bytes(w), &data),
+			       w->dtype, p.w_zero, wd) ||
+	    !kerf_lower_tensor(b, &c.y, kerf_lower_out(b, o, 0), y->dtype, p.y_zero, yd))
 		return -EOPNOTSUPP;
 	if (data) {
 		pack_8bit(data, w->data, wd);
@@ -240,9 +240,9 @@ static bool product_operands(struct kerf_lower *b, const struct kerf_lower_op *o
 
 	c->bias = c->scale = c->residual = KERF_NPU_NO_ADDR;
 	return p->k <= KERF_NPU_MAX_K && product_w(b, o, p, &w) &&
-	       kerf_lower_tensor(&c->x, kerf_lower_in(b, o, 0), o->in[0].dtype, x_zero, xd) &&
-	       kerf_lower_tensor(&c->w, w, o->in[p->w_in].dtype, w_zero, wd) &&
-	       kerf_lower_tensor(&c->y, kerf_lower_out(b, o, 0), o->out[0].dtype, y_zero, yd);
+	       kerf_lower_tensor(b, &c->x, kerf_lower_in(b, o, 0), o->in[0].dtype, x_zero, xd) &&
+	       kerf_lower_tensor(b, &c->w, w, o->in[p->w_in].dtype, w_zero, wd) &&
+	       kerf_lower_tensor(b, &c->y, kerf_lower_out(b, o, 0), o->out[0].dtype, y_zero, yd);
 }
 
 static void emit_fc(struct kerf_lower *b, struct kerf_npu_fc *c)

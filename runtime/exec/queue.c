@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xf86drm.h>
@@ -23,9 +24,15 @@ struct kerf_queue_dev {
 	bool stop, gone;
 };
 
+/* Not drmIoctl(), which calls again on EAGAIN: that is SUBMIT's "no room". */
 static int ioctl_of(struct kerf_queue_dev *d, unsigned long request, void *arg)
 {
-	return drmIoctl(d->fd, request, arg) ? -errno : 0;
+	int r;
+
+	do
+		r = ioctl(d->fd, request, arg);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
 }
 
 /* --- Nodes --- */

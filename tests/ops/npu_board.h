@@ -16,6 +16,7 @@
 
 #define BOARD_GUARD 64
 #define BOARD_PATTERN 0xc3
+#define BOARD_FEATURES (KERF_NPU_FEATURE_INT8 | KERF_NPU_FEATURE_F32)
 
 struct board {
 	struct npu_machine m;
@@ -72,7 +73,7 @@ static inline int board_init(struct board *b, const struct kerf_graph *g)
 
 	memset(b, 0, sizeof(*b));
 	b->g = g;
-	r = kerf_npu_compile(g, &b->im, NULL);
+	r = kerf_npu_compile(BOARD_FEATURES, g, &b->im, NULL);
 	if (!r)
 		r = kerf_npu_host_new(b->im, g, &b->host);
 	if (r)
