@@ -248,7 +248,7 @@ enum kerf_npu_fault {
 #define KERF_NPU_ADDR_OFFSET(addr) ((__u64)(addr) & 0xffffffffffffull)
 #define KERF_NPU_NO_ADDR 0xffffffffffffffffull /* an absent operand */
 
-#define KERF_NPU_MAX_DIM (1u << 24)    /* dims of tensors and copies; strides, dilations, pads of windows */
+#define KERF_NPU_MAX_DIM (1u << 24)    /* dims; strides, dilations and pads of CONV and pools */
 #define KERF_NPU_MAX_KERNEL (1u << 12) /* rows and columns of windows */
 #define KERF_NPU_MAX_K (1u << 20)      /* products in one sum */
 #define KERF_NPU_MAX_DELAY_US 10000000u
@@ -481,8 +481,8 @@ struct kerf_npu_pool {
  * @a: each dim is y's or 1 (then repeated)
  * @b: likewise
  * @y: float32 with float32, 8 bits with 8 bits
- * @factor_a: 8 bits: float32: ADD: scale of a / scale of y; MUL: (scale of a * scale of b) / scale of
- *   y; else 0
+ * @factor_a: 8 bits: float32: ADD: scale of a / scale of y; MUL: scale of a * scale of b / scale
+ *   of y; else 0
  * @factor_b: 8 bits: float32: ADD: scale of b / scale of y; else 0
  * @out: epilogue
  */
@@ -518,7 +518,7 @@ struct kerf_npu_unary {
 };
 
 /**
- * struct kerf_npu_copy - dst[sum of index * dst_stride] = src[sum of index * src_stride], every index
+ * struct kerf_npu_copy - dst[sum of index * dst_stride] = src[sum of index * src_stride]
  * @cmd: KERF_NPU_COPY or KERF_NPU_FILL
  * @src: COPY: address; FILL: the value, in its low element_size bytes
  * @dst: address

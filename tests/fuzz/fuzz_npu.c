@@ -87,7 +87,7 @@ static void run_job(void)
 	npu_job_free(&job);
 }
 
-/* --- the device ---------------------------------------------------------------------------------- */
+/* --- the device ------------------------------------------------------------------------ */
 
 static uint8_t regs[KERF_NPU_REGS_SIZE] __attribute__((aligned(64)));
 
@@ -166,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* --- seeds --------------------------------------------------------------------------------------- */
+/* --- seeds ----------------------------------------------------------------------------- */
 
 static struct kerf_npu_tensor t4(uint32_t window, uint32_t h, uint32_t w, uint32_t c,
 				 uint32_t dtype)

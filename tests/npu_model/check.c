@@ -127,7 +127,7 @@ static bool is_pad(uint32_t v)
 	return p >= -(int32_t)KERF_NPU_MAX_DIM && p <= (int32_t)KERF_NPU_MAX_DIM;
 }
 
-/* --- operands -------------------------------------------------------------------------------- */
+/* --- operands -------------------------------------------------------------------------- */
 
 static struct npu_operand *add(struct npu_task *t, uint64_t addr, uint64_t bytes, uint32_t align)
 {
@@ -150,7 +150,7 @@ static void add_vector(struct npu_task *t, uint64_t addr, uint64_t count)
 	add(t, addr, count * 4, 4)->present = addr != KERF_NPU_NO_ADDR;
 }
 
-/* --- commands -------------------------------------------------------------------------------- */
+/* --- commands -------------------------------------------------------------------------- */
 
 static uint32_t check_nop(const struct npu_job *job, struct npu_task *t)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Registers and rings. Everything is found by looking at the registers: a kick only ends a
- * wait. look() is what looks, between jobs and from within them: it deals with CONTROL and ABORT and
- * says by `stop` that the running job is not wanted any more.
+ * wait. look() is what looks, between jobs and from within them: it deals with CONTROL and ABORT,
+ * and says by `stop` that the running job is not wanted any more.
  */
 #include "npu.h"
 
@@ -84,7 +84,7 @@ static void fail(struct npu_device *d, uint32_t code, uint64_t addr)
 	event(d, KERF_NPU_IRQ_FAULT, KERF_NPU_VECTOR_FAULT);
 }
 
-/* --- completions ------------------------------------------------------------------------------- */
+/* --- completions ----------------------------------------------------------------------- */
 
 static uint64_t entry(const struct npu_device *d, uint64_t ring, uint32_t index, size_t size)
 {
@@ -125,7 +125,7 @@ static struct kerf_npu_completion completion(const struct npu_device *d, uint64_
 	};
 }
 
-/* --- reset and start ----------------------------------------------------------------------------- */
+/* --- reset and start ------------------------------------------------------------------- */
 
 static void reset(struct npu_device *d, uint32_t generation)
 {
@@ -193,7 +193,7 @@ static void look_at_control(struct npu_device *d)
 	d->control = control;
 }
 
-/* --- aborts -------------------------------------------------------------------------------------- */
+/* --- aborts ---------------------------------------------------------------------------- */
 
 /* A job that waits in the ring: its completion is written now, and its turn skipped. */
 static void abort_waiting(struct npu_device *d, uint32_t index)
@@ -237,7 +237,7 @@ static void look(struct npu_device *d)
 	look_at_abort(d);
 }
 
-/* --- running jobs -------------------------------------------------------------------------------- */
+/* --- running jobs ---------------------------------------------------------------------- */
 
 static bool go_on(void *arg)
 {

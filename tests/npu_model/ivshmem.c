@@ -51,7 +51,7 @@ static int complain(const char *what, const char *name)
 	return r;
 }
 
-/* --- what the device asks of its host ---------------------------------------------------------- */
+/* --- what the device asks of its host -------------------------------------------------- */
 
 static void raise_vector(void *arg, int vector)
 {
@@ -118,7 +118,7 @@ static bool wait_for_kick(void *arg, int64_t until_ns)
 	return !p[1].revents || client_is_there(s);
 }
 
-/* --- the server --------------------------------------------------------------------------------- */
+/* --- the server ------------------------------------------------------------------------ */
 
 static int send_word(int client, int64_t word, int fd)
 {

@@ -38,7 +38,7 @@ static uint32_t fault_at(struct npu_job *job, uint32_t code, uint32_t window, ui
 	return code;
 }
 
-/* --- loading a job --------------------------------------------------------------------------- */
+/* --- loading a job --------------------------------------------------------------------- */
 
 /* Appends what of an extent lies in the window; `from` is its place in the extents' bytes. */
 static void add_piece(struct npu_window *w, uint8_t *at, uint64_t from, uint64_t size,
@@ -170,7 +170,7 @@ void npu_job_free(struct npu_job *job)
 	free(job->commands);
 }
 
-/* --- operands -------------------------------------------------------------------------------- */
+/* --- operands -------------------------------------------------------------------------- */
 
 static uint32_t check_address(struct npu_job *job, const struct npu_operand *o)
 {

@@ -25,7 +25,7 @@
 #error "the model reads the guest's little-endian structs as they are"
 #endif
 
-/* --- machine ------------------------------------------------------------------------------ */
+/* --- machine --------------------------------------------------------------------------- */
 
 struct npu_limits {
 	uint32_t max_commands, max_windows, max_extents, tensor_bits, work_bits;
@@ -90,7 +90,7 @@ uint32_t npu_job_load(struct npu_job *job, struct npu_machine *m, const struct k
 uint32_t npu_job_run(struct npu_job *job);
 void npu_job_free(struct npu_job *job);
 
-/* --- one command --------------------------------------------------------------------------- */
+/* --- one command ----------------------------------------------------------------------- */
 
 #define NPU_MAX_OPERANDS 6
 
@@ -106,7 +106,7 @@ struct npu_operand {
 };
 
 /* Operands stand in the order of the command's struct. */
-enum { NPU_X, NPU_W, NPU_Y, NPU_BIAS, NPU_SCALE, NPU_RESIDUAL }; /* CONV, FC; w of others: b, table */
+enum { NPU_X, NPU_W, NPU_Y, NPU_BIAS, NPU_SCALE, NPU_RESIDUAL }; /* of CONV and FC */
 
 struct npu_task {
 	union {
@@ -184,7 +184,7 @@ static inline uint64_t npu_count(const struct kerf_npu_tensor *t)
 	return (uint64_t)t->n * t->h * t->w * t->c;
 }
 
-/* --- faults on demand ------------------------------------------------------------------------ */
+/* --- faults on demand ------------------------------------------------------------------ */
 
 enum npu_trick {
 	NPU_NO_TRICK,
@@ -222,7 +222,7 @@ bool npu_tricks_parse(struct npu_tricks *t, const char *list, const char **bad);
 struct npu_trick_entry npu_trick_of(const struct npu_tricks *t, uint64_t n);
 const char *npu_trick_name(enum npu_trick trick);
 
-/* --- device ---------------------------------------------------------------------------------- */
+/* --- device ---------------------------------------------------------------------------- */
 
 struct npu_host {
 	void (*raise)(void *arg, int vector);
@@ -244,7 +244,7 @@ void npu_device_run(struct npu_device *dev); /* until power off */
 
 int64_t npu_now_ns(void);
 
-/* --- ivshmem.c --------------------------------------------------------------------------------- */
+/* --- ivshmem.c ------------------------------------------------------------------------- */
 
 struct npu_config {
 	const char *socket, *ram;
@@ -254,7 +254,7 @@ struct npu_config {
 	bool verbose;
 };
 
-/* Serves one QEMU, from its connection until it goes. 0, or a negative errno and a line on stderr. */
+/* Serves one QEMU, from its connection until it goes. 0, or an errno and a line on stderr. */
 int npu_serve(const struct npu_config *config);
 
 #endif

@@ -6,7 +6,7 @@
 
 #define CHUNK 8192 /* elements between looks at the registers */
 
-/* --- two operands ---------------------------------------------------------------------------- */
+/* --- two operands ---------------------------------------------------------------------- */
 
 /* Elements i .. i + n of a tensor repeated to y's dims: where they are, or copied to tmp. */
 static const uint8_t *operand(const struct kerf_npu_tensor *a, const struct kerf_npu_tensor *y,
@@ -103,7 +103,7 @@ uint32_t npu_run_binary(struct npu_job *job, struct npu_task *t)
 	return 0;
 }
 
-/* --- one operand ----------------------------------------------------------------------------- */
+/* --- one operand ----------------------------------------------------------------------- */
 
 static void unary(const struct npu_job *job, const struct npu_task *t, uint8_t *y, const uint8_t *x,
 		  int64_t n)

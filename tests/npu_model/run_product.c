@@ -32,7 +32,7 @@ struct product {
 	bool direct; /* x is made of patches as it is */
 };
 
-/* --- patches --------------------------------------------------------------------------------- */
+/* --- patches --------------------------------------------------------------------------- */
 
 /* One kernel row of a patch: kw taps of ic channels, `size` bytes each. x: NULL in the padding. */
 static uint8_t *gather_row(const struct product *p, uint8_t *to, const uint8_t *x, int64_t ix,
@@ -79,10 +79,10 @@ static int64_t block_rows(int64_t row_bytes, int64_t rows_of_tile)
 	return KERF_MAX(n - n % rows_of_tile, rows_of_tile);
 }
 
-/* Steps of a panel packed at a time: a cache line of each column, and what is written stays near. */
+/* Steps of a panel packed at a time: a line of each column, and what is written stays near. */
 #define PACK_STEPS 16
 
-/* --- float32 --------------------------------------------------------------------------------- */
+/* --- float32 --------------------------------------------------------------------------- */
 
 /* Rows of a block times one panel. */
 static void tile_f32(const struct product *p, const float *rows, int64_t lda, int64_t n,
@@ -247,7 +247,7 @@ static uint32_t depthwise_f32(const struct product *p)
 	return 0;
 }
 
-/* --- 8 bits ---------------------------------------------------------------------------------- */
+/* --- 8 bits ---------------------------------------------------------------------------- */
 
 static int32_t weight(const struct product *p, int64_t i)
 {
@@ -499,7 +499,7 @@ static uint32_t depthwise8(const struct product *p)
 	return 0;
 }
 
-/* --- commands -------------------------------------------------------------------------------- */
+/* --- commands -------------------------------------------------------------------------- */
 
 static void set_operands(struct product *p, const struct npu_task *t,
 			 const struct kerf_npu_tensor *x, const struct kerf_npu_tensor *w,

@@ -20,7 +20,7 @@
 
 #define RAM_SIZE (4u << 20)
 
-/* --- a job of one command ------------------------------------------------------------------------ */
+/* --- a job of one command -------------------------------------------------------------- */
 
 struct layer {
 	struct guest g;
@@ -173,7 +173,8 @@ static inline uint32_t bits(float f)
 	return u;
 }
 
-static inline struct kerf_npu_tensor tensor(const struct kerf_tensor *t, uint64_t addr, int32_t zero)
+static inline struct kerf_npu_tensor tensor(const struct kerf_tensor *t, uint64_t addr,
+					    int32_t zero)
 {
 	return (struct kerf_npu_tensor){addr,
 					(uint32_t)t->dims[0],
@@ -186,7 +187,7 @@ static inline struct kerf_npu_tensor tensor(const struct kerf_tensor *t, uint64_
 
 #define OUT KERF_NPU_ADDR(1, 0)
 
-/* --- operators with random contents -------------------------------------------------------------- */
+/* --- operators with random contents ---------------------------------------------------- */
 
 static struct kerf_rng rng;
 

@@ -2,7 +2,7 @@
 /* The NPU's other commands (npu_layer.h). */
 #include "ops/npu_layer.h"
 
-/* --- pools --------------------------------------------------------------------------------------- */
+/* --- pools ----------------------------------------------------------------------------- */
 
 struct pool_case {
 	int64_t n, h, w, c, kernel[2], stride[2], dilation[2], pads[4], ceil_mode;
@@ -161,7 +161,7 @@ static void test_pool_global(void **state)
 	layer_free(l);
 }
 
-/* --- element by element -------------------------------------------------------------------------- */
+/* --- element by element ---------------------------------------------------------------- */
 
 static void binary(struct layer *l, uint16_t opcode, const int64_t a[4], const int64_t b[4],
 		   const struct dtypes *t, const struct kerf_act *act)
@@ -406,7 +406,7 @@ static void test_in_place(void **state)
 	layer_free(l);
 }
 
-/* --- moves --------------------------------------------------------------------------------------- */
+/* --- moves ----------------------------------------------------------------------------- */
 
 static void test_transpose(void **state)
 {

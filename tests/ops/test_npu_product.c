@@ -2,7 +2,7 @@
 /* The NPU's CONV and FC, and what is refused or stopped (npu_layer.h). */
 #include "ops/npu_layer.h"
 
-/* --- CONV, FC ------------------------------------------------------------------------------------ */
+/* --- CONV, FC -------------------------------------------------------------------------- */
 
 struct conv_case {
 	int64_t n, h, w, c, oc, kh, kw, stride[2], dilation[2], pads[4], groups;
@@ -341,7 +341,7 @@ static void test_fc_batch(void **state)
 	layer_free(l);
 }
 
-/* --- refusals ------------------------------------------------------------------------------------ */
+/* --- refusals -------------------------------------------------------------------------- */
 
 /* A good 8-bit convolution, and what one change makes of it. */
 static void refuse_conv(struct layer *l, const struct kerf_npu_conv *good, size_t at, size_t size,

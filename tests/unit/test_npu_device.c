@@ -73,7 +73,7 @@ static uint64_t interrupts(struct rig *r, int vector, int ms)
 	return n;
 }
 
-/* --- QEMU's part ------------------------------------------------------------------------------- */
+/* --- QEMU's part ----------------------------------------------------------------------- */
 
 static int64_t receive(struct rig *r, int *fd)
 {
@@ -170,7 +170,7 @@ static void rig_end(struct rig *r)
 	rmdir(r->folder);
 }
 
-/* --- the driver's part --------------------------------------------------------------------------- */
+/* --- the driver's part ----------------------------------------------------------------- */
 
 static bool reset_within(struct rig *r, int ms)
 {
@@ -271,7 +271,7 @@ static void submit_delay(struct rig *r, uint64_t seqno, uint32_t us)
 	submit(r, guest_job(&r->g, seqno));
 }
 
-/* --- tests --------------------------------------------------------------------------------------- */
+/* --- tests ----------------------------------------------------------------------------- */
 
 #define LONG_US KERF_NPU_MAX_DELAY_US
 
@@ -623,7 +623,7 @@ static void test_bad_windows(void **state)
 	rig_end(&r);
 }
 
-/* --- faults on demand ------------------------------------------------------------------------------ */
+/* --- faults on demand ------------------------------------------------------------------ */
 
 static void test_never(void **state)
 {
