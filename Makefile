@@ -65,7 +65,7 @@ PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
 $(eval $(call feature,DRM,libdrm))
-NO_BUILD_GOALS := help clean deps demo check asan kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check uml-check
+NO_BUILD_GOALS := help clean deps demo check asan kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -261,6 +261,11 @@ uml-check:
 	@O=$(O) MAKE="$(MAKE)" KERF_VM_TIMEOUT=$${KERF_VM_TIMEOUT:-1500} KERF_VM_LIMIT=$${KERF_VM_LIMIT:-400} \
 		tests/kernel/vm.sh --kernel uml --check
 
+# What the queues cost and how they share, in a guest
+vm-bench:
+	@O=$(O) MAKE="$(MAKE)" tests/kernel/vm.sh --run \
+		'for b in "bench_queue sim" "bench_queue npu" bench_user; do echo "$$b"; $(O)/tests/kernel/$$b; done'
+
 # --- what people run ----------------------------------------------------------
 
 # Installs build and demo dependencies (Debian, as root)
@@ -315,6 +320,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check uml-check deps check demo bench asan install help fuzz fuzz-programs clean
+.PHONY: all tests kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -28,10 +28,10 @@ cycle() {
 	pkill -KILL -s $load
 	wait $load 2>/dev/null
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		modprobe -r kerf 2>/dev/null && return 0
+		rmmod kerf 2>/dev/null && return 0
 		usleep 100000
 	done
-	echo "# cycle $1: it does not unload: $(modprobe -r kerf 2>&1), $(cat /sys/module/kerf/refcnt) users"
+	echo "# cycle $1: it does not unload: $(rmmod kerf 2>&1), $(cat /sys/module/kerf/refcnt) users"
 	return 1
 }
 
