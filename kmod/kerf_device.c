@@ -255,6 +255,12 @@ struct kerf_device *kerf_device_create(struct device *parent)
 	ret = drmm_add_action_or_reset(&kdev->drm, kerf_device_free_wq, kdev->wq);
 	if (ret)
 		return ERR_PTR(ret);
+	kdev->retire_wq = alloc_workqueue("kerf-free-%s", WQ_UNBOUND, 0, dev_name(parent));
+	if (!kdev->retire_wq)
+		return ERR_PTR(-ENOMEM);
+	ret = drmm_add_action_or_reset(&kdev->drm, kerf_device_free_wq, kdev->retire_wq);
+	if (ret)
+		return ERR_PTR(ret);
 	kerf_debugfs_add(kdev);
 	return kdev;
 }

@@ -12,7 +12,7 @@
  *   arm      kdev->lock       seqno given, waits counted, put at the tail of its queue: no failure any more
  *   run      kdev->lock       its waits are over, its queue is at its turn, the engine has a free slot
  *   done     any context      kerf_engine_done(): seqno published, waiters woken, the next job run
- *   retire   kdev->wq         unprepare(), BOs and memory let go
+ *   retire   kdev->retire_wq  unprepare(), BOs and memory let go
  *
  * Locking: kdev->lock (irq safe) guards all scheduling: queues' lists and counters, slots, shares. It is
  * the outermost spinlock; under it only wait queue, eventfd and DRM event locks are taken. dma_fences are
@@ -59,7 +59,9 @@ struct kerf_job;
  * @lock: see the top of this file
  * @engines_mutex: serialises registering and removing engines
  * @engines: by index; entries are set and cleared under @lock and @engines_mutex
- * @wq: recovery, retire and kick work; WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, flushed at teardown
+ * @wq: recovery and kick work, by which fences signal; WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM
+ * @retire_wq: retire work. A queue of its own: letting go of a job may wait for kick work, which the one
+ *   worker that @wq is sure of could not do at the same time
  * @retired: jobs done whose memory waits to be let go; under @lock
  * @retire_work: empties @retired
  * @met: jobs whose awaited fences have all signalled, seen by callbacks that could not take @lock
@@ -74,6 +76,7 @@ struct kerf_device {
 	struct mutex engines_mutex;
 	struct kerf_engine *engines[KERF_MAX_ENGINES];
 	struct workqueue_struct *wq;
+	struct workqueue_struct *retire_wq;
 	struct list_head retired;
 	struct work_struct retire_work;
 	struct llist_head met;

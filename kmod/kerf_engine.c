@@ -32,10 +32,10 @@ static void fail_everything(struct kerf_engine *engine, int error)
 
 		list_move_tail(&q->engine_link, &engine->queues);
 		kerf_sched_fail_queue(&b, q, error);
-		kerf_batch_end(&b, KERF_SLEEPABLE);
+		kerf_batch_end(&b, KERF_ATOMIC);
 		kerf_batch_begin(kdev, &b);
 	}
-	kerf_batch_end(&b, KERF_SLEEPABLE);
+	kerf_batch_end(&b, KERF_ATOMIC);
 }
 
 static u64 elapsed_ns(const struct kerf_batch *b, const struct kerf_job *job)
@@ -61,7 +61,7 @@ static void judge(struct kerf_engine *engine)
 		else
 			kerf_sched_requeue(&b, slot->job, -EIO);
 	}
-	kerf_batch_end(&b, KERF_SLEEPABLE);
+	kerf_batch_end(&b, KERF_ATOMIC);
 }
 
 static void recover(struct kerf_engine *engine)
@@ -79,7 +79,7 @@ static void recover(struct kerf_engine *engine)
 		engine->state = KERF_ENGINE_DEAD;
 	engine->recovering = false;
 	b.engines |= 1u << engine->index;
-	kerf_batch_end(&b, KERF_SLEEPABLE);
+	kerf_batch_end(&b, KERF_ATOMIC);
 	if (dead)
 		fail_everything(engine, -EIO);
 }

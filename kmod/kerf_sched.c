@@ -511,7 +511,7 @@ void kerf_batch_end(struct kerf_batch *b, enum kerf_context context)
 		spin_lock_irqsave(&kdev->lock, b->flags);
 		list_splice_tail(&b->done, &kdev->retired);
 		spin_unlock_irqrestore(&kdev->lock, b->flags);
-		queue_work(kdev->wq, &kdev->retire_work);
+		queue_work(kdev->retire_wq, &kdev->retire_work);
 	}
 }
 

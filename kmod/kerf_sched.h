@@ -40,7 +40,7 @@ struct kerf_pending_event {
 /**
  * enum kerf_context - what the end of a batch may do
  * @KERF_ATOMIC: nothing that sleeps: memory is let go by work
- * @KERF_SLEEPABLE: let memory go itself
+ * @KERF_SLEEPABLE: let memory go itself; not in works of kdev->wq
  */
 enum kerf_context { KERF_ATOMIC, KERF_SLEEPABLE };
 
