@@ -271,7 +271,7 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 	r = l.ms && l.slot ? 0 : -ENOMEM;
 	for (i = 0; i < l.depth && !r; i++) {
 		l.slot[i].load = &l;
-		r = kerf_io_make(s->graph, i + 1, &l.slot[i].io);
+		r = kerf_io_make_on(kerf_cli_only_engine(s), s->graph, i + 1, &l.slot[i].io);
 	}
 	if (!r)
 		r = kerf_session_open(s->graph, &s->plan, s->cluster.engine, l.depth, &l.session,

@@ -67,4 +67,10 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		   struct kerf_err *err);
 void kerf_cli_setup_finish(struct kerf_cli_setup *s);
 
+/* The engine that inputs and outputs are for alone, or NULL. */
+static inline struct kerf_engine *kerf_cli_only_engine(const struct kerf_cli_setup *s)
+{
+	return s->cluster.n_engine == 1 ? s->cluster.engine[0] : NULL;
+}
+
 #endif

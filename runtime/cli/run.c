@@ -99,8 +99,8 @@ static int read_inputs(const struct run_options *o, const struct kerf_graph *g,
 		r = kerf_tensor_read(o->input[i].file, &g->value[g->in[at]].t, &t, err);
 		if (r)
 			break;
-		free(io->in[at].data);
-		io->in[at].data = t.data;
+		memcpy(io->in[at].data, t.data, kerf_tensor_bytes(&t));
+		free(t.data);
 		given[at] = true;
 	}
 	for (i = 0; i < g->n_in && !r; i++)
@@ -203,7 +203,7 @@ static int run(const struct run_options *o, struct kerf_err *err)
 		return r;
 	r = check_outputs(o, s.graph, err);
 	if (!r)
-		r = kerf_io_make(s.graph, (uint64_t)o->seed, &io);
+		r = kerf_io_make_on(kerf_cli_only_engine(&s), s.graph, (uint64_t)o->seed, &io);
 	if (!r)
 		r = read_inputs(o, s.graph, &io, err);
 	if (!r)

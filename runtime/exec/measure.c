@@ -32,10 +32,17 @@ static void fill(struct kerf_tensor *t, struct kerf_rng *rng)
 
 int kerf_io_make(const struct kerf_graph *g, uint64_t seed, struct kerf_io *io)
 {
+	return kerf_io_make_on(NULL, g, seed, io);
+}
+
+int kerf_io_make_on(struct kerf_engine *e, const struct kerf_graph *g, uint64_t seed,
+		    struct kerf_io *io)
+{
 	struct kerf_rng rng;
 	uint32_t i;
 
 	kerf_rng_seed(&rng, seed);
+	io->engine = e;
 	io->n_in = g->n_in;
 	io->n_out = g->n_out;
 	io->in = calloc(g->n_in + 1, sizeof(*io->in));
@@ -44,14 +51,14 @@ int kerf_io_make(const struct kerf_graph *g, uint64_t seed, struct kerf_io *io)
 		goto fail;
 	for (i = 0; i < g->n_in; i++) {
 		io->in[i] = g->value[g->in[i]].t;
-		io->in[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&io->in[i]));
+		io->in[i].data = kerf_engine_alloc(e, kerf_tensor_bytes(&io->in[i]));
 		if (!io->in[i].data)
 			goto fail;
 		fill(&io->in[i], &rng);
 	}
 	for (i = 0; i < g->n_out; i++) {
 		io->out[i] = g->value[g->out[i]].t;
-		io->out[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&io->out[i]));
+		io->out[i].data = kerf_engine_alloc(e, kerf_tensor_bytes(&io->out[i]));
 		if (!io->out[i].data)
 			goto fail;
 	}
@@ -66,9 +73,9 @@ void kerf_io_finish(struct kerf_io *io)
 	uint32_t i;
 
 	for (i = 0; io->in && i < io->n_in; i++)
-		free(io->in[i].data);
+		kerf_engine_free(io->engine, io->in[i].data);
 	for (i = 0; io->out && i < io->n_out; i++)
-		free(io->out[i].data);
+		kerf_engine_free(io->engine, io->out[i].data);
 	free(io->in);
 	free(io->out);
 	memset(io, 0, sizeof(*io));
@@ -90,7 +97,7 @@ int kerf_measure_profile(struct kerf_engine *e, struct kerf_graph *g, double sec
 		return kerf_fail(err, -EOPNOTSUPP, "engine %s cannot profile", info.name);
 	r = e->ops->prepare(e, g, &program, err);
 	if (!r)
-		r = kerf_io_make(g, 1, &io);
+		r = kerf_io_make_on(e, g, 1, &io);
 	if (r)
 		goto out;
 	ns = malloc(((size_t)g->n_op * MAX_RUNS + 1) * sizeof(*ns));

@@ -14,8 +14,12 @@
 struct kerf_io {
 	struct kerf_tensor *in, *out;
 	uint32_t n_in, n_out;
+	struct kerf_engine *engine; /* whose memory it is, or NULL */
 };
 int kerf_io_make(const struct kerf_graph *g, uint64_t seed, struct kerf_io *io);
+/* In memory that e uses in place (NULL: any); finish it before e is closed. */
+int kerf_io_make_on(struct kerf_engine *e, const struct kerf_graph *g, uint64_t seed,
+		    struct kerf_io *io);
 void kerf_io_finish(struct kerf_io *io);
 
 /*

@@ -41,6 +41,7 @@ struct kerf_session {
 	struct step *step;
 	struct request *request;
 	bool *crosses; /* per value: made by one step and read by another, not an output */
+	struct kerf_engine **home; /* per value that crosses: whose memory it is in */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	uint32_t busy;
@@ -90,6 +91,18 @@ static int prepare_step(struct kerf_session *s, const struct kerf_plan_step *ps,
 	return 0;
 }
 
+/* In memory that its maker uses in place, or else a reader. */
+static void home_of(struct kerf_session *s, int32_t v, const struct step *maker,
+		    const struct step *reader)
+{
+	struct kerf_engine **home = &s->home[v];
+
+	if (!*home && maker->program->engine->ops->alloc)
+		*home = maker->program->engine;
+	if (!*home && reader->program->engine->ops->alloc)
+		*home = reader->program->engine;
+}
+
 /* Who waits for whom, from who makes what; a step waits once for each maker. */
 static int link_steps(struct kerf_session *s)
 {
@@ -115,6 +128,7 @@ static int link_steps(struct kerf_session *s)
 			if (m == UINT32_MAX)
 				continue;
 			s->crosses[s->step[i].in[j]] = true;
+			home_of(s, s->step[i].in[j], &s->step[m], &s->step[i]);
 			if (last[m] == i)
 				continue;
 			last[m] = i;
@@ -146,7 +160,7 @@ static int make_request(struct kerf_session *s, struct request *q)
 		q->values[i] = s->graph->value[i].t;
 		if (!s->crosses[i])
 			continue;
-		q->values[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&q->values[i]));
+		q->values[i].data = kerf_engine_alloc(s->home[i], kerf_tensor_bytes(&q->values[i]));
 		if (!q->values[i].data)
 			return -ENOMEM;
 		s->stats.tensor_bytes += kerf_tensor_bytes(&q->values[i]);
@@ -172,7 +186,7 @@ static void free_request(struct kerf_session *s, struct request *q)
 
 	for (i = 0; q->values && i < s->graph->n_value; i++)
 		if (s->crosses[i])
-			free(q->values[i].data);
+			kerf_engine_free(s->home[i], q->values[i].data);
 	for (i = 0; q->job && i < s->n_step; i++)
 		free((void *)q->job[i].in);
 	free(q->values);
@@ -197,7 +211,8 @@ int kerf_session_open(struct kerf_graph *g, const struct kerf_plan *plan,
 	s->step = calloc(plan->n_step + 1, sizeof(*s->step));
 	s->request = calloc(s->depth, sizeof(*s->request));
 	s->crosses = calloc(g->n_value + 1, sizeof(*s->crosses));
-	if (!s->step || !s->request || !s->crosses)
+	s->home = calloc(g->n_value + 1, sizeof(*s->home));
+	if (!s->step || !s->request || !s->crosses || !s->home)
 		goto fail;
 	for (i = 0; i < plan->n_step; i++) {
 		s->n_step++;
@@ -244,6 +259,7 @@ void kerf_session_close(struct kerf_session *s)
 	free(s->step);
 	free(s->request);
 	free(s->crosses);
+	free(s->home);
 	kerf_graph_unref(s->graph);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->lock);
