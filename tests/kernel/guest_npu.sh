@@ -1,0 +1,95 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The runtime's engine npu:0 through the module and the NPU: whole networks against the reference, what
+# the processor has to do meanwhile, jobs in flight together, faults.
+# limit-s: 240
+: "${KERF:=build/kerf}" "${KERF_BUILD:=build}"
+echo "KTAP version 1"
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+if ! "$KERF" inspect --engines 2>/dev/null | grep -q 'npu:0'; then
+	echo "1..1"
+	echo "ok 1 npu # SKIP $("$KERF" inspect --engines 2>&1 | grep -i 'none' || echo 'no NPU here')"
+	exit 4
+fi
+echo "1..5"
+n=0 failed=0
+result() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n $2"
+	else
+		echo "not ok $n $2"
+		failed=1
+	fi
+}
+
+# outputs of MODEL ENGINE OUTPUT INPUT... to $tmp/ENGINE.raw
+outputs() {
+	model=$1 engine=$2 output=$3
+	shift 3
+	"$KERF" run "$model" --on "$engine" "$@" --output "$output:$tmp/${engine%%:*}.raw"
+}
+
+# The largest difference over the greatest magnitude (at least 1) is at most $1
+near() {
+	python3 - "$tmp/ref.raw" "$tmp/npu.raw" "$1" <<'PY'
+import struct, sys
+a, b = (list(memoryview(open(f, "rb").read()).cast("f")) for f in sys.argv[1:3])
+most = max(1.0, max(map(abs, a)))
+off = max(abs(x - y) for x, y in zip(a, b)) / most
+print("# off by %.2g" % off)
+sys.exit(len(a) != len(b) or not off <= float(sys.argv[3]))
+PY
+}
+
+"$KERF" inspect --engines | sed 's/^/# /'
+"$KERF" gen resnet18-int8 --size "${KERF_TEST_SIZE:-64x64}" -o "$tmp/resnet18-int8.onnx" 2>/dev/null
+
+# the bits of the reference
+outputs "$tmp/resnet18-int8.onnx" ref output --random 1 &&
+	outputs "$tmp/resnet18-int8.onnx" npu:0 output --random 1 && cmp "$tmp/ref.raw" "$tmp/npu.raw"
+result $? int8_resnet18_has_the_bits_of_ref
+
+"$KERF" gen mobilenet_v2 --size 64x64 -o "$tmp/mobilenet.onnx" 2>/dev/null
+outputs "$tmp/mobilenet.onnx" ref output --random 1 && outputs "$tmp/mobilenet.onnx" npu:0 output --random 1 && near 1e-5
+result $? float_mobilenet_within_1e-5
+
+if [ -e "${KERF_TEST_DATA:-}/mnist/model.onnx" ]; then
+	ok=0
+	for set in 0 1 2; do
+		for engine in ref npu:0; do
+			outputs "$KERF_TEST_DATA/mnist/model.onnx" $engine Plus214_Output_0 \
+				--input "Input3:$KERF_TEST_DATA/mnist/test_data_set_$set/input_0.pb" || ok=1
+		done
+		near 1e-5 || ok=1
+	done
+	result $ok trained_mnist_within_1e-5
+else
+	result 0 "trained_mnist_within_1e-5 # SKIP KERF_TEST_DATA has no mnist"
+fi
+
+# What the processor does while the NPU works; told, not judged: times depend on the machine.
+python3 - "$KERF" "$tmp/resnet18-int8.onnx" <<'PY'
+import json, resource, subprocess, sys
+def idle():
+    cpu = list(map(int, open("/proc/stat").readline().split()[1:9]))
+    return cpu[3] + cpu[4], sum(cpu)
+def cost(runs):
+    u, i = resource.getrusage(resource.RUSAGE_CHILDREN), idle()
+    out = subprocess.run([sys.argv[1], "bench", sys.argv[2], "--on", "npu:0", "--depth", "1", "--warmup", "1",
+                          "--runs", str(runs), "--format", "json"], check=True, capture_output=True)
+    v, j = resource.getrusage(resource.RUSAGE_CHILDREN), idle()
+    return v.ru_utime - u.ru_utime, v.ru_stime - u.ru_stime, [b - a for a, b in zip(i, j)], json.loads(out.stdout)
+few, many = cost(2), cost(102)
+print("# 100 requests beyond 2: user %.0f ms, system %.0f ms" % tuple(1e3 * (many[k] - few[k]) for k in (0, 1)))
+print("# both processors idle %.0f of %.0f ms" % tuple(10.0 * (many[2][k] - few[2][k]) for k in (0, 1)))
+print("# bench:", json.dumps(many[3]))
+PY
+result $? a_hundred_requests
+
+KERF_NPU_FAULT=/out/npu-fault CMOCKA_MESSAGE_OUTPUT=TAP "$KERF_BUILD/tests/ops/test_npu_queue" >"$tmp/queue" 2>&1
+ok=$?
+sed 's/^/# /' "$tmp/queue"
+result $ok jobs_together_cancelled_and_failed
+exit $failed
