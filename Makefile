@@ -169,6 +169,7 @@ NPU_TESTS := $(filter $(O)/tests/ops/test_npu_%,$(OPS)) $(filter $(O)/tests/unit
 $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: $(NPU_LIB)
 $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: KERF_CPPFLAGS += -I.
 $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: LIBS := $(NPU_LIB) $(LIB) $(LIBS)
+$(O)/tests/fuzz/fuzz_uapi: KERF_CPPFLAGS += -I/usr/include/drm
 
 # tests/fuzz/fuzz_x.c is one program, linked with the driver in main.c
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

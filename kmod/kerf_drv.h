@@ -264,6 +264,7 @@ struct kerf_wait {
  * @fences_met: all fences of @waits have signalled
  * @n_fences: those that have not, and one more until it is armed
  * @met: in kdev->met
+ * @retire_again: it was retired while in kdev->met
  * @share: charged for its running time
  * @fence: signalled when done, or NULL
  * @event: sent when done, or NULL
@@ -296,6 +297,7 @@ struct kerf_job {
 	bool fences_met;
 	atomic_t n_fences;
 	struct llist_node met;
+	bool retire_again;
 	struct kerf_share *share;
 	struct dma_fence *fence;
 	struct kerf_pending_event *event;
@@ -378,6 +380,7 @@ struct kerf_slot {
  * @timer_at: jiffies at which @timeout_work looks next, if @timer_on
  * @timer_on: see @timer_at
  * @queues: all of it, under kdev->lock
+ * @n_prepared: jobs between prepare() and unprepare()
  * @slots: what runs
  * @n_running: of @slots
  * @ready: by priority, shares with ready queues by vruntime
@@ -409,6 +412,7 @@ struct kerf_engine {
 	bool timer_on;
 	unsigned long timer_at;
 	struct list_head queues;
+	atomic_t n_prepared;
 	struct kerf_slot slots[KERF_MAX_SLOTS];
 	u32 n_running;
 	struct rb_root_cached ready[KERF_N_PRIORITIES];

@@ -7,6 +7,7 @@
  * its slots, and resets it. A job that ends meanwhile as it should is judged by nobody.
  */
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "kerf_sched.h"
 
@@ -303,9 +304,9 @@ int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine)
  * @engine: engine
  * @error: how its jobs end
  *
- * Process context. Afterwards no job of it is left and none of its functions but release() is called, but for
- * validate(), prepare() and unprepare() of a SUBMIT that is under way and will fail; drm_dev_unplug()
- * before keeps out those too. Drops the device's reference.
+ * Process context, not in kdev->wq. Afterwards no job of it is left and none of its functions but release() is
+ * called, but for validate(), prepare() and unprepare() of a SUBMIT that is under way and will fail;
+ * drm_dev_unplug() before keeps out those too. Drops the device's reference.
  */
 void kerf_engine_remove(struct kerf_engine *engine, int error)
 {
@@ -323,7 +324,7 @@ void kerf_engine_remove(struct kerf_engine *engine, int error)
 	fail_everything(engine, error);
 	mutex_unlock(&engine->recovery_mutex);
 	cancel_delayed_work_sync(&engine->timeout_work);
-	kerf_sched_flush(kdev);
+	wait_var_event(&engine->n_prepared, !atomic_read(&engine->n_prepared));
 	mutex_unlock(&kdev->engines_mutex);
 	kerf_engine_put(engine);
 }

@@ -79,10 +79,11 @@ void kerf_fence_wait(struct kerf_job *job, struct dma_fence *fence)
 	job->n_waits++;
 }
 
-void kerf_fence_unwait(struct kerf_job *job)
+bool kerf_fence_unwait(struct kerf_job *job)
 {
 	struct kerf_device *kdev = job->engine->kdev;
 	bool called = false, removed = false;
+	unsigned long flags;
 	u32 i;
 
 	for (i = 0; i < job->n_waits; i++) {
@@ -95,8 +96,13 @@ void kerf_fence_unwait(struct kerf_job *job)
 		else
 			called = true;
 		dma_fence_put(wait->fence);
+		wait->fence = NULL;
 	}
-	/* If every callback was called, the last of them put the job into kdev->met. */
-	if (called && !removed)
-		flush_work(&kdev->kick_work);
+	if (!called || removed || !job->seqno)
+		return true;
+	/* Every callback was called, and the last of them put the job into kdev->met. */
+	spin_lock_irqsave(&kdev->lock, flags);
+	job->retire_again = !job->fences_met;
+	spin_unlock_irqrestore(&kdev->lock, flags);
+	return !job->retire_again;
 }

@@ -468,8 +468,8 @@ void kerf_batch_begin(struct kerf_device *kdev, struct kerf_batch *b)
 	INIT_LIST_HEAD(&b->notify);
 	b->engines = 0;
 	b->cookie = dma_fence_begin_signalling();
-	b->now = ktime_get();
 	spin_lock_irqsave(&kdev->lock, b->flags);
+	b->now = ktime_get();
 }
 
 static void retire(struct list_head *jobs)
@@ -526,7 +526,17 @@ static void retire_work(struct work_struct *work)
 	retire(&jobs);
 }
 
-/* Never lets a job's memory go: kerf_fence_unwait() relies on that. */
+static void fences_are_met(struct kerf_batch *b, struct kerf_job *job)
+{
+	job->fences_met = true;
+	if (job->retire_again) {
+		list_add_tail(&job->link, &b->kdev->retired);
+		queue_work(b->kdev->wq, &b->kdev->retire_work);
+	} else {
+		queue_advance(b, job->queue);
+	}
+}
+
 static void kick_work(struct work_struct *work)
 {
 	struct kerf_device *kdev = container_of(work, struct kerf_device, kick_work);
@@ -538,8 +548,7 @@ static void kick_work(struct work_struct *work)
 	kerf_batch_begin(kdev, &b);
 	b.engines = (1u << KERF_MAX_ENGINES) - 1;
 	llist_for_each_entry_safe(job, next, met, met) {
-		job->fences_met = true;
-		queue_advance(&b, job->queue);
+		fences_are_met(&b, job);
 		if (++n % MAX_MET_JOBS == 0) {
 			kerf_batch_end(&b, KERF_ATOMIC);
 			kerf_batch_begin(kdev, &b);
@@ -559,6 +568,8 @@ void kerf_sched_init(struct kerf_device *kdev)
 
 void kerf_sched_flush(struct kerf_device *kdev)
 {
+	flush_work(&kdev->retire_work);
+	/* what was to be retired again */
 	flush_work(&kdev->kick_work);
 	flush_work(&kdev->retire_work);
 }

@@ -66,7 +66,7 @@ void kerf_job_free(struct kerf_job *job);
 struct dma_fence *kerf_fence_create(void);
 /* Takes over @fence; before arming */
 void kerf_fence_wait(struct kerf_job *job, struct dma_fence *fence);
-/* No callback for @job comes or is under way afterwards; process context, not in kdev->kick_work */
-void kerf_fence_unwait(struct kerf_job *job);
+/* No callback for @job comes or is under way afterwards; false: one has left @job to kick_work, which retires it again */
+bool kerf_fence_unwait(struct kerf_job *job);
 
 #endif

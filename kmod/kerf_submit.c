@@ -60,7 +60,8 @@ void kerf_job_free(struct kerf_job *job)
 	struct kerf_engine *engine = job->engine;
 	u32 i;
 
-	kerf_fence_unwait(job);
+	if (!kerf_fence_unwait(job))
+		return;
 	if (job->prepared && engine->ops->unprepare)
 		engine->ops->unprepare(engine, job);
 	for (i = 0; i < job->n_bos; i++)
@@ -73,6 +74,8 @@ void kerf_job_free(struct kerf_job *job)
 		drm_event_cancel_free(&engine->kdev->drm, &job->event->base);
 	if (!job->seqno)
 		atomic64_sub(job->cmd_size, &q->client->cmd_bytes);
+	if (job->prepared && atomic_dec_and_test(&engine->n_prepared))
+		wake_up_var(&engine->n_prepared);
 	kvfree(job);
 	kerf_queue_put(q);
 }
@@ -299,6 +302,7 @@ static int prepare_jobs(struct kerf_submit *s)
 		if (ret)
 			return ret;
 		job->prepared = true;
+		atomic_inc(&engine->n_prepared);
 	}
 	return 0;
 }
