@@ -176,8 +176,11 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(O)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*
 
 $(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/main.c tests/fuzz/fuzz.h $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -Itests $(KERF_CFLAGS) $(CFLAGS) $(LDFLAGS) \
-		-o $@ $< tests/fuzz/main.c $(LIB) $(LIBS)
+	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -Itests -idirafter /usr/include/drm $(KERF_CFLAGS) $(CFLAGS) \
+		$(LDFLAGS) -o $@ $< tests/fuzz/main.c $(LIB) $(LIBS)
+
+# It has the module's checks in it.
+$(O)/tests/fuzz/fuzz_kmod: $(wildcard kmod/kerf_validate.*) uapi/kerf_accel.h
 
 fuzz-programs: $(FUZZ)
 
