@@ -22,7 +22,7 @@ allowed() {
 # Files that may reach further than their room.
 extra() {
 	case $1 in
-	runtime/exec/remote*.[ch] | runtime/exec/cluster.[ch]) echo "net" ;;
+	runtime/exec/remote*.[ch] | runtime/exec/cluster.[ch] | runtime/exec/queue_user.c) echo "net" ;;
 	esac
 }
 
@@ -34,6 +34,7 @@ vulkan/ runtime/exec/vk
 libdrm/ runtime/exec/queue
 xf86drm.h runtime/exec/queue
 kerf_accel.h runtime/exec/queue
+kerf_server.h runtime/exec/queue
 kerf_npu.h runtime/exec/npu
 nettle/ runtime/util/digest'
 
