@@ -12,7 +12,7 @@
  */
 #include "exec/engine.h"
 #include "exec/npu.h"
-#include "exec/queue.h"
+#include "exec/queue_memory.h"
 #include "util/clock.h"
 #include "util/machine.h"
 
@@ -25,18 +25,13 @@
 #define MAX_CONTEXTS 8
 #define PROFILE_WAIT_NS 60000000000
 
-struct npu_buffer {
-	struct kerf_bo bo;
-	struct npu_buffer *next;
-};
-
 struct npu_engine {
 	struct kerf_engine base;
 	struct kerf_queue_dev *dev;
 	uint32_t index, number, features, contexts, depth;
 	uint64_t memory_bytes;
 	pthread_mutex_t lock;
-	struct npu_buffer *buffers;		     /* given out by alloc */
+	struct kerf_queue_memory memory;	     /* given out by alloc */
 	uint32_t in_flight;			     /* contexts whose event will come */
 	struct npu_context *stalled, **stalled_tail; /* the kernel had no room for their jobs */
 };
@@ -88,61 +83,12 @@ static struct npu_engine *engine_of(const struct npu_program *p)
 
 static void *npu_alloc(struct kerf_engine *engine, size_t bytes)
 {
-	struct npu_engine *e = (struct npu_engine *)engine;
-	struct npu_buffer *b = calloc(1, sizeof(*b));
-
-	if (!b)
-		return NULL;
-	if (kerf_bo_create(e->dev, bytes ? bytes : 1, 0, &b->bo) || kerf_bo_map(&b->bo)) {
-		kerf_bo_finish(&b->bo);
-		free(b);
-		return NULL;
-	}
-	pthread_mutex_lock(&e->lock);
-	b->next = e->buffers;
-	e->buffers = b;
-	pthread_mutex_unlock(&e->lock);
-	return b->bo.map;
+	return kerf_queue_memory_alloc(&((struct npu_engine *)engine)->memory, bytes);
 }
 
 static void npu_free(struct kerf_engine *engine, void *data)
 {
-	struct npu_engine *e = (struct npu_engine *)engine;
-	struct npu_buffer **p, *b;
-
-	pthread_mutex_lock(&e->lock);
-	for (p = &e->buffers; *p && (*p)->bo.map != data; p = &(*p)->next)
-		;
-	b = *p;
-	if (b)
-		*p = b->next;
-	pthread_mutex_unlock(&e->lock);
-	if (b)
-		kerf_bo_finish(&b->bo);
-	free(b);
-}
-
-/* True if the bytes lie in a buffer of alloc's where a window may begin. */
-static bool find_buffer(struct npu_engine *e, const void *data, size_t bytes,
-			struct drm_kerf_bo_ref *ref)
-{
-	const struct npu_buffer *b;
-	uintptr_t at = (uintptr_t)data;
-	bool found = false;
-
-	pthread_mutex_lock(&e->lock);
-	for (b = e->buffers; b && !found; b = b->next) {
-		uintptr_t base = (uintptr_t)b->bo.map;
-
-		if (at < base || at - base > b->bo.size || bytes > b->bo.size - (at - base) ||
-		    (at - base) % KERF_ALIGN)
-			continue;
-		ref->handle = b->bo.handle;
-		ref->offset = at - base;
-		found = true;
-	}
-	pthread_mutex_unlock(&e->lock);
-	return found;
+	kerf_queue_memory_free(&((struct npu_engine *)engine)->memory, data);
 }
 
 /* --- One execution --- */
@@ -165,7 +111,7 @@ static void bind(struct npu_context *c)
 		size_t bytes = kerf_tensor_bytes(&io_value(g, k)->t);
 
 		c->io[k] = data;
-		if (!p->im->uses[k] || find_buffer(engine_of(p), data, bytes, ref))
+		if (!p->im->uses[k] || kerf_queue_memory_find(&engine_of(p)->memory, data, bytes, ref))
 			continue;
 		ref->handle = c->bo.handle;
 		ref->offset = p->io_at[k];
@@ -794,6 +740,7 @@ static int npu_open(const char *spec, const struct kerf_engine_config *cfg,
 	e->contexts = KERF_MIN(cfg->depth ? cfg->depth : DEFAULT_CONTEXTS, MAX_CONTEXTS);
 	e->stalled_tail = &e->stalled;
 	pthread_mutex_init(&e->lock, NULL);
+	kerf_queue_memory_init(&e->memory, e->dev);
 	*engine = &e->base;
 	return 0;
 }
@@ -802,8 +749,7 @@ static void npu_close(struct kerf_engine *engine)
 {
 	struct npu_engine *e = (struct npu_engine *)engine;
 
-	while (e->buffers)
-		npu_free(engine, e->buffers->bo.map);
+	kerf_queue_memory_finish(&e->memory);
 	kerf_queue_close(e->dev);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
