@@ -78,7 +78,7 @@ ROOMS := util graph cost plan exec telemetry net sim node
 SRC := runtime/api.c $(wildcard $(ROOMS:%=runtime/%/*.c))
 CLI_SRC := $(wildcard runtime/cli/*.c)
 ifneq ($(WITH_DRM),yes)
-SRC := $(filter-out runtime/exec/queue%,$(SRC))
+SRC := $(filter-out runtime/exec/queue% runtime/node/serve_queue.c,$(SRC))
 endif
 
 # Kernels compiled once for each instruction set they may meet; cpu_dispatch picks.

@@ -26,6 +26,9 @@ static int usage(FILE *f)
 		"  --model NAME=FILE    serve a model (may be repeated)\n"
 		"  --engine SPEC        offer an engine (may be repeated; the first is the default;\n"
 		"                       default cpu, ref, null)\n"
+		"  --serve-engine SPEC  offer an engine to this machine's processes through the kernel's\n"
+		"                       queue that --as names (they open it as q:NAME)\n"
+		"  --as NAME            see --serve-engine\n"
 		"  --threads N          threads of the cpu engine (default: all CPUs)\n"
 		"  --cache DIR          where uploaded models are kept\n"
 		"  --cache-bytes N      how much of them (default 4294967296)\n"
@@ -106,6 +109,8 @@ static int take(struct arguments *a, int opt, char *arg)
 			return -EINVAL;
 		a->engine[a->cfg.n_engine++] = arg;
 		break;
+	case 's': a->cfg.serve_engine = arg; break;
+	case 'a': a->cfg.serve_name = arg; break;
 	case 't':
 		r = number("--threads", arg, 1024, &n);
 		a->cfg.engine_config.threads = (int)n;
@@ -130,6 +135,8 @@ static int parse(int argc, char **argv, struct arguments *a)
 		{"insecure", no_argument, NULL, 'k'},
 		{"model", required_argument, NULL, 'm'},
 		{"engine", required_argument, NULL, 'e'},
+		{"serve-engine", required_argument, NULL, 's'},
+		{"as", required_argument, NULL, 'a'},
 		{"threads", required_argument, NULL, 't'},
 		{"cache", required_argument, NULL, 'c'},
 		{"cache-bytes", required_argument, NULL, 'C'},
@@ -152,12 +159,24 @@ static int parse(int argc, char **argv, struct arguments *a)
 		if (take(a, opt, optarg))
 			return -EINVAL;
 	}
+	if (!a->cfg.serve_engine != !a->cfg.serve_name)
+		return -EINVAL;
 	return optind == argc ? 0 : -EINVAL;
+}
+
+/* Ends the process as a signal would, for whoever watches it to start the next. */
+static void serve_lost(void *user)
+{
+	volatile sig_atomic_t *lost = user;
+
+	*lost = 1;
+	kill(getpid(), SIGTERM);
 }
 
 static int run(int argc, char **argv)
 {
-	struct arguments a = {.cfg = {.listen = NULL}};
+	static volatile sig_atomic_t lost;
+	struct arguments a = {.cfg = {.serve_lost = serve_lost, .serve_user = (void *)&lost}};
 	struct kerf_err err = {""};
 	struct kerf_node *node;
 	sigset_t set;
@@ -185,8 +204,11 @@ static int run(int argc, char **argv)
 	/* A second signal ends the wait for jobs that take too long. */
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	notify("STOPPING=1");
+	if (lost)
+		fprintf(stderr, "kerf: the kernel has given this server up: its jobs did not end in time, "
+				"or the module went\n");
 	kerf_node_close(node);
-	return KERF_EXIT_OK;
+	return lost ? KERF_EXIT_FAILED : KERF_EXIT_OK;
 }
 
 static int probe(int argc, char **argv)

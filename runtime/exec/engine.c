@@ -12,6 +12,7 @@ static const struct kerf_engine_ops *const local_engines[] = {
 	&kerf_engine_null,
 #ifdef WITH_DRM
 	&kerf_engine_npu,
+	&kerf_engine_user,
 #endif
 };
 
@@ -20,7 +21,7 @@ int kerf_engine_open(const char *spec, const struct kerf_engine_config *cfg,
 {
 	static const struct kerf_engine_config defaults;
 #ifdef WITH_DRM
-	static const char queues[] = ", npu:NUMBER";
+	static const char queues[] = ", npu:NUMBER, q:NAME";
 #else
 	static const char queues[] = "";
 #endif

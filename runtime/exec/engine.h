@@ -124,7 +124,8 @@ struct kerf_program {
 };
 
 /*
- * Opens by spec: "cpu", "ref", "null", "npu:0" (an NPU behind the kernel's queues), or a
+ * Opens by spec: "cpu", "ref", "null", "npu:0" (an NPU behind the kernel's queues), "q:NAME"
+ * (an engine that a process of this machine serves through them), or a
  * URL of an engine of another node
  * ("http://host:port/cpu"; "http://host:port" means its default engine).
  */
@@ -145,7 +146,7 @@ void kerf_engine_free(struct kerf_engine *e, void *data); /* NULL data allowed *
 extern const struct kerf_engine_ops kerf_engine_ref, kerf_engine_null, kerf_engine_cpu,
 	kerf_engine_remote;
 #ifdef WITH_DRM
-extern const struct kerf_engine_ops kerf_engine_npu;
+extern const struct kerf_engine_ops kerf_engine_npu, kerf_engine_user;
 #endif
 
 #endif

@@ -35,6 +35,8 @@ static void fill(struct kerf_queue_listed *l, const struct drm_kerf_engine_info 
 	snprintf(l->name, sizeof(l->name), "%s", e->name);
 	if (e->engine_class == KERF_ENGINE_NPU)
 		snprintf(l->spec, sizeof(l->spec), "npu:%u", (*npus)++);
+	if (e->engine_class == KERF_ENGINE_USER)
+		snprintf(l->spec, sizeof(l->spec), "q:%s", e->name);
 	l->class = class_name(e->engine_class);
 	l->state = state_name(e->state);
 	l->depth = e->depth;

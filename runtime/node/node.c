@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/node_priv.h"
+#include "node/serve_queue.h"
 
 #include "graph/import.h"
 #include "graph/memplan.h"
@@ -73,6 +74,11 @@ static bool unpublish(struct kerf_node *n, struct kerf_served *s)
 	return !s->refs;
 }
 
+const char *kerf_node_slice_id(const struct kerf_served *s)
+{
+	return s->name + strlen(SLICE_NAME);
+}
+
 int kerf_node_drop_slice(struct kerf_node *n, const char *id)
 {
 	struct kerf_served *s;
@@ -80,7 +86,7 @@ int kerf_node_drop_slice(struct kerf_node *n, const char *id)
 
 	pthread_mutex_lock(&n->lock);
 	for (s = n->served; s; s = s->next)
-		if (is_slice(s) && !strcmp(s->name + strlen(SLICE_NAME), id))
+		if (is_slice(s) && !strcmp(kerf_node_slice_id(s), id))
 			break;
 	if (s)
 		unused = unpublish(n, s);
@@ -354,26 +360,49 @@ int kerf_node_add_slice(struct kerf_node *n, const struct kerf_slice_request *q,
 
 /* --- Life --- */
 
+static int open_engine(struct kerf_node *n, const char *spec, const struct kerf_node_config *cfg,
+		       struct kerf_err *err)
+{
+	struct kerf_engine_info *info = &n->engine_info[n->n_engine];
+	struct kerf_engine *e;
+	int r;
+
+	if (n->n_engine == KERF_NODE_ENGINES)
+		return kerf_fail(err, -EINVAL, "more than %d engines", KERF_NODE_ENGINES);
+	r = kerf_engine_open(spec, &cfg->engine_config, &e, err);
+	if (r)
+		return r;
+	n->engine[n->n_engine++] = e;
+	e->ops->describe(e, info);
+	return 0;
+}
+
 static int open_engines(struct kerf_node *n, const struct kerf_node_config *cfg,
 			struct kerf_err *err)
 {
 	static const char *const all[] = {"cpu", "ref", "null"};
 	const char *const *spec = cfg->n_engine ? cfg->engine : all;
-	uint32_t count = cfg->n_engine ? cfg->n_engine : KERF_ARRAY_SIZE(all);
+	uint32_t count = cfg->n_engine ? cfg->n_engine : KERF_ARRAY_SIZE(all), i;
+	int r;
 
-	if (count > KERF_NODE_ENGINES)
-		return kerf_fail(err, -EINVAL, "%u engines, at most %d", count, KERF_NODE_ENGINES);
-	for (; n->n_engine < count; n->n_engine++) {
-		struct kerf_engine_info *info = &n->engine_info[n->n_engine];
-		struct kerf_engine *e;
-		int r = kerf_engine_open(spec[n->n_engine], &cfg->engine_config, &e, err);
-
+	for (i = 0; i < count; i++) {
+		r = open_engine(n, spec[i], cfg, err);
 		if (r)
 			return r;
-		n->engine[n->n_engine] = e;
-		e->ops->describe(e, info);
 	}
-	return 0;
+	if (!cfg->serve_engine || kerf_node_engine(n, cfg->serve_engine))
+		return 0;
+	return open_engine(n, cfg->serve_engine, cfg, err);
+}
+
+static int open_serve(struct kerf_node *n, const struct kerf_node_config *cfg, struct kerf_err *err)
+{
+#ifdef WITH_DRM
+	return kerf_node_serve_open(n, cfg->serve_engine, cfg->serve_name, cfg->serve_lost,
+				    cfg->serve_user, &n->serve, err);
+#else
+	return kerf_fail(err, -EOPNOTSUPP, "this build has no kernel queues (libdrm)");
+#endif
 }
 
 static int add_model(struct kerf_node *n, const struct kerf_node_model *m, struct kerf_err *err)
@@ -435,6 +464,8 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 		r = add_model(n, &cfg->model[i], err);
 	if (!r)
 		r = kerf_http_server_open(&http, &n->server, err);
+	if (!r && cfg->serve_engine)
+		r = open_serve(n, cfg, err);
 	if (r) {
 		kerf_node_close(n);
 		return r;
@@ -451,6 +482,9 @@ void kerf_node_close(struct kerf_node *n)
 	if (!n)
 		return;
 	kerf_http_server_close(n->server);
+#ifdef WITH_DRM
+	kerf_node_serve_close(n->serve);
+#endif
 	for (s = n->served; s; s = next) {
 		next = s->next;
 		kerf_served_free(s);

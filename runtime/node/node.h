@@ -29,6 +29,10 @@ struct kerf_node_config {
 	uint32_t n_engine;
 	const char *const *engine; /* specs; the first is the default. None: cpu, ref, null */
 	struct kerf_engine_config engine_config;
+	/* Serve this engine to local processes through the kernel's queue of that name. NULL: no. */
+	const char *serve_engine, *serve_name;
+	void (*serve_lost)(void *user); /* any thread: the kernel has given us up as its server */
+	void *serve_user;
 	uint32_t n_model;
 	const struct kerf_node_model *model;
 	const char *cache_dir;	 /* NULL: the user's cache */

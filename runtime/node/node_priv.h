@@ -16,6 +16,7 @@ struct kerf_node {
 	struct kerf_http_server *server;
 	struct kerf_model_store *store;
 	uint64_t start_ns, slice_bytes;
+	struct kerf_node_serve *serve; /* NULL: none */
 
 	uint32_t n_engine;
 	struct kerf_engine *engine[KERF_NODE_ENGINES];
@@ -49,6 +50,8 @@ struct kerf_engine *kerf_node_engine(struct kerf_node *n, const char *name);
  */
 int kerf_node_add_slice(struct kerf_node *n, const struct kerf_slice_request *q,
 			struct kerf_served **s, struct kerf_err *err);
+/* Its name among slices. */
+const char *kerf_node_slice_id(const struct kerf_served *s);
 /* Takes it out of the table; jobs that run end well. -ENOENT. */
 int kerf_node_drop_slice(struct kerf_node *n, const char *id);
 
