@@ -85,7 +85,7 @@ enum kerf_npu_state {
 	KERF_NPU_STATE_RESET = 1,
 	/** @KERF_NPU_STATE_RUN: takes jobs */
 	KERF_NPU_STATE_RUN = 2,
-	/** @KERF_NPU_STATE_FAILED: as RESET, but of itself; FAULT_* say why; only RESET leads out */
+	/** @KERF_NPU_STATE_FAILED: as RESET, but of itself; FAULT_* say why; RESET leads out */
 	KERF_NPU_STATE_FAILED = 3,
 };
 
@@ -201,7 +201,7 @@ enum kerf_npu_fault {
 	KERF_NPU_FAULT_ABORTED = 1,
 	/** @KERF_NPU_FAULT_BUS: a DMA address of the driver's leads nowhere */
 	KERF_NPU_FAULT_BUS = 2,
-	/** @KERF_NPU_FAULT_RING: ring registers, SUBMITTED or COLLECTED make no sense (FAULT_CODE only) */
+	/** @KERF_NPU_FAULT_RING: ring registers or counters make no sense (FAULT_CODE only) */
 	KERF_NPU_FAULT_RING = 3,
 	/** @KERF_NPU_FAULT_JOB: a job descriptor breaks its rules */
 	KERF_NPU_FAULT_JOB = 4,

@@ -29,7 +29,8 @@ static uint64_t parse_size(const char *text)
 	const char *unit = *end ? strchr(units, *end) : NULL;
 	int shift = unit ? 10 * (int)(unit - units + 1) : 0;
 
-	if (*text < '0' || *text > '9' || (*end && (!unit || end[1])) || n > UINT64_MAX >> 24 >> shift)
+	if (*text < '0' || *text > '9' || (*end && (!unit || end[1])) ||
+	    n > UINT64_MAX >> 24 >> shift)
 		return 0;
 	return n << shift;
 }

@@ -226,7 +226,7 @@ const char *npu_trick_name(enum npu_trick trick);
 
 struct npu_host {
 	void (*raise)(void *arg, int vector);
-	/* Waits for a kick, until CLOCK_MONOTONIC until_ns (INT64_MAX: for ever); false: power off. */
+	/* Waits for a kick, until until_ns (CLOCK_MONOTONIC; INT64_MAX: ever); false: power off. */
 	bool (*wait)(void *arg, int64_t until_ns);
 	void (*say)(void *arg, const char *format, ...) KERF_PRINTF(2, 3);
 	/* A job was taken: true if *tricks are to be played from it on. NULL: never. */
