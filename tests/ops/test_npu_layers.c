@@ -161,6 +161,49 @@ static void test_pool_global(void **state)
 	layer_free(l);
 }
 
+/* Windows that lie wholly in the padding. */
+static void test_pool_of_nothing(void **state)
+{
+	static const struct {
+		uint16_t opcode;
+		uint32_t dtype, zero;
+		uint32_t want; /* bits of every element */
+	} cases[] = {
+		{KERF_NPU_POOL_MAX, KERF_NPU_U8, 3, 2},		  /* 0, clamped */
+		{KERF_NPU_POOL_MAX, KERF_NPU_I8, 3, 0x80},
+		{KERF_NPU_POOL_AVERAGE, KERF_NPU_U8, 3, 3},	  /* the zero point */
+		{KERF_NPU_POOL_MAX, KERF_NPU_F32, 0, 0xff800000}, /* -infinity */
+		{KERF_NPU_POOL_AVERAGE, KERF_NPU_F32, 0, 0},
+	};
+	const struct pool_case c = {1, 4, 4, 8, {2, 2}, {1, 1}, {1, 1}, {50, 0, 0, 0}, 0};
+	struct kerf_tensor x = {KERF_F32, 4, {1, 4, 4, 8}, NULL};
+	struct kerf_tensor y = {KERF_F32, 4, {1, 2, 2, 8}, NULL};
+	struct layer *l = layer_new();
+	uint8_t got[2 * 2 * 8 * 4];
+	unsigned i, k;
+
+	l->n_in = 4 * 4 * 8 * 4;
+	for (i = 0; i < KERF_ARRAY_SIZE(cases); i++) {
+		struct kerf_npu_pool cmd = pool_command(cases[i].opcode, &c, &x, &y, false);
+		uint32_t size = cases[i].dtype == KERF_NPU_F32 ? 4 : 1, bits_of;
+
+		cmd.x.dtype = cmd.y.dtype = cases[i].dtype;
+		cmd.x.zero = cmd.y.zero = cases[i].zero;
+		if (size == 1) {
+			cmd.out.lo = cases[i].dtype == KERF_NPU_I8 ? (uint32_t)-128 : 2;
+			cmd.out.hi = 100;
+			cmd.factor = cases[i].opcode == KERF_NPU_POOL_AVERAGE ? bits(1) : 0;
+		}
+		assert_int_equal(run_in_place(l, &cmd, sizeof(cmd), got, sizeof(got), 64, NULL), 0);
+		for (k = 0; k < 2 * 2 * 8; k++) {
+			bits_of = 0;
+			memcpy(&bits_of, got + k * size, size);
+			assert_int_equal(bits_of, cases[i].want);
+		}
+	}
+	layer_free(l);
+}
+
 /* --- element by element ---------------------------------------------------------------- */
 
 static void binary(struct layer *l, uint16_t opcode, const int64_t a[4], const int64_t b[4],
@@ -529,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_pool_max),
 		cmocka_unit_test(test_pool_average),
 		cmocka_unit_test(test_pool_global),
+		cmocka_unit_test(test_pool_of_nothing),
 		cmocka_unit_test(test_binary),
 		cmocka_unit_test(test_act),
 		cmocka_unit_test(test_quantize),
