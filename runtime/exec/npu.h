@@ -5,7 +5,8 @@
  *
  * The compiler keeps the slice's order. Operators that the NPU has become commands, one
  * run of them a stage, cut into jobs; the others become stages of the host, which runs
- * them by their reference meaning. All activations stand in one arena, planned once.
+ * them with the cpu engine's kernels or by their reference meaning. All activations stand in one
+ * arena, planned once.
  *
  * Windows of every job, in this order: weights (read), arena, inputs of the slice (read),
  * outputs of the slice.
@@ -66,7 +67,7 @@ int kerf_npu_put_weights(const struct kerf_npu_image *im, const struct kerf_grap
 
 /* --- The host's share --- */
 
-/* Of one image: constants as the reference meaning wants them. im and g outlive it. */
+/* Of one image: kernels of the cpu engine made ready. The image and the slice outlive it. */
 struct kerf_npu_host;
 int kerf_npu_host_new(const struct kerf_npu_image *im, const struct kerf_graph *slice,
 		      struct kerf_npu_host **h);
@@ -77,8 +78,8 @@ struct kerf_tensor *kerf_npu_host_values(const struct kerf_npu_host *h);
 /* Full dims, and where the values lie: the arena, and each window from W_IO on. */
 void kerf_npu_host_bind(const struct kerf_npu_host *h, struct kerf_tensor *values, void *arena,
 			void *const *io);
-/* Runs a stage of the host's. 0, -EINVAL (contents), -ENOMEM. */
-int kerf_npu_host_run(const struct kerf_npu_host *h, const struct kerf_npu_stage *s,
+/* Runs a stage of the host's. Any thread. 0, -EINVAL (contents), -ENOMEM. */
+int kerf_npu_host_run(struct kerf_npu_host *h, const struct kerf_npu_stage *s,
 		      struct kerf_tensor *values);
 
 #endif

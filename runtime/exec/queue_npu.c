@@ -123,6 +123,9 @@ static void bind(struct npu_context *c)
 		kerf_bo_sync(&c->bo, KERF_SYNC_WRITE | KERF_SYNC_END, ref->offset, bytes);
 	}
 	kerf_npu_host_bind(p->host, c->values, c->bo.map, c->io);
+	/* A bounded one may be smaller than the slice says. */
+	for (k = 0; k < g->n_in; k++)
+		memcpy(c->values[g->in[k]].dims, c->job->in[k].dims, sizeof(c->job->in[k].dims));
 }
 
 static void copy_outputs(struct npu_context *c)

@@ -9,7 +9,7 @@
 int kerf_policy_local(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 /* Everything on one engine of another node, the one that answers first. */
 int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
-/* The cut of least cost between home's first engine and one of another node. */
+/* The cut of least cost between home's first engine and another, there or on another node. */
 int kerf_policy_mincut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 
 /* problem.cut operators at home, the rest away. */

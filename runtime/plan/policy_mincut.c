@@ -4,7 +4,8 @@
  * Hu, Bao, Wang, Liu, "Dynamic adaptive DNN surgery for inference acceleration on the
  * edge", INFOCOM 2019, with the return path and values read several times added).
  *
- * s stands for home, t for the other node. Operator o costs its time there on edge
+ * s stands for home's first engine, t for another, of its node or of another one ("away",
+ * "there", also if it is not far). Operator o costs its time there on edge
  * s -> o (cut when o is away) and its time here on o -> t. A value made here and read
  * there crosses once however many read it: producer -> u costs the transfer, u ->
  * reader is free to cut never. A value made there and read here: d -> producer costs
@@ -65,6 +66,9 @@ static int64_t move_cost(const struct cut *c, bool back, uint32_t v)
 	const struct kerf_link_model *l = &c->p->link[from * c->p->n_node + to];
 	double bytes = (double)kerf_tensor_bytes(&c->p->graph->value[v].t);
 
+	/* Within a node nothing is sent; what is paid for going to and fro is the job. */
+	if (home == away)
+		return cost_of(c->dir == BOTH_WAYS ? c->p->engine[c->there].job_s : 0);
 	if (l->rate_bytes_s <= 0 || (!back && c->p->graph->value[v].bounded))
 		return KERF_CUT_INF;
 	return cost_of(bytes / l->rate_bytes_s + (c->dir == BOTH_WAYS ? l->latency_s : 0));
@@ -140,14 +144,14 @@ out:
 }
 
 static void explain(const struct kerf_problem *p, const struct kerf_plan *plan,
-		    double local_s, double remote_s, char *out, size_t n)
+		    uint32_t here_engine, double local_s, double remote_s, char *out, size_t n)
 {
 	double here = 0, there = 0, wire = 0, bytes = 0;
 	uint32_t i, ops = 0;
 
 	for (i = 0; i < plan->n_step; i++) {
 		const struct kerf_plan_step *s = &plan->step[i];
-		bool away = p->engine[s->engine].node != p->home;
+		bool away = s->engine != here_engine;
 
 		*(away ? &there : &here) += s->compute_s;
 		wire += s->send_s + s->return_s;
@@ -174,18 +178,16 @@ int kerf_policy_mincut(const struct kerf_problem *p, struct kerf_plan *plan, str
 	if (r)
 		return r;
 	for (e = 0; e < p->n_engine; e++) {
-		bool away = p->engine[e].node != p->home;
+		bool other = e != (uint32_t)here;
 		struct cut c = {p, (uint32_t)here, e, THERE_ONLY, first, reader};
 
-		if (!away && e != (uint32_t)here)
-			continue;
 		r = kerf_plan_whole(p, e, &cand, NULL);
-		if (!r && away)
+		if (!r && other)
 			remote_s = fmin(remote_s, cand.total_s);
 		else if (!r)
 			local_s = cand.total_s;
 		kerf_plan_keep(plan, &have, &cand, r);
-		for (; away && c.dir <= BOTH_WAYS; c.dir++) {
+		for (; other && c.dir <= BOTH_WAYS; c.dir++) {
 			r = solve(&c, &cand);
 			if (r == -ENOMEM)
 				goto out;
@@ -201,6 +203,6 @@ out:
 		return r;
 	}
 	plan->policy = "mincut";
-	explain(p, plan, local_s, remote_s, plan->reason, sizeof(plan->reason));
+	explain(p, plan, (uint32_t)here, local_s, remote_s, plan->reason, sizeof(plan->reason));
 	return 0;
 }

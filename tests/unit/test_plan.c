@@ -220,6 +220,43 @@ static void test_operator_only_there_goes_there(void **state)
 	kerf_graph_unref(s.g);
 }
 
+/* Two engines of one node: nothing is sent, so each operator runs where it is faster. */
+static void test_engines_of_one_node(void **state)
+{
+	struct kerf_rng rng;
+	int round;
+
+	kerf_rng_seed(&rng, 8);
+	for (round = 0; round < 200; round++) {
+		struct kerf_link_model none = {0, 0};
+		struct kerf_plan plan;
+		struct setup s;
+		double best = 0;
+		uint32_t o, i, j;
+
+		make(&s, &rng, round % 2, 0);
+		s.p.n_node = 1;
+		s.p.link = &none;
+		s.p.engine[1].node = 0;
+		for (o = 0; o < s.g->n_op; o++) {
+			s.op_s[2 * o + 1] = (double)kerf_rng_below(&rng, 1000) * 1e-5;
+			if (!kerf_rng_below(&rng, 4))
+				s.op_s[2 * o + 1] = INFINITY;
+			best += fmin(s.op_s[2 * o], s.op_s[2 * o + 1]);
+		}
+		assert_int_equal(kerf_policy_find(NULL)->plan(&s.p, &plan, NULL), 0);
+		assert_true(plan.total_s <= best * (1 + 1e-9) + 1e-12);
+		for (i = 0; i < plan.n_step; i++) {
+			assert_true(plan.step[i].send_bytes == 0);
+			for (j = 0; j < plan.step[i].n_op; j++)
+				assert_true(isfinite(s.op_s[2 * plan.step[i].op[j] +
+							    plan.step[i].engine]));
+		}
+		kerf_plan_finish(&plan);
+		kerf_graph_unref(s.g);
+	}
+}
+
 static void test_no_path_is_named(void **state)
 {
 	struct kerf_rng rng;
@@ -274,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_chain_with_latency_is_optimal),
 		cmocka_unit_test(test_steps_are_executable),
 		cmocka_unit_test(test_operator_only_there_goes_there),
+		cmocka_unit_test(test_engines_of_one_node),
 		cmocka_unit_test(test_no_path_is_named),
 		cmocka_unit_test(test_bounded_values_do_not_go),
 	};
