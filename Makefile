@@ -197,7 +197,7 @@ fuzz:
 		$$f --seconds $(FUZZ_SECONDS) $(if $(FUZZ_CORPUS),$$(case $$f in \
 		*onnx*) echo $(FUZZ_CORPUS);; esac)); done
 
-tests: $(UNIT) $(OPS)
+tests: $(UNIT) $(OPS) $(O)/npu-model
 
 # --- the kernel module ----------------------------------------------------------
 

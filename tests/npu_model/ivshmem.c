@@ -27,6 +27,7 @@ struct server {
 	const struct npu_config *config;
 	int listener, client, regs_fd, ram_fd, kick, irq[KERF_NPU_VECTORS];
 	uint8_t *regs, *ram;
+	bool bound; /* the socket's name is ours to take away */
 };
 
 static void say(void *arg, const char *format, ...)
@@ -171,10 +172,10 @@ static int listen_at(struct server *s)
 	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
 		unlink(path);
 	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(s->listener, 1))
+	if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&addr, sizeof(addr)))
 		return complain("socket", path);
-	return 0;
+	s->bound = true;
+	return listen(s->listener, 1) ? complain("socket", path) : 0;
 }
 
 /* QEMU may come later and open the same file: it is made here if need be. */
@@ -226,10 +227,9 @@ static void finish(struct server *s)
 	close(s->regs_fd);
 	close(s->ram_fd);
 	close(s->client);
-	if (s->listener >= 0) {
-		close(s->listener);
+	close(s->listener);
+	if (s->bound)
 		unlink(s->config->socket);
-	}
 }
 
 static int serve(struct server *s)
