@@ -72,6 +72,7 @@ static struct kerf_user_engine *to_user_engine(struct kerf_engine *engine)
 /* NULL before REGISTER; else it stays. */
 static struct kerf_user_engine *kerf_server_engine(struct kerf_server *server)
 {
+	/* What REGISTER set up before is seen too. */
 	return smp_load_acquire(&server->ue);
 }
 
@@ -330,7 +331,7 @@ static int kerf_user_create(struct kerf_server *server, const struct kerf_server
 	}
 	kref_get(&ue->base.ref);
 	list_add_tail(&ue->link, &kerf_user_engines);
-	smp_store_release(&server->ue, ue);
+	smp_store_release(&server->ue, ue); /* with table and engine, see kerf_server_engine() */
 	return 0;
 }
 
@@ -352,7 +353,7 @@ static int kerf_user_succeed(struct kerf_server *server, struct kerf_user_engine
 	kerf_user_take_policy(ue, reg);
 	ue->server = server;
 	spin_unlock_irq(&kdev->lock);
-	smp_store_release(&server->ue, ue);
+	smp_store_release(&server->ue, ue); /* with table and engine, see kerf_server_engine() */
 	kerf_engine_resume(&ue->base);
 	return 0;
 }

@@ -64,7 +64,7 @@ slices() {
 	wget -qO- "http://127.0.0.1:$port/kerf/v1/status" | sed -n 's/.*"slices":\([0-9]*\).*/\1/p'
 }
 
-model small mobilenet_v2 32x32 && model int8 tiny && model slow googlenet && serve || exit 1
+model small mobilenet_v2 32x32 && model int8 tiny && model slow googlenet 112x112 && serve || exit 1
 
 shared small a && cmp small.cpu a
 check one_client
@@ -85,9 +85,10 @@ client=$!
 until [ "$(jobs_done)" -gt "$before" ]; do usleep 10000; done
 pkill -KILL -P $client
 wait $client 2>/dev/null
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	[ "$(slices)" = 0 ] && break
-	usleep 500000
+i=0
+until [ "$(slices)" = 0 ] || [ $i = 300 ]; do # its job runs on to its end
+	i=$((i + 1))
+	usleep 200000
 done
 [ "$(slices)" = 0 ]
 check killed_client_leaves_nothing
