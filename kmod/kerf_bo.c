@@ -37,6 +37,11 @@ static void kerf_bo_close(struct drm_gem_object *obj, struct drm_file *file)
 
 static void kerf_bo_free(struct drm_gem_object *obj)
 {
+	struct kerf_device *kdev = to_kerf_device(obj->dev);
+
+	mutex_lock(&kdev->bos_mutex);
+	list_del(&to_kerf_bo(obj)->link);
+	mutex_unlock(&kdev->bos_mutex);
 	drm_gem_shmem_free(to_drm_gem_shmem_obj(obj));
 }
 
@@ -81,6 +86,7 @@ struct drm_gem_object *kerf_bo_create_object(struct drm_device *dev, size_t size
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 	bo->id = atomic64_inc_return(&last_id);
+	INIT_LIST_HEAD(&bo->link);
 	init_waitqueue_head(&bo->idle);
 	bo->shmem.base.funcs = &kerf_bo_funcs;
 	return &bo->shmem.base;
@@ -88,6 +94,7 @@ struct drm_gem_object *kerf_bo_create_object(struct drm_device *dev, size_t size
 
 int kerf_bo_create_ioctl(struct drm_device *dev, void *data, struct drm_file *file)
 {
+	struct kerf_device *kdev = to_kerf_device(dev);
 	struct drm_kerf_bo_create *args = data;
 	struct drm_gem_shmem_object *shmem;
 	struct drm_gem_object *obj;
@@ -95,7 +102,7 @@ int kerf_bo_create_ioctl(struct drm_device *dev, void *data, struct drm_file *fi
 
 	if (!args->size || args->flags & ~KERF_BO_FLAGS)
 		return -EINVAL;
-	if (args->size > to_kerf_device(dev)->max_client_bytes)
+	if (args->size > kdev->max_client_bytes)
 		return -ENOSPC;
 
 	shmem = drm_gem_shmem_create(dev, args->size);
@@ -105,6 +112,9 @@ int kerf_bo_create_ioctl(struct drm_device *dev, void *data, struct drm_file *fi
 	to_kerf_bo(obj)->flags = args->flags;
 	shmem->map_wc = !!(args->flags & KERF_BO_WC);
 	args->size = obj->size;
+	mutex_lock(&kdev->bos_mutex);
+	list_add(&to_kerf_bo(obj)->link, &kdev->bos);
+	mutex_unlock(&kdev->bos_mutex);
 
 	ret = drm_gem_handle_create(file, obj, &args->handle);
 	drm_gem_object_put(obj);
@@ -177,7 +187,7 @@ int kerf_bo_sync_ioctl(struct drm_device *dev, void *data, struct drm_file *file
 							      DMA_FROM_DEVICE;
 	struct drm_gem_object *obj;
 	struct kerf_bo *bo;
-	int ret = 0;
+	int idx, ret = 0;
 	u64 last;
 
 	if (args->flags & ~KERF_SYNC_FLAGS || !(for_read || for_write) || !args->size ||
@@ -194,10 +204,12 @@ int kerf_bo_sync_ioctl(struct drm_device *dev, void *data, struct drm_file *file
 
 	if (!end)
 		ret = kerf_wait_until(bo->idle, kerf_bo_idle(bo, for_write), args->timeout_ns);
-	if (drm_dev_is_unplugged(dev))
+	if (!drm_dev_enter(dev, &idx)) {
 		ret = -ENODEV;
-	if (ret)
 		goto put;
+	}
+	if (ret)
+		goto exit;
 
 	if (!obj->import_attach)
 		kerf_bo_sync_range(obj, args->offset, args->size, dir, end);
@@ -205,9 +217,29 @@ int kerf_bo_sync_ioctl(struct drm_device *dev, void *data, struct drm_file *file
 		ret = dma_buf_end_cpu_access(obj->import_attach->dmabuf, dir);
 	else
 		ret = dma_buf_begin_cpu_access(obj->import_attach->dmabuf, dir);
+exit:
+	drm_dev_exit(idx);
 put:
 	drm_gem_object_put(obj);
 	return ret;
+}
+
+void kerf_bo_unmap_all(struct kerf_device *kdev)
+{
+	struct drm_gem_shmem_object *shmem;
+	struct kerf_bo *bo;
+
+	mutex_lock(&kdev->bos_mutex);
+	list_for_each_entry(bo, &kdev->bos, link) {
+		shmem = &bo->shmem;
+		if (!shmem->sgt)
+			continue;
+		dma_unmap_sgtable(kdev->drm.dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
+		sg_free_table(shmem->sgt);
+		kfree(shmem->sgt);
+		shmem->sgt = NULL;
+	}
+	mutex_unlock(&kdev->bos_mutex);
 }
 
 void kerf_bo_begin(struct drm_gem_object *obj, u32 ref_flags)

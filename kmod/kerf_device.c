@@ -235,6 +235,17 @@ static void kerf_device_free_wq(struct drm_device *drm, void *wq)
 	destroy_workqueue(wq);
 }
 
+static struct workqueue_struct *kerf_device_wq(struct kerf_device *kdev, const char *name,
+					       unsigned int flags)
+{
+	struct workqueue_struct *wq;
+
+	wq = alloc_workqueue("%s-%s", WQ_UNBOUND | flags, 0, name, dev_name(kdev->drm.dev));
+	if (!wq || drmm_add_action_or_reset(&kdev->drm, kerf_device_free_wq, wq))
+		return NULL;
+	return wq;
+}
+
 struct kerf_device *kerf_device_create(struct device *parent)
 {
 	struct kerf_device *kdev;
@@ -244,23 +255,18 @@ struct kerf_device *kerf_device_create(struct device *parent)
 	if (IS_ERR(kdev))
 		return kdev;
 	kerf_sched_init(kdev);
+	INIT_LIST_HEAD(&kdev->bos);
 	/* Pages of BOs are pinned: half the machine stays for everything else. */
 	kdev->max_client_bytes = (u64)(totalram_pages() / 2) << PAGE_SHIFT;
 	ret = drmm_mutex_init(&kdev->drm, &kdev->engines_mutex);
+	if (!ret)
+		ret = drmm_mutex_init(&kdev->drm, &kdev->bos_mutex);
 	if (ret)
 		return ERR_PTR(ret);
-	kdev->wq = alloc_workqueue("kerf-%s", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0, dev_name(parent));
-	if (!kdev->wq)
+	kdev->wq = kerf_device_wq(kdev, "kerf", WQ_HIGHPRI | WQ_MEM_RECLAIM);
+	kdev->retire_wq = kerf_device_wq(kdev, "kerf-free", 0);
+	if (!kdev->wq || !kdev->retire_wq)
 		return ERR_PTR(-ENOMEM);
-	ret = drmm_add_action_or_reset(&kdev->drm, kerf_device_free_wq, kdev->wq);
-	if (ret)
-		return ERR_PTR(ret);
-	kdev->retire_wq = alloc_workqueue("kerf-free-%s", WQ_UNBOUND, 0, dev_name(parent));
-	if (!kdev->retire_wq)
-		return ERR_PTR(-ENOMEM);
-	ret = drmm_add_action_or_reset(&kdev->drm, kerf_device_free_wq, kdev->retire_wq);
-	if (ret)
-		return ERR_PTR(ret);
 	kerf_debugfs_add(kdev);
 	return kdev;
 }
@@ -287,8 +293,9 @@ void kerf_device_remove(struct kerf_device *kdev)
 		kerf_engine_remove(engine, -ENODEV);
 		kerf_engine_put(engine);
 	}
-	/* Retired jobs let go of queues and BOs while the parent is still there to unmap them. */
 	kerf_sched_flush(kdev);
+	/* Clients may keep BOs for long; the parent's DMA mappings go with the parent. */
+	kerf_bo_unmap_all(kdev);
 }
 
 u32 kerf_device_minor(const struct kerf_device *kdev)

@@ -66,6 +66,8 @@ struct kerf_job;
  * @retire_work: empties @retired
  * @met: jobs whose awaited fences have all signalled, seen by callbacks that could not take @lock
  * @kick_work: empties @met, and runs what was left when too many jobs ended in one go
+ * @bos_mutex: guards @bos
+ * @bos: its own (not imported) &struct kerf_bo
  * @max_client_bytes: see &struct drm_kerf_device_info
  * @debugfs: directory kerf/PARENT, from kerf_device_create() to kerf_device_remove(); engines put their knobs there
  * @gone: no engine of it runs anything any more; under @lock
@@ -81,6 +83,8 @@ struct kerf_device {
 	struct work_struct retire_work;
 	struct llist_head met;
 	struct work_struct kick_work;
+	struct mutex bos_mutex;
+	struct list_head bos;
 	u64 max_client_bytes;
 	struct dentry *debugfs;
 	bool gone;
@@ -501,6 +505,7 @@ int kerf_bo_sync_ioctl(struct drm_device *dev, void *data, struct drm_file *file
 
 struct kerf_bo {
 	struct drm_gem_shmem_object shmem;
+	struct list_head link; /* in kdev->bos, unless imported */
 	u64 id;           /* unique in the module, never used again */
 	u32 flags;        /* KERF_BO_* */
 	atomic_t handles; /* in all files; kerf_user_bo_gone() when it falls to 0 */
@@ -509,6 +514,9 @@ struct kerf_bo {
 	wait_queue_head_t idle;
 };
 #define to_kerf_bo(o) container_of(to_drm_gem_shmem_obj(o), struct kerf_bo, shmem)
+
+/* No engine is there any more and none comes: undoes DMA mappings while the parent can. */
+void kerf_bo_unmap_all(struct kerf_device *kdev);
 
 /* From arming to the end of a job, for each of its windows; any context */
 void kerf_bo_begin(struct drm_gem_object *obj, u32 ref_flags); /* KERF_BO_REF_* */

@@ -50,7 +50,7 @@ load() {
 unload() {
 	mark "begin unload"
 	echo "1..1"
-	if modprobe -r kerf; then
+	if rmmod kerf; then
 		echo "ok 1 unload"
 		mark "end unload 0"
 	else

@@ -17,7 +17,7 @@ while read -r name limit source params; do
 		continue
 	fi
 	# shellcheck disable=SC2086
-	[ -z "$params" ] || { modprobe -r kerf && modprobe kerf $params; } ||
+	[ -z "$params" ] || { rmmod kerf && modprobe kerf $params; } ||
 		echo "Bail out! kerf does not load with $params"
 	case $source in
 	*.sh) timeout -s KILL "$limit" sh "$source" ;;
@@ -25,7 +25,7 @@ while read -r name limit source params; do
 	esac </dev/null
 	status=$?
 	# shellcheck disable=SC2086
-	[ -z "$params" ] || { modprobe -r kerf && modprobe kerf $KERF_VM_PARAMS; } ||
+	[ -z "$params" ] || { rmmod kerf && modprobe kerf $KERF_VM_PARAMS; } ||
 		echo "Bail out! kerf does not load again"
 	mark "end $name $status"
 done <"$1"

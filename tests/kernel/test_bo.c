@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Buffer objects: contents, mappings, sharing and lifetime, accounting, waiting for jobs. */
+#include <drm_mode.h>
+
 #include "kerf_test.h"
 
 static const size_t page = 4096;
@@ -300,6 +302,104 @@ static void import_outlives_dma_buf_and_maker(void)
 	EXPECT(all_are(map_of(other, imported), page, 0x78));
 }
 
+/* Sharing with another driver: vgem, a virtual GPU that is nothing but memory */
+
+static int vgem_open(void)
+{
+	for (int again = 0; again < 2; again++) {
+		for (int i = 0; i < 16; i++) {
+			char path[32], name[16] = "";
+			struct drm_version version = {.name = name, .name_len = sizeof(name) - 1};
+			int fd;
+
+			snprintf(path, sizeof(path), "/dev/dri/card%d", i);
+			fd = open(path, O_RDWR | O_CLOEXEC);
+			if (fd >= 0 && !kt_ioctl(fd, DRM_IOCTL_VERSION, &version) &&
+			    !strcmp(name, "vgem"))
+				return fd;
+			if (fd >= 0)
+				close(fd);
+		}
+		if (!again && system("modprobe -q vgem"))
+			break;
+	}
+	ktap_skip("no vgem");
+}
+
+/* A buffer of vgem's of 4 pages, mapped, and its dma-buf */
+static int vgem_buffer(unsigned char **p)
+{
+	struct drm_mode_create_dumb create = {.width = 64, .height = 64, .bpp = 32};
+	struct drm_mode_map_dumb map = {0};
+	int vgem = vgem_open();
+
+	REQUIRE_OK(kt_ioctl(vgem, DRM_IOCTL_MODE_CREATE_DUMB, &create));
+	REQUIRE(create.size == 4 * page);
+	map.handle = create.handle;
+	REQUIRE_OK(kt_ioctl(vgem, DRM_IOCTL_MODE_MAP_DUMB, &map));
+	*p = mmap(NULL, create.size, PROT_READ | PROT_WRITE, MAP_SHARED, vgem, map.offset);
+	REQUIRE(*p != MAP_FAILED);
+	return export_of(vgem, create.handle);
+}
+
+static void import_from_another_driver(void)
+{
+	struct drm_kerf_bo_info info = {0};
+	int fd = kt_open(0);
+	unsigned char *theirs, *ours;
+
+	REQUIRE_OK(import_of(fd, vgem_buffer(&theirs), &info.handle));
+	EXPECT_EQ(4 * page, bytes_of(fd));
+	EXPECT_OK(kt_ioctl(fd, DRM_IOCTL_KERF_BO_INFO, &info));
+	EXPECT_EQ(4 * page, info.size);
+	ours = map_of(fd, info.handle);
+	memset(theirs, 0x79, 4 * page);
+	EXPECT(all_are(ours, 4 * page, 0x79));
+	EXPECT_OK(kt_bo_close(fd, info.handle));
+	EXPECT_EQ(0, bytes_of(fd));
+	EXPECT(all_are(ours, 4 * page, 0x79));
+}
+
+static void import_is_synced_and_used_by_jobs(void)
+{
+	struct drm_kerf_bo_ref ref = {.flags = KERF_BO_REF_WRITE, .size = page};
+	struct drm_kerf_job job = {.bos = KT_ARRAY(&ref, 1)};
+	struct drm_kerf_bo_sync sync = {.flags = KERF_SYNC_READ, .size = page};
+	int fd = kt_open(KERF_ENGINE_SIM), status = -1;
+	unsigned char *theirs;
+	uint32_t queue;
+	uint64_t seqno;
+
+	REQUIRE_OK(import_of(fd, vgem_buffer(&theirs), &ref.handle));
+	REQUIRE_OK(kt_queue_create(fd, kt_engine(fd, KERF_ENGINE_SIM), KERF_PRIORITY_NORMAL, 4,
+				   &queue));
+	REQUIRE_OK(kt_submit(fd, queue, &job, 1, &seqno));
+	EXPECT_OK(kt_wait(fd, queue, seqno, -1, &status));
+	EXPECT_EQ(0, status);
+	sync.handle = ref.handle;
+	EXPECT_OK(kt_ioctl(fd, DRM_IOCTL_KERF_BO_SYNC, &sync));
+	sync.flags |= KERF_SYNC_END;
+	EXPECT_OK(kt_ioctl(fd, DRM_IOCTL_KERF_BO_SYNC, &sync));
+}
+
+static void export_to_another_driver(void)
+{
+	int fd = kt_open(0), vgem = vgem_open(), buf;
+	uint32_t bo = bo_of(fd, page, 0), imported;
+	unsigned char *p;
+
+	memset(map_of(fd, bo), 0x7a, page);
+	buf = export_of(fd, bo);
+	REQUIRE_OK(import_of(vgem, buf, &imported));
+	close(buf);
+	close(fd);
+	/* An importer maps through the dma-buf, which lives on by its import. */
+	buf = export_of(vgem, imported);
+	p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, buf, 0);
+	REQUIRE(p != MAP_FAILED);
+	EXPECT(all_are(p, page, 0x7a));
+}
+
 /* Accounting */
 
 static void bytes_follow_handles(void)
@@ -512,6 +612,9 @@ static const struct ktap_case cases[] = {
 	KTAP(prime_keeps_flags),
 	KTAP(dma_buf_outlives_its_maker),
 	KTAP(import_outlives_dma_buf_and_maker),
+	KTAP(import_from_another_driver),
+	KTAP(import_is_synced_and_used_by_jobs),
+	KTAP(export_to_another_driver),
 	KTAP(bytes_follow_handles),
 	KTAP(bytes_count_an_import_once),
 	KTAP(bytes_have_a_limit),

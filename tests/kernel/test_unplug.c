@@ -2,6 +2,8 @@
 /* The virtual device is unbound from its driver while clients have jobs, mappings and waits. */
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "kerf_test.h"
 
@@ -10,13 +12,13 @@
 
 static const size_t page = 4096;
 
-static int tell_driver(const char *file)
+static int tell_driver(const char *file, const char *device)
 {
 	int fd = open(file, O_WRONLY), r = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (write(fd, DEVICE, strlen(DEVICE)) < 0)
+	if (write(fd, device, strlen(device)) < 0)
 		r = -errno;
 	close(fd);
 	return r;
@@ -39,7 +41,7 @@ static struct client client(void)
 {
 	struct client c;
 
-	if (!bound() && tell_driver(DRIVER "bind"))
+	if (!bound() && tell_driver(DRIVER "bind", DEVICE))
 		ktap_skip("the driver of the virtual device is not there to be told");
 	c.fd = kt_open(KERF_ENGINE_SIM);
 	REQUIRE_OK(kt_queue_create(c.fd, kt_engine(c.fd, KERF_ENGINE_SIM), KERF_PRIORITY_NORMAL, 16,
@@ -67,7 +69,7 @@ static void give_jobs(struct client *c)
 
 static void unbind(void)
 {
-	int r = tell_driver(DRIVER "unbind");
+	int r = tell_driver(DRIVER "unbind", DEVICE);
 
 	if (r == -EACCES || r == -EPERM || r == -EROFS)
 		ktap_skip("may not unbind: %s", strerror(-r));
@@ -77,7 +79,7 @@ static void unbind(void)
 
 static void bind_again(void)
 {
-	REQUIRE_OK(tell_driver(DRIVER "bind"));
+	REQUIRE_OK(tell_driver(DRIVER "bind", DEVICE));
 	EXPECT(bound());
 }
 
@@ -262,6 +264,52 @@ static void under_load(void)
 	a_new_device_serves();
 }
 
+/* The NPU's driver maps BOs for its device's DMA; a client keeps them beyond the device. */
+static void npu_with_mapped_bos(void)
+{
+	struct drm_kerf_bo_ref ref = {.flags = KERF_BO_REF_WRITE, .size = 64 * page};
+	struct drm_kerf_job job = {.bos = KT_ARRAY(&ref, 1)};
+	char link[64], driver[128], device[128] = "", path[192];
+	int fd = kt_open(KERF_ENGINE_NPU), status = -1;
+	unsigned char *p;
+	struct stat st;
+	uint32_t queue;
+	uint64_t seqno;
+
+	fstat(fd, &st);
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u/device", major(st.st_rdev),
+		 minor(st.st_rdev));
+	snprintf(path, sizeof(path), "%s/driver", link);
+	REQUIRE(realpath(path, driver) && readlink(link, device, sizeof(device) - 1) > 0);
+
+	REQUIRE_OK(kt_queue_create(fd, kt_engine(fd, KERF_ENGINE_NPU), KERF_PRIORITY_NORMAL, 4,
+				   &queue));
+	REQUIRE_OK(kt_bo_create(fd, ref.size, 0, &ref.handle));
+	REQUIRE_OK(kt_submit(fd, queue, &job, 1, &seqno));
+	REQUIRE_OK(kt_wait(fd, queue, seqno, -1, &status));
+	EXPECT_EQ(0, status);
+	p = kt_bo_map(fd, ref.handle, NULL);
+	REQUIRE(p);
+	p[0] = 0x5d;
+
+	snprintf(path, sizeof(path), "%s/unbind", driver);
+	REQUIRE_OK(tell_driver(path, strrchr(device, '/') + 1));
+	EXPECT_ERR(-ENODEV, kt_submit(fd, queue, &job, 1, NULL));
+	EXPECT_EQ(0x5d, p[0]);
+	munmap(p, ref.size);
+	close(fd);
+	snprintf(path, sizeof(path), "%s/bind", driver);
+	REQUIRE_OK(tell_driver(path, strrchr(device, '/') + 1));
+
+	fd = kt_open(KERF_ENGINE_NPU);
+	REQUIRE_OK(kt_queue_create(fd, kt_engine(fd, KERF_ENGINE_NPU), KERF_PRIORITY_NORMAL, 4,
+				   &queue));
+	REQUIRE_OK(kt_bo_create(fd, ref.size, 0, &ref.handle));
+	REQUIRE_OK(kt_submit(fd, queue, &job, 1, &seqno));
+	REQUIRE_OK(kt_wait(fd, queue, seqno, -1, &status));
+	EXPECT_EQ(0, status);
+}
+
 static const struct ktap_case cases[] = {
 	KTAP(every_ioctl_says_so),
 	KTAP(waits_end),
@@ -270,6 +318,7 @@ static const struct ktap_case cases[] = {
 	KTAP(new_mappings_are_refused),
 	KTAP(a_new_device_serves),
 	KTAP(under_load),
+	KTAP(npu_with_mapped_bos),
 };
 
 int main(int argc, char **argv)
