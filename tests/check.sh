@@ -36,7 +36,7 @@ cmocka() {
 	[ "$((ok + bad + skip))" != 0 ] || bad=1
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 	say "$name: $ok passed, $bad failed, $skip skipped"
-	[ "$bad" = 0 ] || tail -n 40 "$log/$name"
+	[ "$bad" = 0 ] || { grep -B 3 '^not ok' "$log/$name" | head -n 40 && tail -n 10 "$log/$name"; }
 }
 
 # script NAME COMMAND...: one test

@@ -336,7 +336,10 @@ struct kerf_npu_cmd {
 /**
  * struct kerf_npu_tensor - an operand: dense [n][h][w][c]
  * @addr: KERF_NPU_ADDR(); the offset is a multiple of the element's size
- * @n: images; @h: rows; @w: columns; @c: channels; each 1 to KERF_NPU_MAX_DIM
+ * @n: images, 1 to KERF_NPU_MAX_DIM as each extent
+ * @h: rows
+ * @w: columns
+ * @c: channels
  * @dtype: enum kerf_npu_dtype
  * @zero: zero point, within the dtype's range; 0 for float32
  */

@@ -196,11 +196,10 @@ apparmor=0 cryptomgr.notests random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=
 		-virtfs "local,path=$KERF_TEST_DATA,mount_tag=data,security_model=none,readonly=on"
 
 	if [ "$npu" = 1 ] && [ -x "$O/npu-model" ]; then
-		fault_file=
-		"$O/npu-model" --help | grep -qe --fault-file && fault_file="--fault-file $run/out/npu-fault"
 		# shellcheck disable=SC2086
 		"$O/npu-model" --socket "$shm/npu" --ram "$shm/ram" \
-			--ram-size "$((memory * 1048576))" $fault_file $npu_args >"$run/npu.log" 2>&1 8>&- &
+			--ram-size "$((memory * 1048576))" --fault-file "$run/out/npu-fault" $npu_args \
+			>"$run/npu.log" 2>&1 8>&- &
 		npu_pid=$!
 		for _ in 1 2 3 4 5 6 7 8 9 10; do
 			[ -S "$shm/npu" ] && break
@@ -244,7 +243,8 @@ wait $machine_pid || status=$?
 machine_pid=''
 grep -v '^qemu-system-x86_64: warning' "$run/machine.log" >&2 || :
 if [ "$mode" = check ]; then
-	awk -v "prefix=$kernel" -v "silent=$(tests/kernel/list.sh --silent)" -v boot=1 -f tests/kernel/tap.awk "$run/console" "$run/output" || status=1
+	awk -v "prefix=$kernel" -v "silent=$(tests/kernel/list.sh --silent)" -v boot=1 \
+		-f tests/kernel/tap.awk "$run/console" "$run/output" || status=1
 	[ "$status" = 0 ] || echo "# the logs are in $run" >&2
 	exit "$status"
 fi
