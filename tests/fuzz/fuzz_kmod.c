@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the module checks of the structs that users give it (kmod/kerf_validate.c, compiled here as it
- * stands): the first byte picks the check, the rest is the struct, zero where it ends early. Whatever
- * passes must keep the promises that the code behind relies on, stated here anew in wide numbers.
+ * What the module checks of the structs that users give it (kmod/kerf_validate.c, compiled here as
+ * it stands): the first byte picks the check, the rest is the struct, zero where it ends early.
+ * Whatever passes must keep the promises that the code behind relies on, stated here anew in wide
+ * numbers.
  */
 #include "fuzz/fuzz.h"
 
@@ -13,10 +14,10 @@
 #include <string.h>
 
 /* The input as the kernel would copy it: a struct of this size, its tail zero */
-#define COPY(to, data, size)                                                                \
-	do {                                                                                \
-		memset(&(to), 0, sizeof(to));                                               \
-		memcpy(&(to), data, (size) < sizeof(to) ? (size) : sizeof(to));             \
+#define COPY(to, data, size)                                                    \
+	do {                                                                    \
+		memset(&(to), 0, sizeof(to));                                   \
+		memcpy(&(to), data, (size) < sizeof(to) ? (size) : sizeof(to)); \
 	} while (0)
 
 /* Refused with -EINVAL exactly when it is not good */
@@ -66,11 +67,11 @@ static void job(const uint8_t *data, size_t size)
 	struct drm_kerf_job v;
 
 	COPY(v, data, size);
-	expect(kerf_validate_job(&v),
-	       !v.pad && (v.flags | KERF_JOB_EVENT) == KERF_JOB_EVENT &&
-		       v.cmd_size <= KERF_MAX_CMD_SIZE && v.timeout_ms <= KERF_MAX_TIMEOUT_MS &&
-		       good_array(&v.bos, KERF_MAX_JOB_BOS) &&
-		       good_array(&v.syncs, KERF_MAX_JOB_SYNCS));
+	expect(kerf_validate_job(&v), !v.pad && (v.flags | KERF_JOB_EVENT) == KERF_JOB_EVENT &&
+					      v.cmd_size <= KERF_MAX_CMD_SIZE &&
+					      v.timeout_ms <= KERF_MAX_TIMEOUT_MS &&
+					      good_array(&v.bos, KERF_MAX_JOB_BOS) &&
+					      good_array(&v.syncs, KERF_MAX_JOB_SYNCS));
 }
 
 static void bo_ref(const uint8_t *data, size_t size)
@@ -78,8 +79,9 @@ static void bo_ref(const uint8_t *data, size_t size)
 	struct drm_kerf_bo_ref v;
 
 	COPY(v, data, size);
-	expect(kerf_validate_bo_ref(&v), v.flags >= 1 && v.flags <= 3 && v.size &&
-					 (unsigned __int128)v.offset + v.size <= UINT64_MAX);
+	expect(kerf_validate_bo_ref(&v),
+	       v.flags >= 1 && v.flags <= 3 && v.size &&
+		       (unsigned __int128)v.offset + v.size <= UINT64_MAX);
 }
 
 static void sync(const uint8_t *data, size_t size)
@@ -87,8 +89,8 @@ static void sync(const uint8_t *data, size_t size)
 	struct drm_kerf_sync v;
 
 	COPY(v, data, size);
-	expect(kerf_validate_sync(&v), v.type <= KERF_SYNC_SIGNAL_SYNCOBJ &&
-				       (v.type != KERF_SYNC_WAIT_QUEUE || v.point));
+	expect(kerf_validate_sync(&v),
+	       v.type <= KERF_SYNC_SIGNAL_SYNCOBJ && (v.type != KERF_SYNC_WAIT_QUEUE || v.point));
 }
 
 /* Commands are as long as they are: a byte read beyond them is seen. */
@@ -105,15 +107,14 @@ static void sim(const uint8_t *data, size_t size)
 		memcpy(cmd, data, size);
 	}
 	expect(kerf_validate_sim(cmd, (uint32_t)size),
-	       !size ||
-		       (size == sizeof(*cmd) && !cmd->flags && cmd->duration_us <= 10000000u));
+	       !size || (size == sizeof(*cmd) && !cmd->flags && cmd->duration_us <= 10000000u));
 	free(cmd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const checks[])(const uint8_t *, size_t) = {range,  array, submit, job,
-								  bo_ref, sync,  sim};
+								  bo_ref, sync,	 sim};
 
 	if (size)
 		checks[data[0] % (sizeof(checks) / sizeof(checks[0]))](data + 1, size - 1);
@@ -133,8 +134,7 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 				       .timeout_ms = KERF_MAX_TIMEOUT_MS,
 				       .bos = bos,
 				       .syncs = syncs};
-	const struct drm_kerf_submit m = {
-		.jobs = {.stride = 8, .count = KERF_MAX_SUBMIT_JOBS}};
+	const struct drm_kerf_submit m = {.jobs = {.stride = 8, .count = KERF_MAX_SUBMIT_JOBS}};
 	const struct drm_kerf_bo_ref b = {.flags = KERF_BO_REF_WRITE, .size = 1};
 	const struct drm_kerf_sync y = {.type = KERF_SYNC_WAIT_QUEUE, .point = 1};
 	const struct drm_kerf_sim_cmd c = {.duration_us = 10000000};
@@ -143,9 +143,9 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 		uint8_t check;
 		const void *data;
 		size_t size;
-	} seeds[] = {{0, r, sizeof(r)},	  {1, &one, sizeof(one)}, {2, &s, sizeof(s)},
-		     {2, &m, sizeof(m)},  {3, &j, sizeof(j)},	  {3, &l, sizeof(l)},
-		     {4, &b, sizeof(b)},  {5, &y, sizeof(y)},	  {6, &c, sizeof(c)}};
+	} seeds[] = {{0, r, sizeof(r)},	 {1, &one, sizeof(one)}, {2, &s, sizeof(s)},
+		     {2, &m, sizeof(m)}, {3, &j, sizeof(j)},	 {3, &l, sizeof(l)},
+		     {4, &b, sizeof(b)}, {5, &y, sizeof(y)},	 {6, &c, sizeof(c)}};
 	uint8_t input[256];
 	size_t i;
 

@@ -2,10 +2,12 @@
 /*
  * Every call with the 1st, 2nd, 3rd ... allocation or copy inside it made to fail.
  *
- * /proc/self/fail-nth = n makes the n-th fault point that this task passes fail. A case opens the node
- * anew, prepares, arms n, calls, and goes on with n + 1 until a call passes fewer than n points. A call
- * that fails says -ENOMEM, or -EFAULT where a copy failed, and has changed nothing (but for an answer that
- * cannot be copied out: -EFAULT although the call worked); one that works all the same has worked fully. What is left behind is seen by the kernel's own checkers around this program.
+ * /proc/self/fail-nth = n makes the n-th fault point that this task passes fail. A case opens the
+ * node anew, prepares, arms n, calls, and goes on with n + 1 until a call passes fewer than n
+ * points. A call that fails says -ENOMEM, or -EFAULT where a copy failed, and has changed nothing
+ * (but for an answer that cannot be copied out: -EFAULT although the call worked); one that works
+ * all the same has worked fully. What is left behind is seen by the kernel's own checkers around
+ * this program.
  *
  * Skipped where the kernel injects no faults; `make uml-check` builds one that does.
  */
@@ -39,11 +41,11 @@ struct fixture {
 
 struct sweep {
 	int (*prepare)(struct fixture *f); /* or NULL */
-	int (*call)(struct fixture *f);    /* 0 or a negative errno */
+	int (*call)(struct fixture *f);	   /* 0 or a negative errno */
 	void (*check)(struct fixture *f);  /* after a call that worked, or NULL */
-	unsigned engine_class;             /* of the fixture's queue; 0: the sim's */
-	int also;                          /* another errno that a fault may become, or 0 */
-	bool cannot_fail;                  /* it has no fault point at all */
+	unsigned engine_class;		   /* of the fixture's queue; 0: the sim's */
+	int also;			   /* another errno that a fault may become, or 0 */
+	bool cannot_fail;		   /* it has no fault point at all */
 };
 
 /* --- Injection --- */
@@ -140,7 +142,8 @@ static int register_server(int fd, const char *name, struct kerf_server_register
 	return kt_ioctl(fd, KERF_SERVER_IOCTL_REGISTER, reg);
 }
 
-/* Engine and file: the sim, or a server of the fixture's own, so that no job of a fixture before is met. */
+/* Engine and file: the sim, or a server of the fixture's own, so that no job of a fixture before is
+ * met. */
 static void open_client(struct fixture *f, unsigned engine_class)
 {
 	struct kerf_server_register reg;
@@ -509,9 +512,8 @@ static void check_queue_wait(struct fixture *f)
 
 static void queue_wait(void)
 {
-	on_sim((struct sweep){.prepare = prepare_queue_wait,
-			      .call = call_queue_wait,
-			      .check = check_queue_wait});
+	on_sim((struct sweep){
+		.prepare = prepare_queue_wait, .call = call_queue_wait, .check = check_queue_wait});
 }
 
 static int call_queue_state(struct fixture *f)
@@ -609,9 +611,8 @@ static void check_submit_full(struct fixture *f)
 
 static void submit_full(void)
 {
-	on_sim((struct sweep){.prepare = prepare_jobs,
-			      .call = call_submit_full,
-			      .check = check_submit_full});
+	on_sim((struct sweep){
+		.prepare = prepare_jobs, .call = call_submit_full, .check = check_submit_full});
 }
 
 /* A wait for a fence that is still to come */
@@ -632,9 +633,8 @@ static int call_fence_wait(struct fixture *f)
 
 static void submit_fence_wait(void)
 {
-	on_sim((struct sweep){.prepare = prepare_fence_wait,
-			      .call = call_fence_wait,
-			      .check = check_submit});
+	on_sim((struct sweep){
+		.prepare = prepare_fence_wait, .call = call_fence_wait, .check = check_submit});
 }
 
 static int prepare_event(struct fixture *f)
@@ -774,14 +774,14 @@ static int call_get_bo(struct fixture *f)
 
 static void server_get_bo(void)
 {
-	on_server((struct sweep){
-		.prepare = prepare_taken, .call = call_get_bo, .check = check_read});
+	on_server(
+		(struct sweep){.prepare = prepare_taken, .call = call_get_bo, .check = check_read});
 }
 
 static void server_write_done(void)
 {
-	on_server((struct sweep){
-		.prepare = prepare_taken, .call = call_done, .check = check_submit});
+	on_server(
+		(struct sweep){.prepare = prepare_taken, .call = call_done, .check = check_submit});
 }
 
 int main(int argc, char **argv)
