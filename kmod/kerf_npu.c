@@ -543,20 +543,32 @@ static int kerf_npu_identify(struct kerf_npu *npu)
 	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(bits));
 }
 
+static void __iomem *kerf_npu_map_bar(struct pci_dev *pdev, int bar, resource_size_t size)
+{
+	resource_size_t start = pci_resource_start(pdev, bar);
+	void __iomem *map;
+
+	if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) || pci_resource_len(pdev, bar) < size)
+		return IOMEM_ERR_PTR(-ENODEV);
+	if (!devm_request_mem_region(&pdev->dev, start, size, "kerf-npu"))
+		return IOMEM_ERR_PTR(-EBUSY);
+	map = devm_ioremap(&pdev->dev, start, size);
+	return map ?: IOMEM_ERR_PTR(-ENOMEM);
+}
+
 static int kerf_npu_map_bars(struct kerf_npu *npu)
 {
-	struct pci_dev *pdev = npu->pdev;
 	int ret;
 
-	ret = pcim_enable_device(pdev);
+	ret = pcim_enable_device(npu->pdev);
 	if (ret)
 		return ret;
-	if (pci_resource_len(pdev, KERF_NPU_BAR_REGS) < KERF_NPU_REGS_SIZE ||
-	    pci_resource_len(pdev, KERF_NPU_BAR_DOORBELL) < KERF_NPU_IVSHMEM_DOORBELL + 4)
-		return -ENODEV;
-	npu->doorbell = pcim_iomap(pdev, KERF_NPU_BAR_DOORBELL, 0);
-	npu->regs = pcim_iomap(pdev, KERF_NPU_BAR_REGS, KERF_NPU_REGS_SIZE);
-	return npu->doorbell && npu->regs ? 0 : -ENOMEM;
+	npu->regs = kerf_npu_map_bar(npu->pdev, KERF_NPU_BAR_REGS, KERF_NPU_REGS_SIZE);
+	if (IS_ERR(npu->regs))
+		return PTR_ERR(npu->regs);
+	npu->doorbell = kerf_npu_map_bar(npu->pdev, KERF_NPU_BAR_DOORBELL,
+					 KERF_NPU_IVSHMEM_DOORBELL + 4);
+	return PTR_ERR_OR_ZERO(npu->doorbell);
 }
 
 static void kerf_npu_free_irqs(struct kerf_npu *npu)
