@@ -65,6 +65,14 @@ static inline void ks_serve(struct ks *s, const struct kerf_server_register *reg
 	REQUIRE_OK(ks_register(s, reg));
 }
 
+static inline void ks_refuse(const struct kerf_server_register *reg, int want)
+{
+	struct ks s;
+
+	EXPECT_ERR(want, ks_register(&s, reg));
+	close(s.fd);
+}
+
 /* Its death */
 static inline void ks_close(struct ks *s)
 {
@@ -150,6 +158,17 @@ static inline int ks_get_bo(struct ks *s, const struct kerf_server_record *run, 
 	int r = kt_ioctl(s->fd, KERF_SERVER_IOCTL_GET_BO, &get);
 
 	return r ? r : get.fd;
+}
+
+/* A job of one window of a page */
+static inline uint64_t ks_window_job(int client, uint32_t queue, uint32_t handle, uint32_t flags)
+{
+	struct drm_kerf_bo_ref ref = {.handle = handle, .flags = flags, .size = 4096};
+	struct drm_kerf_job job = {.bos = KT_ARRAY(&ref, 1)};
+	uint64_t seqno = 0;
+
+	REQUIRE_OK(kt_submit(client, queue, &job, 1, &seqno));
+	return seqno;
 }
 
 /* How a job ended; a case that would wait for ever is killed by its limit. */
