@@ -14,7 +14,7 @@ mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing
 ln -s /proc/self/fd /dev/fd
 . /kerf/env
-stty -F "$KERF_VM_TTY" raw -echo
+[ "$KERF_VM_MODE" = shell ] || stty -F "$KERF_VM_TTY" raw -echo
 exec <"$KERF_VM_TTY" >"$KERF_VM_TTY" 2>&1
 [ -n "$KERF_VM_UML" ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 
@@ -116,7 +116,7 @@ run)
 	status=$?
 	;;
 shell)
-	setsid cttyhack sh -l
+	setsid -c sh -l
 	status=$?
 	;;
 esac
