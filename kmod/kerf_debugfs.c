@@ -77,7 +77,8 @@ static int queues_show(struct seq_file *m, void *unused)
 	struct drm_file *file;
 	u32 id;
 
-	seq_puts(m, "client id engine priority depth jobs running last done error_seqno error busy_ns\n");
+	seq_puts(m, "client id engine priority depth jobs running last done error_seqno error ");
+	seq_puts(m, "busy_ns\n");
 	mutex_lock(&kdev->drm.filelist_mutex);
 	list_for_each_entry(file, &kdev->drm.filelist, lhead) {
 		for (id = 1; id <= KERF_MAX_QUEUES; id++) {

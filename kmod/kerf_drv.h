@@ -2,25 +2,30 @@
 /*
  * What the files of the module share.
  *
- * Why not drm_sched: its unit is the dma_fence, and a job of a userspace engine must never stand behind
- * one; it is fair by turns, not by time, and its interface changes within Debian's stable updates. kerf
- * counts (queue, seqno) instead, schedules by busy time (kerf_sched.c), and makes a dma_fence only for
- * a job that asks for one and that the kernel itself can end.
+ * Why not drm_sched: its unit is the dma_fence, and a job of a userspace engine must never stand
+ * behind one; it is fair by turns, not by time, and its interface changes within Debian's stable
+ * updates. kerf counts (queue, seqno) instead, schedules by busy time (kerf_sched.c), and makes a
+ * dma_fence only for a job that asks for one and that the kernel itself can end.
  *
  * Life of a job:
- *   SUBMIT   process context  copy, validate(), prepare() - for all jobs of the call; whatever can fail, fails here
- *   arm      kdev->lock       seqno given, waits counted, put at the tail of its queue: no failure any more
- *   run      kdev->lock       its waits are over, its queue is at its turn, the engine has a free slot
+ *   SUBMIT   process context  copy, validate(), prepare() - for all jobs of the call; whatever can
+ *                             fail, fails here
+ *   arm      kdev->lock       seqno given, waits counted, put at the tail of its queue: no failure
+ *                             any more
+ *   run      kdev->lock       its waits are over, its queue is at its turn, the engine has a free
+ *                             slot
  *   done     any context      kerf_engine_done(): seqno published, waiters woken, the next job run
  *   retire   kdev->retire_wq  unprepare(), BOs and memory let go
  *
- * Locking: kdev->lock (irq safe) guards all scheduling: queues' lists and counters, slots, shares. It is
- * the outermost spinlock; under it only wait queue, eventfd and DRM event locks are taken. dma_fences are
- * signalled after it is dropped, since their callbacks may come back to us. Engine recovery (stop, reset)
- * runs in kdev->wq under engine->recovery_mutex, which is outside kdev->lock.
+ * Locking: kdev->lock (irq safe) guards all scheduling: queues' lists and counters, slots, shares.
+ * It is the outermost spinlock; under it only wait queue, eventfd and DRM event locks are taken.
+ * dma_fences are signalled after it is dropped, since their callbacks may come back to us. Engine
+ * recovery (stop, reset) runs in kdev->wq under engine->recovery_mutex, which is outside
+ * kdev->lock.
  *
- * References: a queue is held by its client's table and by each of its jobs; a client (kerf_client) by its
- * file and by each of its queues, so accounting outlives the file; an engine by the device and by each queue.
+ * References: a queue is held by its client's table and by each of its jobs; a client (kerf_client)
+ * by its file and by each of its queues, so accounting outlives the file; an engine by the device
+ * and by each queue.
  */
 #ifndef KERF_DRV_H
 #define KERF_DRV_H
@@ -54,14 +59,15 @@ struct kerf_job;
 #define KERF_N_PRIORITIES 3
 
 /**
- * struct kerf_device - one DRM device: a piece of hardware, or the virtual device of sim and user engines
+ * struct kerf_device - one DRM device: a piece of hardware, or the virtual device of sim and user
+ * engines
  * @drm: base; freed with drm_dev_put()
  * @lock: see the top of this file
  * @engines_mutex: serialises registering and removing engines
  * @engines: by index; entries are set and cleared under @lock and @engines_mutex
  * @wq: recovery and kick work, by which fences signal; WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM
- * @retire_wq: retire work. A queue of its own: letting go of a job may wait for kick work, which the one
- *   worker that @wq is sure of could not do at the same time
+ * @retire_wq: retire work. A queue of its own: letting go of a job may wait for kick work, which
+ *   the one worker that @wq is sure of could not do at the same time
  * @retired: jobs done whose memory waits to be let go; under @lock
  * @retire_work: empties @retired
  * @met: jobs whose awaited fences have all signalled, seen by callbacks that could not take @lock
@@ -69,7 +75,8 @@ struct kerf_job;
  * @bos_mutex: guards @bos
  * @bos: its own (not imported) &struct kerf_bo
  * @max_client_bytes: see &struct drm_kerf_device_info
- * @debugfs: directory kerf/PARENT, from kerf_device_create() to kerf_device_remove(); engines put their knobs there
+ * @debugfs: directory kerf/PARENT, from kerf_device_create() to kerf_device_remove(); engines put
+ *   their knobs there
  * @gone: no engine of it runs anything any more; under @lock
  */
 struct kerf_device {
@@ -92,7 +99,7 @@ struct kerf_device {
 
 #define to_kerf_device(d) container_of(d, struct kerf_device, drm)
 
-/* Waits on @wq for @condition until the absolute time @ns: 0, -ETIME or -ERESTARTSYS (try again). */
+/* Waits on @wq for @condition until the time @ns: 0, -ETIME or -ERESTARTSYS (call it again). */
 #define kerf_wait_until(wq, condition, ns)                                                        \
 	({                                                                                        \
 		ktime_t left_ = (ns) > 0 ? (ns) - ktime_get() : 0;                                \
@@ -129,7 +136,8 @@ struct kerf_client {
 };
 
 /**
- * struct kerf_share - what the scheduler is fair to: one client's queues of one priority on one engine
+ * struct kerf_share - what the scheduler is fair to: one client's queues of one priority on one
+ * engine
  * @node: in engine->ready[priority] by @vruntime while @ready is not empty
  * @link: in client->shares
  * @ready: queues whose head may run, served in turn
@@ -315,31 +323,36 @@ struct kerf_job {
 /**
  * enum kerf_run_result - what run() says
  * @KERF_RUN_STARTED: kerf_engine_done() will be called
- * @KERF_RUN_DONE: it was so short that it is done, successfully; kerf_engine_done() will not be called
+ * @KERF_RUN_DONE: it was so short that it is done, successfully; kerf_engine_done() will not be
+ *   called
  */
 enum kerf_run_result { KERF_RUN_STARTED, KERF_RUN_DONE };
 
 /**
  * struct kerf_engine_ops - an engine to the core
- * @validate: process context, may sleep. Checks job->cmd against job->bos; -EINVAL and the like. May be NULL: then
- *   only a job without commands is valid.
- * @prepare: process context. Whatever running needs: maps, memory, a runtime PM reference. NULL: nothing.
- *   The last step that may fail.
- * @run: kdev->lock held, interrupts off; allocates nothing, waits for nothing. Starts @job, known from now
- *   on as (job->slot, @generation).
- * @progress: process context, NULL: never. The job in @slot reached its timeout; true if it has moved on since
- *   asked last (the timer is set anew), or if the engine ended it itself with kerf_engine_done().
- * @stop: process context. After it returns the engine's interrupt handler does not run, it does no DMA,
- *   and no kerf_engine_done() comes for what ran. Jobs in slots stay there for the core to judge.
+ * @validate: process context, may sleep. Checks job->cmd against job->bos; -EINVAL and the like.
+ *   May be NULL: then only a job without commands is valid.
+ * @prepare: process context. Whatever running needs: maps, memory, a runtime PM reference. NULL:
+ *   nothing. The last step that may fail.
+ * @run: kdev->lock held, interrupts off; allocates nothing, waits for nothing. Starts @job, known
+ *   from now on as (job->slot, @generation).
+ * @progress: process context, NULL: never. The job in @slot reached its timeout; true if it has
+ *   moved on since asked last (the timer is set anew), or if the engine ended it itself with
+ *   kerf_engine_done().
+ * @stop: process context. After it returns the engine's interrupt handler does not run, it does
+ *   no DMA, and no kerf_engine_done() comes for what ran. Jobs in slots stay there for the core to
+ *   judge.
  * @reset: process context, after @stop. 0: fit to run again; else the engine is dead.
  * @unprepare: process context. Undoes @prepare.
- * @abandon: kdev->lock held, NULL: nothing. The client of the running job in @slot has gone; may hasten its end.
+ * @abandon: kdev->lock held, NULL: nothing. The client of the running job in @slot has gone; may
+ *   hasten its end.
  * @release: the last reference went; frees engine->priv and what embeds the engine.
  */
 struct kerf_engine_ops {
 	int (*validate)(struct kerf_engine *engine, struct kerf_job *job);
 	int (*prepare)(struct kerf_engine *engine, struct kerf_job *job);
-	enum kerf_run_result (*run)(struct kerf_engine *engine, struct kerf_job *job, u32 generation);
+	enum kerf_run_result (*run)(struct kerf_engine *engine, struct kerf_job *job,
+				    u32 generation);
 	bool (*progress)(struct kerf_engine *engine, u32 slot);
 	void (*stop)(struct kerf_engine *engine);
 	int (*reset)(struct kerf_engine *engine);
@@ -351,8 +364,8 @@ struct kerf_engine_ops {
 /**
  * struct kerf_slot - a place on an engine
  * @job: what runs there, or NULL
- * @held: nothing may run there although @job is NULL: an engine server has not answered a job that was taken
- *   from it. Set by the engine under kdev->lock, ended by kerf_engine_unhold()
+ * @held: nothing may run there although @job is NULL: an engine server has not answered a job
+ *   that was taken from it. Set by the engine under kdev->lock, ended by kerf_engine_unhold()
  * @generation: goes up at each start and at each recovery, so that a late answer is known as such
  * @deadline: jiffies at which @job has run too long
  * @verdict: how @job ends at the recovery that is due, or 0
@@ -372,7 +385,8 @@ struct kerf_slot {
  * @flags: KERF_ENGINE_FENCES
  * @depth: slots, 1 to KERF_MAX_SLOTS
  * @timeout_ms: default of its jobs
- * @max_attempts: times a job may be run when not it but another caused a recovery (or its server died)
+ * @max_attempts: times a job may be run when not it but another caused a recovery (or its server
+ *   died)
  * @caps: told to clients
  * @name: told to clients, unique in the device
  * @ref: device and queues
@@ -431,42 +445,57 @@ struct kerf_engine {
 };
 
 /*
- * kerf_device.c: DRM devices. What kerf_device_create() gives lives as long as @parent is bound, and longer
- * while files and clients hold it: a probe that fails just returns, after kerf_device_remove() if it added engines.
+ * kerf_device.c: DRM devices. What kerf_device_create() gives lives as long as @parent is bound,
+ * and longer while files and clients hold it: a probe that fails just returns, after
+ * kerf_device_remove() if it added engines.
  */
 struct kerf_device *kerf_device_create(struct device *parent);
 int kerf_device_register(struct kerf_device *kdev); /* clients may open it from now on */
-void kerf_device_remove(struct kerf_device *kdev); /* registered or not: unplug; removes every engine, jobs end with -ENODEV */
-u32 kerf_device_minor(const struct kerf_device *kdev); /* N of /dev/accel/accelN or /dev/dri/renderDN: its name in traces */
+/* registered or not: unplug; removes every engine, jobs end with -ENODEV */
+void kerf_device_remove(struct kerf_device *kdev);
+/* N of /dev/accel/accelN or /dev/dri/renderDN: its name in traces */
+u32 kerf_device_minor(const struct kerf_device *kdev);
 void kerf_client_get(struct kerf_client *client);
 void kerf_client_put(struct kerf_client *client); /* process context, no spinlock */
 
 /* kerf_engine.c: engines of a device, their recovery and end */
-int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine); /* -EEXIST name, -ENOSPC index; takes over the reference */
-void kerf_engine_remove(struct kerf_engine *engine, int error); /* its jobs end with @error; drops the device's reference */
+/* -EEXIST name, -ENOSPC index; takes over the reference */
+int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine);
+/* its jobs end with @error; drops the device's reference */
+void kerf_engine_remove(struct kerf_engine *engine, int error);
 struct kerf_engine *kerf_engine_get(struct kerf_device *kdev, u32 index); /* NULL if none */
 void kerf_engine_put(struct kerf_engine *engine);
 void kerf_engine_pause(struct kerf_engine *engine, u32 state); /* no more run() after it returns */
 void kerf_engine_resume(struct kerf_engine *engine);
-void kerf_engine_requeue_all(struct kerf_engine *engine, int error); /* paused: what ran goes back to its queue's head, or ends with @error after max_attempts */
+/* paused: what ran goes back to its queue's head, or ends with @error after max_attempts */
+void kerf_engine_requeue_all(struct kerf_engine *engine, int error);
 
 /*
- * Tell the end of what runs in (slot, generation): any context, not under kdev->lock, at most once is heeded; false if stale.
- * busy_ns 0: by the clock. error is a negative errno of &struct drm_kerf_queue_wait; it stops the queue.
+ * Tell the end of what runs in (slot, generation): any context, not under kdev->lock, at most once
+ * is heeded; false if stale. busy_ns 0: by the clock. error is a negative errno of &struct
+ * drm_kerf_queue_wait; it stops the queue.
  */
 bool kerf_engine_done(struct kerf_engine *engine, u32 slot, u32 generation, int error, u64 busy_ns);
-/* The same from where one may sleep: the job's memory is let go at once, which spares a worker its wakeup. */
-bool kerf_engine_done_sleepable(struct kerf_engine *engine, u32 slot, u32 generation, int error, u64 busy_ns);
+/*
+ * The same from where one may sleep: the job's memory is let go at once, which spares a worker its
+ * wakeup.
+ */
+bool kerf_engine_done_sleepable(struct kerf_engine *engine, u32 slot, u32 generation, int error,
+				u64 busy_ns);
 /* @slot is no longer held; the next job may run there. Any context, not under kdev->lock. */
 void kerf_engine_unhold(struct kerf_engine *engine, u32 slot);
-/* The engine itself says it is stuck or lies: stop, judge (the job in @guilty_slot fails with @error, the others run again), reset. Any context. */
+/*
+ * The engine itself says it is stuck or lies: stop, judge (the job in @guilty_slot fails with
+ * @error, the others run again), reset. Any context.
+ */
 void kerf_engine_fault(struct kerf_engine *engine, u32 guilty_slot, int error);
 
 /* kerf_queue.c: queues of a client and their ioctls */
 struct kerf_queue *kerf_queue_find(struct kerf_client *client, u32 id); /* a reference, or NULL */
 void kerf_queue_get(struct kerf_queue *q);
 void kerf_queue_put(struct kerf_queue *q); /* process context, no spinlock */
-int kerf_queue_status(const struct kerf_queue *q, u64 seqno); /* how job @seqno <= done_seqno ended; under kdev->lock */
+/* how job @seqno <= done_seqno ended; under kdev->lock */
+int kerf_queue_status(const struct kerf_queue *q, u64 seqno);
 void kerf_queue_close_all(struct kerf_client *client);
 int kerf_queue_create_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
 int kerf_queue_destroy_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
@@ -475,11 +504,16 @@ int kerf_queue_state_ioctl(struct drm_device *dev, void *data, struct drm_file *
 int kerf_queue_eventfd_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
 
 /* kerf_sched.c: who runs next. */
-void kerf_sched_init(struct kerf_device *kdev); /* its lock, lists and works; kdev->wq may come after */
-void kerf_sched_flush(struct kerf_device *kdev); /* all jobs done so far are retired, their queues let go */
-/* A new queue has its constants, @ref and @wq set and all else zero. */
-int kerf_sched_queue_init(struct kerf_queue *q); /* lists, share; -ENOMEM, -ENODEV; a failure leaves nothing */
-/* No lock held: @q is destroyed: pending jobs end with -ECANCELED, the running one is abandoned, waiters go on. */
+/* its lock, lists and works; kdev->wq may come after */
+void kerf_sched_init(struct kerf_device *kdev);
+/* all jobs done so far are retired, their queues let go */
+void kerf_sched_flush(struct kerf_device *kdev);
+/* A new queue has its constants, @ref and @wq set, all else zero. A failure leaves nothing. */
+int kerf_sched_queue_init(struct kerf_queue *q);
+/*
+ * No lock held: @q is destroyed: pending jobs end with -ECANCELED, the running one is abandoned,
+ * waiters go on.
+ */
 void kerf_sched_queue_kill(struct kerf_queue *q);
 void kerf_sched_queue_fini(struct kerf_queue *q); /* the last reference went: leaves its share */
 
@@ -490,14 +524,17 @@ int kerf_submit_ioctl(struct drm_device *dev, void *data, struct drm_file *file)
 int kerf_sim_add(struct kerf_device *kdev);
 
 /*
- * kerf_trace.c: the events kerf:kerf_job_queued, _started and _done of a job; any context. Queued: when armed;
- * started: each time it is run, after job->started is set; done: after job->error and job->busy_ns are set.
+ * kerf_trace.c: the events kerf:kerf_job_queued, _started and _done of a job; any context. Queued:
+ * when armed; started: each time it is run, after job->started is set; done: after job->error and
+ * job->busy_ns are set.
  */
 void kerf_trace_queued(const struct kerf_job *job);
 void kerf_trace_started(const struct kerf_job *job);
 void kerf_trace_done(const struct kerf_job *job);
 
-/* kerf_bo.c: buffer objects. A job's BOs are looked up with drm_gem_object_lookup() and held by it. */
+/*
+ * kerf_bo.c: buffer objects. A job's BOs are looked up with drm_gem_object_lookup() and held by it.
+ */
 struct drm_gem_object *kerf_bo_create_object(struct drm_device *dev, size_t size);
 int kerf_bo_create_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
 int kerf_bo_info_ioctl(struct drm_device *dev, void *data, struct drm_file *file);
@@ -547,6 +584,7 @@ static inline void kerf_npu_exit(void) { }
 /* kerf_user.c: engines whose server is a process (uapi/kerf_server.h), on the virtual device */
 int kerf_user_init(struct kerf_device *kdev); /* /dev/kerf-server; after kerf_device_register() */
 void kerf_user_exit(void); /* before kerf_device_remove(); servers that are open are given up */
-void kerf_user_bo_gone(struct kerf_bo *bo); /* nobody has a handle of @bo any more: servers may unmap it. May sleep */
+/* nobody has a handle of @bo any more: servers may unmap it. May sleep */
+void kerf_user_bo_gone(struct kerf_bo *bo);
 
 #endif

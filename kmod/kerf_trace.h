@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Trace events of jobs. All three have the same arguments, plain integers, so that a BPF program on the
- * raw tracepoint reads them without type information:
+ * Trace events of jobs. All three have the same arguments, plain integers, so that a BPF program on
+ * the raw tracepoint reads them without type information:
  *
  *   0 device   N of the node /dev/accel/accelN or /dev/dri/renderDN
  *   1 engine   index
@@ -60,7 +60,8 @@ DECLARE_EVENT_CLASS(kerf_job,
 	DEFINE_EVENT(kerf_job, name,                                                             \
 		TP_PROTO(u32 device, u32 engine, u64 client, u32 queue, u64 seqno, u64 wait_ns,  \
 			 u64 busy_ns, u64 bytes, int status, u64 cookie),                        \
-		TP_ARGS(device, engine, client, queue, seqno, wait_ns, busy_ns, bytes, status, cookie))
+		TP_ARGS(device, engine, client, queue, seqno, wait_ns, busy_ns, bytes, status,   \
+			cookie))
 
 KERF_JOB_EVENT_DEF(kerf_job_queued);
 KERF_JOB_EVENT_DEF(kerf_job_started);
