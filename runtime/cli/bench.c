@@ -282,7 +282,7 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 		drive(&l, o->warmup, 0);
 	wall = drive(&l, o->runs, (double)o->seconds);
 	if (l.failed) {
-		r = kerf_fail(err, l.status, "a request failed: %s", strerror(-l.status));
+		r = kerf_fail(err, l.status, "a request failed: %s", kerf_job_text(l.status));
 		goto out;
 	}
 	row->per_s = l.n_ms / wall;

@@ -211,7 +211,7 @@ static int run(const struct run_options *o, struct kerf_err *err)
 	if (!r) {
 		r = kerf_session_run(session, io.in, io.out, NULL);
 		kerf_fail(r ? err : NULL, r, "%s: the run failed: %s", o->common.model,
-			  strerror(-r));
+			  kerf_job_text(r));
 	}
 	if (!r && o->n_output)
 		r = write_outputs(o, s.graph, &io, err);

@@ -70,6 +70,19 @@ int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct
 	return r;
 }
 
+const char *kerf_job_text(int status)
+{
+	switch (status) {
+	case -EIO: return "the engine refused the job, broke, or is gone";
+	case -ETIMEDOUT: return "the engine took longer than a job may";
+	case -ECANCELED: return "it was cancelled";
+	case -ENODEV: return "the engine is gone";
+	case -EAGAIN: return "the engine's queue is full";
+	case -EINVAL: return "an input's contents are out of range";
+	default: return strerror(-status);
+	}
+}
+
 void *kerf_tensor_alloc(size_t bytes)
 {
 	size_t n = kerf_align(bytes ? bytes : 1);

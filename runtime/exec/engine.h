@@ -137,6 +137,9 @@ void kerf_engine_close(struct kerf_engine *e); /* NULL allowed */
 int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct kerf_tensor *out,
 		    struct kerf_job *job /* NULL, or filled with its times */);
 
+/* What a job's status, or submit's answer, means: for people. */
+const char *kerf_job_text(int status);
+
 /* Tensor memory as engines want it: KERF_ALIGN, zeroed; free() it. */
 void *kerf_tensor_alloc(size_t bytes);
 /* The same, as e likes it best (NULL: any); only kerf_engine_free(e) frees it. */

@@ -111,7 +111,8 @@ static void bind(struct npu_context *c)
 		size_t bytes = kerf_tensor_bytes(&io_value(g, k)->t);
 
 		c->io[k] = data;
-		if (!p->im->uses[k] || kerf_queue_memory_find(&engine_of(p)->memory, data, bytes, ref))
+		if (!p->im->uses[k] ||
+		    kerf_queue_memory_find(&engine_of(p)->memory, data, bytes, ref))
 			continue;
 		ref->handle = c->bo.handle;
 		ref->offset = p->io_at[k];
