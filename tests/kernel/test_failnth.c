@@ -2,12 +2,11 @@
 /*
  * Every call with the 1st, 2nd, 3rd ... allocation or copy inside it made to fail.
  *
- * /proc/self/fail-nth = n makes the n-th fault point that this task passes fail. A case opens the
- * node anew, prepares, arms n, calls, and goes on with n + 1 until a call passes fewer than n
- * points. A call that fails says -ENOMEM, or -EFAULT where a copy failed, and has changed nothing
- * (but for an answer that cannot be copied out: -EFAULT although the call worked); one that works
- * all the same has worked fully. What is left behind is seen by the kernel's own checkers around
- * this program.
+ * A case opens the node anew, prepares, arms n (fail_nth.h), calls, and goes on with n + 1 until a
+ * call passes fewer than n points. A call that fails says -ENOMEM, or -EFAULT where a copy failed,
+ * and has changed nothing (but for an answer that cannot be copied out: -EFAULT although the call
+ * worked); one that works all the same has worked fully. What is left behind is seen by the
+ * kernel's own checkers around this program.
  *
  * Skipped where the kernel injects no faults; `make uml-check` builds one that does.
  */
@@ -15,6 +14,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "fail_nth.h"
 #include "kerf_server.h"
 #include "kerf_test.h"
 
@@ -47,60 +47,6 @@ struct sweep {
 	int also;			   /* another errno that a fault may become, or 0 */
 	bool cannot_fail;		   /* it has no fault point at all */
 };
-
-/* --- Injection --- */
-
-static int fail_nth = -1;
-
-static void knob(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, value, strlen(value)) < 0)
-		ktap_note("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
-/* By default allocations that may sleep are spared, and each fault is logged with a backtrace. */
-static void open_injection(void)
-{
-	static const char *const attr[] = {"failslab", "fail_page_alloc", "fail_usercopy"};
-	char path[96];
-
-	fail_nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (fail_nth < 0)
-		ktap_skip("this kernel injects no faults");
-	for (size_t i = 0; i < sizeof(attr) / sizeof(attr[0]); i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose", attr[i]);
-		knob(path, "0");
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/ignore-gfp-wait", attr[i]);
-		knob(path, "N");
-	}
-	knob("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-	knob("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-}
-
-static void arm(unsigned n)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", n);
-
-	REQUIRE(pwrite(fail_nth, text, (size_t)len, 0) == len);
-}
-
-/* True if the fault was injected: all n points were passed. */
-static bool disarm(void)
-{
-	char text[16] = "";
-	ssize_t got = pread(fail_nth, text, sizeof(text) - 1, 0);
-
-	/* The read passes points itself: where it failed, the fault was yet to come. */
-	while (pwrite(fail_nth, "0", 1, 0) != 1)
-		;
-	return got > 0 && atoi(text) == 0;
-}
 
 /* --- The fixture --- */
 
@@ -211,7 +157,10 @@ static struct traces look(const struct fixture *f)
 
 static void sweep(const struct sweep *s)
 {
-	open_injection();
+	int fail_nth = fail_nth_open();
+
+	if (fail_nth < 0)
+		ktap_skip("this kernel injects no faults");
 	for (unsigned n = 1;; n++) {
 		struct traces before, after;
 		struct fixture f;
@@ -222,9 +171,9 @@ static void sweep(const struct sweep *s)
 		if (s->prepare)
 			REQUIRE_OK(s->prepare(&f));
 		before = look(&f);
-		arm(n);
+		fail_nth_arm(fail_nth, n);
 		r = s->call(&f);
-		injected = disarm();
+		injected = fail_nth_disarm(fail_nth);
 		if (r && !(injected && (r == -ENOMEM || r == -EFAULT || r == s->also)))
 			ktap_check(false, __LINE__, "fault %u%s: %s", n,
 				   injected ? "" : " (not reached)", strerror(-r));

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calls that are right, but for a field now and then, from several threads that share a few files,
- * handles and queues, open and close them meanwhile, and are killed at times. Nothing is asserted
- * of a single call; the device must serve as ever afterwards, and the kernel's log stays clean.
- * KERF_FUZZ_SEED and KERF_FUZZ_COUNT (calls) say what is done; the same seed makes the same calls
- * in each thread.
+ * handles and queues, open and close them meanwhile, and are killed at times; where the kernel
+ * injects faults, some calls meet one. Nothing is asserted of a single call; the device must serve
+ * as ever afterwards, and the kernel's log stays clean. KERF_FUZZ_SEED and KERF_FUZZ_COUNT (calls)
+ * say what is done; the same seed makes the same calls in each thread.
  */
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
+#include "fail_nth.h"
 #include "kerf_test.h"
 
 #define N_THREADS 4
@@ -28,6 +29,7 @@ struct fuzzer {
 	size_t used;
 	unsigned long n_calls;
 	unsigned long n_accepted;
+	int fail_nth;
 };
 
 static uint64_t rnd(struct fuzzer *f)
@@ -119,8 +121,15 @@ static int64_t some_time(struct fuzzer *f)
 
 static void call(struct fuzzer *f, unsigned long request, void *args)
 {
+	bool faulty = f->fail_nth >= 0 && one_in(f, 4);
+	int file = some_file(f);
+
 	f->n_calls++;
-	f->n_accepted += !kt_ioctl(some_file(f), request, args);
+	if (faulty)
+		fail_nth_arm(f->fail_nth, 1 + below(f, 24));
+	f->n_accepted += !kt_ioctl(file, request, args);
+	if (faulty)
+		fail_nth_disarm(f->fail_nth);
 }
 
 static struct drm_kerf_obj_array some_bos(struct fuzzer *f)
@@ -383,6 +392,7 @@ static void *fuzz(void *arg)
 	struct fuzzer *f = arg;
 	unsigned total = 0;
 
+	f->fail_nth = fail_nth_open();
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		total += ops[i].weight;
 	while (f->n_calls < calls_left) {
@@ -394,6 +404,8 @@ static void *fuzz(void *arg)
 		f->used = 0;
 		ops[i].fn(f);
 	}
+	if (f->fail_nth >= 0)
+		close(f->fail_nth);
 	return NULL;
 }
 
@@ -420,7 +432,7 @@ static void round_of(uint64_t seed)
 
 		f->state = (seed * N_THREADS + i + 1) * 0x9e3779b97f4a7c15;
 		f->arena = mmap(NULL, ARENA + 4096, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 		REQUIRE(f->arena != MAP_FAILED);
 		mprotect(f->arena + ARENA, 4096, PROT_NONE);
 		REQUIRE(!pthread_create(&threads[i], NULL, fuzz, f));
