@@ -25,7 +25,7 @@
 #define MAX_CONTEXTS 8
 #define REPLY_BYTES ((uint64_t)(sizeof(struct kerf_user_reply) + KERF_ALIGN - 1) / KERF_ALIGN * KERF_ALIGN)
 
-_Static_assert(KERF_USER_IO + 2 == KERF_MAX_JOB_BOS, "a job's windows");
+_Static_assert(KERF_USER_IO + 3 == KERF_MAX_JOB_BOS, "a job's windows");
 
 struct user_engine {
 	struct kerf_engine base;
@@ -291,7 +291,7 @@ static void user_cancel(struct kerf_job *job)
 
 /* --- Programs --- */
 
-static int init_context(struct user_program *p, struct user_context *c)
+static int init_context(struct user_program *p, struct user_context *c, uint64_t bytes)
 {
 	const struct kerf_graph *g = p->base.slice;
 	uint32_t k;
@@ -300,7 +300,7 @@ static int init_context(struct user_program *p, struct user_context *c)
 	c->program = p;
 	c->event.done = on_event;
 	c->work.run = on_refusal;
-	r = kerf_bo_create(engine_of(p)->dev, p->context_bytes, 0, &c->bo);
+	r = kerf_bo_create(engine_of(p)->dev, bytes, 0, &c->bo);
 	if (!r)
 		r = kerf_bo_map(&c->bo);
 	if (!r)
@@ -316,9 +316,13 @@ static int init_context(struct user_program *p, struct user_context *c)
 		c->ref[2 + k].flags = k < g->n_in ? KERF_BO_REF_READ : KERF_BO_REF_WRITE;
 		c->ref[2 + k].size = KERF_MAX(kerf_tensor_bytes(&io_value(g, k)->t), 1);
 	}
-	c->next = p->idle;
-	p->idle = c;
 	return 0;
+}
+
+static void finish_context(struct user_context *c)
+{
+	kerf_queue_destroy(&c->queue);
+	kerf_bo_finish(&c->bo);
 }
 
 static int make_contexts(struct user_program *p)
@@ -330,8 +334,11 @@ static int make_contexts(struct user_program *p)
 	p->context = calloc(p->n_context, sizeof(*p->context));
 	if (!p->context)
 		return -ENOMEM;
-	for (i = 0; i < p->n_context && !r; i++)
-		r = init_context(p, &p->context[i]);
+	for (i = 0; i < p->n_context && !r; i++) {
+		r = init_context(p, &p->context[i], p->context_bytes);
+		p->context[i].next = p->idle;
+		p->idle = &p->context[i];
+	}
 	return r;
 }
 
@@ -442,10 +449,8 @@ static void user_release(struct kerf_program *program)
 	struct user_program *p = (struct user_program *)program;
 	uint32_t i;
 
-	for (i = 0; p->context && i < p->n_context; i++) {
-		kerf_queue_destroy(&p->context[i].queue);
-		kerf_bo_finish(&p->context[i].bo);
-	}
+	for (i = 0; p->context && i < p->n_context; i++)
+		finish_context(&p->context[i]);
 	kerf_bo_finish(&p->request); /* which tells the server */
 	free(p->context);
 	pthread_mutex_destroy(&p->lock);
@@ -493,6 +498,51 @@ static int user_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 static void user_program_info(const struct kerf_program *p, struct kerf_program_info *info)
 {
 	*info = ((const struct user_program *)p)->info;
+}
+
+/* A context of its own, whose buffer ends with the times. */
+static int user_profile(struct kerf_program *program, const struct kerf_tensor *in,
+			struct kerf_tensor *out, uint64_t *op_ns)
+{
+	struct user_program *p = (struct user_program *)program;
+	const struct kerf_graph *g = p->base.slice;
+	uint32_t n = 2 + g->n_in + g->n_out;
+	uint64_t bytes = g->n_op * sizeof(*op_ns), seqno;
+	struct kerf_user_cmd cmd = {.version = KERF_USER_VERSION,
+				    .op = KERF_USER_PROFILE,
+				    .n_in = g->n_in,
+				    .n_out = g->n_out};
+	struct kerf_job tensors = {.program = program, .in = in, .out = out};
+	struct user_context *c = calloc(1, sizeof(*c));
+	struct drm_kerf_job job = {.cmd = (uintptr_t)&cmd, .cmd_size = sizeof(cmd)};
+	int r, status = 0;
+
+	if (!c)
+		return -ENOMEM;
+	r = init_context(p, c, p->context_bytes + KERF_MAX(bytes, 1));
+	if (r)
+		goto free_context;
+	c->job = &tensors;
+	bind(c);
+	c->ref[n] = (struct drm_kerf_bo_ref){.handle = c->bo.handle,
+					     .flags = KERF_BO_REF_WRITE,
+					     .offset = p->context_bytes,
+					     .size = bytes};
+	job.bos = (struct drm_kerf_obj_array){sizeof(c->ref[0]), n + 1, (uintptr_t)c->ref};
+	r = kerf_queue_submit(&c->queue, &job, 1, NULL, &seqno);
+	if (!r)
+		r = kerf_queue_wait(&c->queue, seqno, INT64_MAX, &status);
+	if (!r)
+		r = status;
+	r = r ? kerf_queue_job_status(r) : reply_status(reply_of(c)->status);
+	if (!r)
+		r = take_outputs(c);
+	if (!r)
+		memcpy(op_ns, (uint8_t *)c->bo.map + p->context_bytes, bytes);
+free_context:
+	finish_context(c);
+	free(c);
+	return r;
 }
 
 /* --- The engine --- */
@@ -587,6 +637,7 @@ const struct kerf_engine_ops kerf_engine_user = {
 	.program_info = user_program_info,
 	.submit = user_submit,
 	.cancel = user_cancel,
+	.profile = user_profile,
 	.alloc = user_alloc,
 	.free = user_free,
 };

@@ -7,6 +7,7 @@
  *            server said that it lacks it
  *   RUN      windows: request (read), reply (write), then each input (read) and each
  *            output (write) of the slice, as its values say, aligned to KERF_ALIGN
+ *   PROFILE  the same and one more (write): a uint64_t for each operator, its time in ns
  *
  * A program is named by its request's buffer: who cannot refer to that cannot run it, a
  * server that took over finds in it what it must prepare again, and when the last handle
@@ -27,13 +28,14 @@
 
 #define KERF_USER_PREPARE 1u
 #define KERF_USER_RUN 2u
+#define KERF_USER_PROFILE 3u
 
-#define KERF_USER_IO 62 /* inputs and outputs of a slice: windows beside the first two */
+#define KERF_USER_IO 61 /* inputs and outputs of a slice: windows beside the others */
 #define KERF_USER_REQUEST_MAX (4u << 20)
 
 struct kerf_user_cmd {
 	uint32_t version, op;
-	uint32_t n_in, n_out; /* RUN */
+	uint32_t n_in, n_out; /* RUN, PROFILE */
 };
 
 struct kerf_user_reply {
@@ -42,7 +44,7 @@ struct kerf_user_reply {
 	uint32_t pad;
 	uint64_t weight_bytes, arena_bytes; /* PREPARE */
 	char message[512];		    /* PREPARE: why it failed */
-	int64_t dims[KERF_USER_IO][KERF_MAX_RANK]; /* RUN: of each output */
+	int64_t dims[KERF_USER_IO][KERF_MAX_RANK]; /* RUN, PROFILE: of each output */
 };
 
 #endif

@@ -15,7 +15,7 @@
 #define DEPTH 4u
 #define GRACE_MS 10000
 
-_Static_assert(KERF_USER_IO + 2 == KERF_SERVE_WINDOWS, "a job's windows");
+_Static_assert(KERF_USER_IO + 3 == KERF_SERVE_WINDOWS, "a job's windows");
 
 /* A slice of a client, by the buffer its request lies in. */
 struct program {
@@ -220,9 +220,9 @@ static void end_job(struct serve_job *j, int status, uint64_t busy_ns)
 	kerf_serve_done(job, status, busy_ns);
 }
 
-static void on_done(struct kerf_job *engine_job, int status)
+/* The engine is through with it. */
+static void answer(struct serve_job *j, int status, uint64_t busy_ns)
 {
-	struct serve_job *j = engine_job->user;
 	const struct kerf_graph *g = j->p->served->graph;
 	struct kerf_user_reply *reply = reply_of(j);
 	uint32_t i;
@@ -237,7 +237,12 @@ static void on_done(struct kerf_job *engine_job, int status)
 	reply->n_in = g->n_in;
 	reply->n_out = g->n_out;
 	reply->status = status;
-	end_job(j, 0, engine_job->busy_ns);
+	end_job(j, 0, busy_ns);
+}
+
+static void on_done(struct kerf_job *engine_job, int status)
+{
+	answer(engine_job->user, status, engine_job->busy_ns);
 }
 
 /* The client's windows must be the slice's tensors. */
@@ -245,10 +250,12 @@ static bool windows_fit(const struct serve_job *j)
 {
 	const struct kerf_graph *g = j->p->served->graph;
 	const struct kerf_user_cmd *cmd = j->job->cmd;
-	uint32_t i;
+	bool profile = cmd->op == KERF_USER_PROFILE;
+	uint32_t n = 2 + g->n_in + g->n_out, i;
 
-	if (cmd->n_in != g->n_in || cmd->n_out != g->n_out ||
-	    j->job->n_window != 2 + g->n_in + g->n_out)
+	if (cmd->n_in != g->n_in || cmd->n_out != g->n_out || j->job->n_window != n + profile)
+		return false;
+	if (profile && (!j->job->window[n].writable || j->job->window[n].size != g->n_op * sizeof(uint64_t)))
 		return false;
 	for (i = 0; i < g->n_in + g->n_out; i++) {
 		const struct kerf_serve_window *w = &j->job->window[2 + i];
@@ -262,16 +269,16 @@ static bool windows_fit(const struct serve_job *j)
 	return true;
 }
 
-static void start(struct serve_job *j)
+/* Where the engine finds the tensors. False: the job has ended. */
+static bool place_tensors(struct serve_job *j)
 {
 	struct kerf_served *served = j->p->served;
 	const struct kerf_graph *g = served->graph;
 	uint32_t i;
-	int r;
 
 	if (!windows_fit(j)) {
 		end_job(j, -EIO, 0);
-		return;
+		return false;
 	}
 	if (j->p->copies) {
 		/* As many as there are slots: one is free. */
@@ -279,7 +286,7 @@ static void start(struct serve_job *j)
 		if (!j->copies) {
 			reply_of(j)->status = -ENOMEM;
 			end_job(j, 0, 0);
-			return;
+			return false;
 		}
 	}
 	for (i = 0; i < g->n_in + g->n_out; i++) {
@@ -293,9 +300,19 @@ static void start(struct serve_job *j)
 		if (i < g->n_in)
 			memcpy(t->data, j->job->window[2 + i].data, kerf_tensor_bytes(t));
 	}
+	return true;
+}
+
+static void start(struct serve_job *j)
+{
+	struct kerf_served *served = j->p->served;
+	int r;
+
+	if (!place_tensors(j))
+		return;
 	j->engine_job = (struct kerf_job){.program = served->program,
 					  .in = j->io,
-					  .out = j->io + g->n_in,
+					  .out = j->io + served->graph->n_in,
 					  .done = on_done,
 					  .user = j};
 	r = served->engine->ops->submit(&j->engine_job);
@@ -303,6 +320,27 @@ static void start(struct serve_job *j)
 		reply_of(j)->status = r;
 		end_job(j, 0, 0);
 	}
+}
+
+/* On the maker's thread: the engine is its own meanwhile. */
+static void profile(struct serve_job *j)
+{
+	struct kerf_served *served = j->p->served;
+	const struct kerf_graph *g = served->graph;
+	uint64_t *op_ns;
+	int r = -EOPNOTSUPP;
+
+	if (!place_tensors(j))
+		return;
+	op_ns = calloc(g->n_op + 1, sizeof(*op_ns));
+	if (!op_ns)
+		r = -ENOMEM;
+	else if (served->engine->ops->profile)
+		r = served->engine->ops->profile(served->program, j->io, j->io + g->n_in, op_ns);
+	if (!r)
+		memcpy(j->job->window[2 + g->n_in + g->n_out].data, op_ns, g->n_op * sizeof(*op_ns));
+	free(op_ns);
+	answer(j, r, 0);
 }
 
 /* --- Making --- */
@@ -371,8 +409,11 @@ static void make_and_answer(struct kerf_node_serve *s, struct serve_job *j)
 	struct kerf_err err = {""};
 	int r = j->p->served ? 0 : make_program(s, j, &err);
 
-	if (!r && cmd->op == KERF_USER_RUN) {
-		start(j);
+	if (!r && cmd->op != KERF_USER_PREPARE) {
+		if (cmd->op == KERF_USER_RUN)
+			start(j);
+		else
+			profile(j);
 		return;
 	}
 	memset(reply, 0, sizeof(*reply));
@@ -420,7 +461,7 @@ static bool is_valid(const struct kerf_serve_job *job)
 	const struct kerf_user_cmd *cmd = job->cmd;
 
 	if (job->cmd_size != sizeof(*cmd) || cmd->version != KERF_USER_VERSION ||
-	    (cmd->op != KERF_USER_PREPARE && cmd->op != KERF_USER_RUN))
+	    cmd->op < KERF_USER_PREPARE || cmd->op > KERF_USER_PROFILE)
 		return false;
 	if (job->n_window < 2 || (cmd->op == KERF_USER_PREPARE && job->n_window > 3))
 		return false;
