@@ -34,7 +34,7 @@ struct kerf_cli_options {
 
 #define KERF_CLI_OPTIONS_HELP                                                                      \
 	"  --on ENGINES        engines, home first: cpu, ref, null, npu:N,\n"                     \
-	"                      http://HOST:PORT[/ENGINE]\n"                                       \
+	"                      q:NAME, http://HOST:PORT[/ENGINE]\n"                               \
 	"                      (default cpu)\n"                                                    \
 	"  --policy NAME       mincut (default), local, remote, cut\n"                             \
 	"  --cut N             for policy cut: operators that stay here\n"                         \
