@@ -193,12 +193,14 @@ static void turn(uint8_t *to, const uint8_t *w, const struct product *p, size_t 
 {
 	int64_t i, j, k;
 
+	if (p->turned) {
+		memcpy(to, w, (size_t)(p->w_batch * p->k * p->n) * size);
+		return;
+	}
 	for (i = 0; i < p->w_batch; i++, w += (size_t)(p->k * p->n) * size)
 		for (j = 0; j < p->n; j++)
 			for (k = 0; k < p->k; k++, to += size)
-				memcpy(to,
-				       w + (size_t)(p->turned ? j * p->k + k : k * p->n + j) * size,
-				       size);
+				memcpy(to, w + (size_t)(k * p->n + j) * size, size);
 }
 
 /* w as [n][k]: among the weights, in its place, or turned into scratch. False: no COPY for it. */

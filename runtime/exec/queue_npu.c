@@ -98,6 +98,23 @@ static const struct kerf_value *io_value(const struct kerf_graph *g, uint32_t k)
 	return &g->value[k < g->n_in ? g->in[k] : g->out[k - g->n_in]];
 }
 
+/* Caches agree about all that commands may touch; nothing where devices see them anyway. */
+static void sync_memory(struct npu_context *c, uint32_t flags)
+{
+	const struct npu_program *p = c->program;
+	const struct kerf_graph *g = p->base.slice;
+	uint32_t k;
+
+	kerf_bo_sync(&c->bo, flags, 0, p->context_bytes);
+	for (k = 0; k < g->n_in + g->n_out; k++) {
+		const struct drm_kerf_bo_ref *ref = &c->ref[KERF_NPU_W_IO + k];
+		struct kerf_bo bo = {.dev = c->bo.dev, .handle = ref->handle};
+
+		if (p->im->uses[k] && ref->handle != c->bo.handle)
+			kerf_bo_sync(&bo, flags, ref->offset, ref->size);
+	}
+}
+
 /* Where each input and output is for this job; copies the inputs that commands read. */
 static void bind(struct npu_context *c)
 {
@@ -117,12 +134,10 @@ static void bind(struct npu_context *c)
 		ref->handle = c->bo.handle;
 		ref->offset = p->io_at[k];
 		c->io[k] = (uint8_t *)c->bo.map + p->io_at[k];
-		if (k >= g->n_in)
-			continue;
-		kerf_bo_sync(&c->bo, KERF_SYNC_WRITE, ref->offset, bytes);
-		memcpy(c->io[k], data, bytes);
-		kerf_bo_sync(&c->bo, KERF_SYNC_WRITE | KERF_SYNC_END, ref->offset, bytes);
+		if (k < g->n_in)
+			memcpy(c->io[k], data, bytes);
 	}
+	sync_memory(c, KERF_SYNC_READ | KERF_SYNC_WRITE | KERF_SYNC_END);
 	kerf_npu_host_bind(p->host, c->values, c->bo.map, c->io);
 	/* A bounded one may be smaller than the slice says. */
 	for (k = 0; k < g->n_in; k++)
@@ -134,32 +149,25 @@ static void copy_outputs(struct npu_context *c)
 	const struct kerf_graph *g = c->program->base.slice;
 	uint32_t k;
 
+	sync_memory(c, KERF_SYNC_READ);
 	for (k = 0; k < g->n_out; k++) {
 		const struct kerf_tensor *v = &c->values[g->out[k]];
-		const struct drm_kerf_bo_ref *ref = &c->ref[KERF_NPU_W_IO + g->n_in + k];
-		bool staged = c->program->im->uses[g->n_in + k] && ref->handle == c->bo.handle;
 
-		if (staged)
-			kerf_bo_sync(&c->bo, KERF_SYNC_READ, ref->offset, ref->size);
 		if (v->data != c->job->out[k].data)
 			memcpy(c->job->out[k].data, v->data, kerf_tensor_bytes(v));
 		memcpy(c->job->out[k].dims, v->dims, sizeof(v->dims));
-		if (staged)
-			kerf_bo_sync(&c->bo, KERF_SYNC_READ | KERF_SYNC_END, ref->offset,
-				     ref->size);
 	}
 }
 
-/* A stage of the host's reads and writes the arena. */
+/* A stage of the host's reads and writes what commands do. */
 static int host_stage(struct npu_context *c, const struct kerf_npu_stage *s)
 {
-	struct npu_program *p = c->program;
 	uint64_t begin = kerf_now_ns();
 	int r;
 
-	kerf_bo_sync(&c->bo, KERF_SYNC_READ | KERF_SYNC_WRITE, 0, p->context_bytes);
-	r = kerf_npu_host_run(p->host, s, c->values);
-	kerf_bo_sync(&c->bo, KERF_SYNC_READ | KERF_SYNC_WRITE | KERF_SYNC_END, 0, p->context_bytes);
+	sync_memory(c, KERF_SYNC_READ | KERF_SYNC_WRITE);
+	r = kerf_npu_host_run(c->program->host, s, c->values);
+	sync_memory(c, KERF_SYNC_READ | KERF_SYNC_WRITE | KERF_SYNC_END);
 	c->host_ns += kerf_now_ns() - begin;
 	return r;
 }

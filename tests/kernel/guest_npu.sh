@@ -12,7 +12,7 @@ if ! "$KERF" inspect --engines 2>/dev/null | grep -q 'npu:0'; then
 	echo "ok 1 npu # SKIP $("$KERF" inspect --engines 2>&1 | grep -i 'none' || echo 'no NPU here')"
 	exit 4
 fi
-echo "1..5"
+echo "1..6"
 n=0 failed=0
 result() {
 	n=$((n + 1))
@@ -96,5 +96,28 @@ if [ -x "$KERF_BUILD/tests/ops/test_npu_queue" ]; then
 	result $ok jobs_together_cancelled_and_failed
 else
 	result 0 "jobs_together_cancelled_and_failed # SKIP test_npu_queue is not built"
+fi
+
+# The device goes while requests run: they fail, nobody hangs; it comes back, and works
+unplug() {
+	driver=$(echo /sys/bus/pci/drivers/kerf*)
+	device=$(cd "$driver" && echo 0*)
+	timeout 60 "$KERF" bench "$tmp/resnet18-int8.onnx" --on npu:0 --depth 4 --seconds 30 >"$tmp/gone" 2>&1 &
+	pid=$!
+	sleep 3
+	echo "$device" >"$driver/unbind"
+	wait $pid
+	status=$?
+	sed 's/^/# /' "$tmp/gone"
+	"$KERF" inspect --engines | grep npu:0 && status=0
+	echo "$device" >"$driver/bind"
+	[ $status = 1 ] && outputs "$tmp/mobilenet.onnx" ref output --random 2 &&
+		outputs "$tmp/mobilenet.onnx" npu:0 output --random 2 && near 1e-5
+}
+if [ "${KERF_RELOAD:-0}" = 1 ]; then
+	unplug
+	result $? device_goes_and_comes_back
+else
+	result 0 "device_goes_and_comes_back # SKIP not on a machine that is in use"
 fi
 exit $failed

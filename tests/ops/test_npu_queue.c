@@ -269,6 +269,53 @@ static void test_many(void **state)
 	}
 }
 
+/* More programs than the kernel has room for events: the rest wait their turn. */
+static void test_crowded(void **state)
+{
+	enum { PROGRAMS = 48, EACH = 3 };
+	static struct counted c[PROGRAMS * EACH];
+	static struct kerf_io io[PROGRAMS * EACH];
+	struct crowd crowd = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PROGRAMS * EACH};
+	struct kerf_program *p[PROGRAMS];
+	struct kerf_io want = {0};
+	struct kerf_graph *g;
+	int i;
+
+	if (!npu)
+		skip();
+	g = graph(false);
+	assert_int_equal(kerf_io_make(g, 5, &want), 0);
+	run_ref(g, &want);
+	for (i = 0; i < PROGRAMS; i++)
+		p[i] = prepare(npu, g);
+	for (i = 0; i < PROGRAMS * EACH; i++) {
+		assert_int_equal(kerf_io_make(g, 5, &io[i]), 0);
+		c[i] = (struct counted){
+			.job = {.program = p[i % PROGRAMS],
+				.in = io[i].in,
+				.out = io[i].out,
+				.done = count_done,
+				.user = &c[i]},
+			.crowd = &crowd,
+		};
+	}
+	for (i = 0; i < PROGRAMS * EACH; i++)
+		assert_int_equal(npu->ops->submit(&c[i].job), 0);
+	pthread_mutex_lock(&crowd.lock);
+	while (crowd.left)
+		pthread_cond_wait(&crowd.cond, &crowd.lock);
+	pthread_mutex_unlock(&crowd.lock);
+	for (i = 0; i < PROGRAMS * EACH; i++) {
+		assert_int_equal(c[i].status, 0);
+		assert_near(&want, &io[i]);
+		kerf_io_finish(&io[i]);
+	}
+	for (i = 0; i < PROGRAMS; i++)
+		npu->ops->release(p[i]);
+	kerf_io_finish(&want);
+	kerf_graph_unref(g);
+}
+
 static void test_profile(void **state)
 {
 	struct kerf_profile profile;
@@ -331,7 +378,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_opens),	   cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_runs_mixed), cmocka_unit_test(test_many),
-		cmocka_unit_test(test_profile),	   cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_crowded),	   cmocka_unit_test(test_profile),
+		cmocka_unit_test(test_faults),
 	};
 
 	return cmocka_run_group_tests_name("npu-queue", tests, setup, teardown);
