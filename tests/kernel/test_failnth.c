@@ -29,6 +29,7 @@ struct fixture {
 	uint32_t queue;
 	uint32_t bo;
 	uint32_t syncobj;
+	uint32_t timeline;
 	int eventfd;
 	int other;  /* a second file: another client, or a server that is to register */
 	int server; /* of a user engine */
@@ -116,6 +117,7 @@ static void open_fixture(struct fixture *f, unsigned engine_class)
 	REQUIRE_OK(kt_queue_create(f->fd, f->engine, KERF_PRIORITY_NORMAL, DEPTH, &f->queue));
 	REQUIRE_OK(kt_bo_create(f->fd, BO_SIZE, 0, &f->bo));
 	REQUIRE_OK(syncobj_create(f->fd, &f->syncobj));
+	REQUIRE_OK(syncobj_create(f->fd, &f->timeline));
 	f->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	REQUIRE(f->eventfd >= 0);
 }
@@ -529,6 +531,7 @@ static int submit_all(struct fixture *f, bool fence)
 	struct drm_kerf_sync syncs[] = {
 		{.type = KERF_SYNC_WAIT_QUEUE, .handle = f->queue, .point = f->seqno},
 		{.type = KERF_SYNC_SIGNAL_SYNCOBJ, .handle = f->syncobj},
+		{.type = KERF_SYNC_SIGNAL_SYNCOBJ, .handle = f->timeline, .point = 1},
 	};
 	struct drm_kerf_job jobs[3];
 
@@ -538,7 +541,7 @@ static int submit_all(struct fixture *f, bool fence)
 			.cmd_size = sizeof(cmd),
 			.flags = KERF_JOB_EVENT,
 			.bos = KT_ARRAY(bos, 2),
-			.syncs = KT_ARRAY(syncs, fence ? 2 : 1),
+			.syncs = KT_ARRAY(syncs, fence ? 3 : 1),
 		};
 	return kt_submit(f->fd, f->queue, jobs, 3, &f->seqno);
 }
