@@ -115,12 +115,12 @@ static bool kerf_npu_take_answer(struct kerf_npu *npu, struct kerf_npu_answer *a
 	return true;
 }
 
-/* Hands on what the device has answered; a ring of it at most. True if there was anything. */
+/* Hands on what the device has answered; a ring of it at most. True if a job ended by it. */
 static bool kerf_npu_collect(struct kerf_npu *npu)
 {
 	struct kerf_npu_answer answer = {};
+	bool found, ended = false;
 	unsigned long flags;
-	bool found;
 	u32 n;
 
 	for (n = 0; n < KERF_NPU_RING; n++) {
@@ -129,15 +129,15 @@ static bool kerf_npu_collect(struct kerf_npu *npu)
 		spin_unlock_irqrestore(&npu->lock, flags);
 		if (!found)
 			break;
-		kerf_engine_done(&npu->engine, answer.slot, answer.generation, answer.error,
-				 answer.busy_ns);
+		ended |= kerf_engine_done(&npu->engine, answer.slot, answer.generation,
+					  answer.error, answer.busy_ns);
 	}
-	return n > 0;
+	return ended;
 }
 
 /* --- interrupts --- */
 
-/* Called for nothing: without end, that would stop the machine. */
+/* Called for nothing, or for answers to nobody: without end, that would stop the machine. */
 static void kerf_npu_quench(struct kerf_npu_irq *irq)
 {
 	struct kerf_npu *npu = irq->npu;
