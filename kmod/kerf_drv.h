@@ -66,8 +66,8 @@ struct kerf_job;
  * @engines_mutex: serialises registering and removing engines
  * @engines: by index; entries are set and cleared under @lock and @engines_mutex
  * @wq: recovery and kick work, by which fences signal; WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM
- * @retire_wq: retire work. A queue of its own: letting go of a job may wait for kick work, which
- *   the one worker that @wq is sure of could not do at the same time
+ * @retire_wq: retire work. A queue of its own: letting go of memory may wait for anything,
+ *   recovery and @kick_work for nothing
  * @retired: jobs done whose memory waits to be let go; under @lock
  * @retire_work: empties @retired
  * @met: jobs whose awaited fences have all signalled, seen by callbacks that could not take @lock
@@ -342,7 +342,8 @@ enum kerf_run_result { KERF_RUN_STARTED, KERF_RUN_DONE };
  * @stop: process context. After it returns the engine's interrupt handler does not run, it does
  *   no DMA, and no kerf_engine_done() comes for what ran. Jobs in slots stay there for the core to
  *   judge.
- * @reset: process context, after @stop. 0: fit to run again; else the engine is dead.
+ * @reset: process context, after @stop. 0: fit to run again; else the engine is dead. As @stop it
+ *   allocates no memory and takes no lock under which others do: fences may wait for it.
  * @unprepare: process context. Undoes @prepare.
  * @abandon: kdev->lock held, NULL: nothing. The client of the running job in @slot has gone; may
  *   hasten its end.

@@ -65,15 +65,18 @@ static void judge(struct kerf_engine *engine)
 	kerf_batch_end(&b, KERF_ATOMIC);
 }
 
+/* Fences may wait for this: up to the end of the reset nothing allocates memory, the engine's functions neither. */
 static void recover(struct kerf_engine *engine)
 {
 	struct kerf_batch b;
-	bool dead;
+	bool cookie, dead;
 
+	cookie = dma_fence_begin_signalling();
 	if (engine->ops->stop)
 		engine->ops->stop(engine);
 	judge(engine);
 	dead = engine->ops->reset && engine->ops->reset(engine);
+	dma_fence_end_signalling(cookie);
 
 	kerf_batch_begin(engine->kdev, &b);
 	if (dead)

@@ -531,7 +531,7 @@ static void fences_are_met(struct kerf_batch *b, struct kerf_job *job)
 	job->fences_met = true;
 	if (job->retire_again) {
 		list_add_tail(&job->link, &b->kdev->retired);
-		queue_work(b->kdev->wq, &b->kdev->retire_work);
+		queue_work(b->kdev->retire_wq, &b->kdev->retire_work);
 	} else {
 		queue_advance(b, job->queue);
 	}

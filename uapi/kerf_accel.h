@@ -349,7 +349,7 @@ struct drm_kerf_job {
  * @last_seqno: Output: sequence number of the last job; those before it have the numbers just below
  *
  * -EAGAIN: the queue has no room for all of them, or the client's KERF_MAX_CMD_BYTES are used up: wait
- * for a job, then try again. -ECANCELED: a job of the queue failed. -EIO: the engine is dead.
+ * for a job, then try again (more jobs than the queue is deep never find room). -ECANCELED: a job of the queue failed. -EIO: the engine is dead.
  * -ENOMEM: no memory, or no room for the event of a job with KERF_JOB_EVENT (read some).
  */
 struct drm_kerf_submit {
