@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Engines of a device: how they come and go, tell the end of jobs, and are brought back when they hang.
+ * Engines of a device: how they come and go, tell the end of jobs, and are brought back when they
+ * hang.
  *
- * Recovery has one way for every cause. Whoever finds a fault notes a verdict in the slot of the guilty job
- * and keeps the engine from starting more; timeout_work then stops the engine, judges what is still in
- * its slots, and resets it. A job that ends meanwhile as it should is judged by nobody.
+ * Recovery has one way for every cause. Whoever finds a fault notes a verdict in the slot of the
+ * guilty job and keeps the engine from starting more; timeout_work then stops the engine, judges
+ * what is still in its slots, and resets it. A job that ends meanwhile as it should is judged by
+ * nobody.
  */
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -13,7 +15,10 @@
 
 /* --- recovery --- */
 
-/* No job of a dead engine goes on. The lock is let go between queues, each of which has a bounded number of jobs. */
+/*
+ * No job of a dead engine goes on. The lock is let go between queues, each of which has a bounded
+ * number of jobs.
+ */
 static void fail_everything(struct kerf_engine *engine, int error)
 {
 	struct kerf_device *kdev = engine->kdev;
@@ -65,7 +70,10 @@ static void judge(struct kerf_engine *engine)
 	kerf_batch_end(&b, KERF_ATOMIC);
 }
 
-/* Fences may wait for this: up to the end of the reset nothing allocates memory, the engine's functions neither. */
+/*
+ * Fences may wait for this: up to the end of the reset nothing allocates memory, the engine's
+ * functions neither.
+ */
 static void recover(struct kerf_engine *engine)
 {
 	struct kerf_batch b;
@@ -124,7 +132,8 @@ static void check_slot(struct kerf_engine *engine, u32 i)
 
 static void timeout_work(struct work_struct *work)
 {
-	struct kerf_engine *engine = container_of(to_delayed_work(work), struct kerf_engine, timeout_work);
+	struct kerf_engine *engine = container_of(to_delayed_work(work), struct kerf_engine,
+						  timeout_work);
 	struct kerf_device *kdev = engine->kdev;
 	bool due;
 	u32 i;
@@ -197,7 +206,8 @@ bool kerf_engine_done(struct kerf_engine *engine, u32 i, u32 generation, int err
 	return engine_done(engine, i, generation, error, busy_ns, KERF_ATOMIC);
 }
 
-bool kerf_engine_done_sleepable(struct kerf_engine *engine, u32 i, u32 generation, int error, u64 busy_ns)
+bool kerf_engine_done_sleepable(struct kerf_engine *engine, u32 i, u32 generation, int error,
+				u64 busy_ns)
 {
 	return engine_done(engine, i, generation, error, busy_ns, KERF_SLEEPABLE);
 }
@@ -259,8 +269,9 @@ void kerf_engine_requeue_all(struct kerf_engine *engine, int error)
  * @kdev: device
  * @engine: its first part is filled, the rest is zero
  *
- * Return: 0, and the engine lives until its last reference goes; -EEXIST: its name is taken, -ENOSPC: no
- * index is free, -ENODEV: the device is gone, -EINVAL: depth or name. On failure the caller frees it.
+ * Return: 0, and the engine lives until its last reference goes; -EEXIST: its name is taken,
+ * -ENOSPC: no index is free, -ENODEV: the device is gone, -EINVAL: depth or name. On failure the
+ * caller frees it.
  */
 int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine)
 {
@@ -307,9 +318,9 @@ int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine)
  * @engine: engine
  * @error: how its jobs end
  *
- * Process context, not in kdev->wq. Afterwards no job of it is left and none of its functions but release() is
- * called, but for validate(), prepare() and unprepare() of a SUBMIT that is under way and will fail;
- * drm_dev_unplug() before keeps out those too. Drops the device's reference.
+ * Process context, not in kdev->wq. Afterwards no job of it is left and none of its functions but
+ * release() is called, but for validate(), prepare() and unprepare() of a SUBMIT that is under way
+ * and will fail; drm_dev_unplug() before keeps out those too. Drops the device's reference.
  */
 void kerf_engine_remove(struct kerf_engine *engine, int error)
 {

@@ -2,9 +2,9 @@
 /*
  * dma_fences: those that jobs signal, and those that they wait for.
  *
- * Each fence has a context of its own. The jobs of a queue end in order but for one case: when a queue is
- * destroyed its pending jobs end before the one that runs, and on one timeline that would tell that the
- * running one had ended too.
+ * Each fence has a context of its own. The jobs of a queue end in order but for one case: when a
+ * queue is destroyed its pending jobs end before the one that runs, and on one timeline that would
+ * tell that the running one had ended too.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -38,7 +38,10 @@ static const struct dma_fence_ops kerf_fence_ops = {
 	.release = kerf_fence_release,
 };
 
-/* A syncobj or sync_file may hold the fence longer than any of our files is open, hence the module's reference. */
+/*
+ * A syncobj or sync_file may hold the fence longer than any of our files is open, hence the
+ * module's reference.
+ */
 struct dma_fence *kerf_fence_create(void)
 {
 	struct kerf_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL_ACCOUNT);
@@ -51,7 +54,10 @@ struct dma_fence *kerf_fence_create(void)
 	return &fence->base;
 }
 
-/* Comes under the lock of a fence that may be ours, from any context: so kdev->lock is taken by work. */
+/*
+ * Comes under the lock of a fence that may be ours, from any context: so kdev->lock is taken by
+ * work.
+ */
 static void kerf_fence_signalled(struct dma_fence *fence, struct dma_fence_cb *cb)
 {
 	struct kerf_job *job = container_of(cb, struct kerf_wait, cb)->job;

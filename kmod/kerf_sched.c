@@ -2,13 +2,14 @@
 /*
  * Whose job runs next, and what follows when one is done.
  *
- * A queue whose first pending job waits for nothing, and of which no job runs, is ready: it is in the list
- * of its share, and a share with ready queues is in its engine's tree of that priority. An engine with a free
- * slot takes the highest priority, there the share charged least, there the queue that is ready for longest.
+ * A queue whose first pending job waits for nothing, and of which no job runs, is ready: it is in
+ * the list of its share, and a share with ready queues is in its engine's tree of that priority. An
+ * engine with a free slot takes the highest priority, there the share charged least, there the
+ * queue that is ready for longest.
  *
- * Waits on other queues are linked only while their job is the first pending one of its queue, and only
- * then does it lend its priority: so the work that one completion causes is bounded by the number of queues
- * and not by the number of jobs.
+ * Waits on other queues are linked only while their job is the first pending one of its queue, and
+ * only then does it lend its priority: so the work that one completion causes is bounded by the
+ * number of queues and not by the number of jobs.
  */
 #include <linux/slab.h>
 
@@ -106,8 +107,9 @@ static void look_at_priority(struct kerf_queue *q, struct list_head *todo)
 }
 
 /*
- * Gives the queues in @todo the priority they should have, and those that they wait for, and so on. Waits
- * form no cycle and all priorities move one way, so no queue changes more often than there are priorities.
+ * Gives the queues in @todo the priority they should have, and those that they wait for, and so on.
+ * Waits form no cycle and all priorities move one way, so no queue changes more often than there
+ * are priorities.
  */
 static void settle_priorities(struct kerf_batch *b, struct list_head *todo)
 {
@@ -145,7 +147,10 @@ static void settle_priorities(struct kerf_batch *b, struct list_head *todo)
 
 static bool wait_less(struct rb_node *a, const struct rb_node *b)
 {
-	return rb_entry(a, struct kerf_wait, node)->seqno < rb_entry(b, struct kerf_wait, node)->seqno;
+	const struct kerf_wait *x = rb_entry(a, struct kerf_wait, node);
+	const struct kerf_wait *y = rb_entry(b, struct kerf_wait, node);
+
+	return x->seqno < y->seqno;
 }
 
 static bool wait_is_over(const struct kerf_wait *wait)

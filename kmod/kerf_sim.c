@@ -109,7 +109,8 @@ static enum hrtimer_restart sim_fire(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-static enum kerf_run_result sim_run(struct kerf_engine *engine, struct kerf_job *job, u32 generation)
+static enum kerf_run_result sim_run(struct kerf_engine *engine, struct kerf_job *job,
+				    u32 generation)
 {
 	struct sim_engine *s = to_sim(engine);
 	struct sim_slot *slot = &s->slots[job->slot];

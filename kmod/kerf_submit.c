@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * SUBMIT. For every job of the call: copy what the user wrote, check the copy, look up what it names,
- * allocate all that its life will need. Then all are armed, or none is.
+ * SUBMIT. For every job of the call: copy what the user wrote, check the copy, look up what it
+ * names, allocate all that its life will need. Then all are armed, or none is.
  *
- * Nothing of the user's memory is touched while the device is held against unplugging, since a page fault may
- * take as long as the user likes.
+ * Nothing of the user's memory is touched while the device is held against unplugging, since a page
+ * fault may take as long as the user likes.
  */
 #include <linux/dma-fence-chain.h>
 #include <linux/mm.h>
@@ -48,8 +48,9 @@ struct kerf_submit {
 
 static int copy_element(void *to, size_t size, const struct drm_kerf_obj_array *array, u32 i)
 {
-	return copy_struct_from_user(to, size, u64_to_user_ptr(array->array + (u64)i * array->stride),
-				     array->stride);
+	u64 from = array->array + (u64)i * array->stride;
+
+	return copy_struct_from_user(to, size, u64_to_user_ptr(from), array->stride);
 }
 
 /* --- jobs --- */
@@ -111,7 +112,8 @@ static struct kerf_job *job_alloc(struct kerf_queue *q, const struct drm_kerf_jo
 	return job;
 }
 
-static int job_add_bo(struct kerf_submit *s, struct kerf_job *job, const struct drm_kerf_bo_ref *ref)
+static int job_add_bo(struct kerf_submit *s, struct kerf_job *job,
+		      const struct drm_kerf_bo_ref *ref)
 {
 	struct kerf_job_bo *bo = &job->bos[job->n_bos];
 	int ret = kerf_validate_bo_ref(ref);
@@ -128,7 +130,7 @@ static int job_add_bo(struct kerf_submit *s, struct kerf_job *job, const struct 
 	return kerf_validate_range(ref->offset, ref->size, bo->obj->size);
 }
 
-static int job_wait_queue(struct kerf_submit *s, struct kerf_job *job, const struct drm_kerf_sync *sync)
+static int job_wait_queue(struct kerf_job *job, const struct drm_kerf_sync *sync)
 {
 	struct kerf_device *kdev = job->engine->kdev;
 	struct kerf_wait *wait = &job->waits[job->n_waits];
@@ -153,7 +155,8 @@ static int job_wait_queue(struct kerf_submit *s, struct kerf_job *job, const str
 	return 0;
 }
 
-static int job_wait_syncobj(struct kerf_submit *s, struct kerf_job *job, const struct drm_kerf_sync *sync)
+static int job_wait_syncobj(struct kerf_submit *s, struct kerf_job *job,
+			    const struct drm_kerf_sync *sync)
 {
 	struct dma_fence *fence;
 	int ret = drm_syncobj_find_fence(s->file, sync->handle, sync->point, 0, &fence);
@@ -206,7 +209,8 @@ free:
 	return ret;
 }
 
-static int job_add_sync(struct kerf_submit *s, struct kerf_job *job, const struct drm_kerf_sync *sync)
+static int job_add_sync(struct kerf_submit *s, struct kerf_job *job,
+			const struct drm_kerf_sync *sync)
 {
 	int ret = kerf_validate_sync(sync);
 
@@ -214,7 +218,7 @@ static int job_add_sync(struct kerf_submit *s, struct kerf_job *job, const struc
 		return ret;
 	switch (sync->type) {
 	case KERF_SYNC_WAIT_QUEUE:
-		return job_wait_queue(s, job, sync);
+		return job_wait_queue(job, sync);
 	case KERF_SYNC_WAIT_SYNCOBJ:
 		return job_wait_syncobj(s, job, sync);
 	default:
@@ -326,14 +330,18 @@ static void install_fences(struct kerf_submit *s)
 
 	list_for_each_entry(signal, &s->signals, link) {
 		if (signal->chain)
-			drm_syncobj_add_point(signal->syncobj, signal->chain, signal->fence, signal->point);
+			drm_syncobj_add_point(signal->syncobj, signal->chain, signal->fence,
+					      signal->point);
 		else
 			drm_syncobj_replace_fence(signal->syncobj, signal->fence);
 		signal->chain = NULL;
 	}
 }
 
-/* What arming would refuse anyway is refused before any work, since callers try again and again at -EAGAIN. */
+/*
+ * What arming would refuse anyway is refused before any work, since callers try again and again at
+ * -EAGAIN.
+ */
 static int check_queue(struct kerf_queue *q, u32 n_jobs)
 {
 	struct kerf_device *kdev = q->engine->kdev;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Checks of what a user gave, over bytes already copied. They need nothing of the kernel, so that the
- * host compiles and fuzzes the same code. All return 0 or -EINVAL.
+ * Checks of what a user gave, over bytes already copied. They need nothing of the kernel, so that
+ * the host compiles and fuzzes the same code. All return 0 or -EINVAL.
  */
 #ifndef KERF_VALIDATE_H
 #define KERF_VALIDATE_H
