@@ -226,6 +226,11 @@ static void kerf_server_detach(struct kerf_server *server, int error)
 	spin_lock_irq(&kdev->lock);
 	ue->server = NULL;
 	server->given_up = true;
+	/* The slots are a successor's from now on: nothing that still runs in a call of this one may touch them. */
+	server->run = 0;
+	server->taken = 0;
+	server->cancel = 0;
+	server->held = 0;
 	for (i = 0; i < ue->base.depth; i++)
 		ue->base.slots[i].held = false;
 	spin_unlock_irq(&kdev->lock);
