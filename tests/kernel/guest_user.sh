@@ -4,7 +4,7 @@
 # is killed in the middle.
 # limit-s: 120
 echo "KTAP version 1"
-echo "1..8"
+echo "1..9"
 n=0 failed=0
 check() { # check NAME: of the status just given
 	status=$?
@@ -17,7 +17,7 @@ check() { # check NAME: of the status just given
 	fi
 }
 if [ ! -x "$KERF" ] || ! "$KERF" node run --help | grep -q serve-engine || [ ! -e /dev/kerf-server ]; then
-	for _ in 1 2 3 4 5 6 7 8; do
+	for _ in 1 2 3 4 5 6 7 8 9; do
 		n=$((n + 1))
 		echo "ok $n all # SKIP no kerf with kernel queues, or no /dev/kerf-server"
 	done
@@ -81,6 +81,10 @@ check another_model
 XDG_CACHE_HOME=$dir/profiles "$KERF" profile int8.onnx --on q:shared --seconds 1 >profile.log 2>&1 ||
 	! sed 's/^/# /' profile.log
 check profile
+
+"$KERF_BUILD/tests/kernel/test_kerfd_client" >hostile.log && shared int8 a && cmp int8.cpu a ||
+	! sed 's/^/# /' hostile.log
+check hostile_client
 
 # What clients prepared goes with them, however they go.
 before=$(jobs_done)

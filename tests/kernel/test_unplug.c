@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "kerf_test.h"
+#include "kerf_server_test.h"
 
 #define DRIVER "/sys/bus/platform/drivers/kerf-virtual/"
 #define DEVICE "kerf-virtual"
@@ -215,6 +215,36 @@ static void a_new_device_serves(void)
 	EXPECT_EQ(0, status);
 }
 
+/* A server that has a job, one whose engine waits for a successor, and one that comes later */
+static void servers_are_given_up(void)
+{
+	struct kerf_server_register reg = ks_wait_policy("t-unplug", 1, 60000);
+	struct kerf_server_register other = ks_wait_policy("t-unplug2", 1, 60000);
+	struct client c = client();
+	struct kerf_server_record rec;
+	struct pollfd p;
+	struct ks s, dead, next;
+	uint32_t queue;
+
+	ks_serve(&s, &reg);
+	ks_serve(&dead, &other);
+	REQUIRE_OK(kt_queue_create(c.fd, s.reg.engine, KERF_PRIORITY_NORMAL, 4, &queue));
+	ks_empty_job(c.fd, queue);
+	ks_expect(&s, KERF_SERVER_RUN, &rec);
+	ks_close(&dead);
+	unbind();
+	p = (struct pollfd){.fd = s.fd, .events = POLLIN};
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(POLLHUP, p.revents);
+	EXPECT_ERR(-ESHUTDOWN, ks_read(&s, &rec));
+	EXPECT_ERR(-ESHUTDOWN, ks_done(&s, &rec, 0));
+	bind_again();
+	ks_serve(&next, &reg);
+	EXPECT_EQ(0, next.reg.flags);
+	ks_close(&s);
+	ks_close(&next);
+}
+
 /* Clients that submit, wait and close all the time, and a device that comes and goes */
 static void under_load(void)
 {
@@ -317,6 +347,7 @@ static const struct ktap_case cases[] = {
 	KTAP(mappings_stay),
 	KTAP(new_mappings_are_refused),
 	KTAP(a_new_device_serves),
+	KTAP(servers_are_given_up),
 	KTAP(under_load),
 	KTAP(npu_with_mapped_bos),
 };
