@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* Each kind of command does a small job whose answer was worked out by hand. */
+/*
+ * kernel-log: silent
+ *
+ * Each kind of command does a small job whose answer was worked out by hand.
+ */
 #include <math.h>
 
 #include "npu_test.h"

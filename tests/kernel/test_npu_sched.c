@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* Queues of two priorities on one NPU: who runs when, by the order in which jobs end. */
+/*
+ * kernel-log: silent
+ *
+ * Queues of two priorities on one NPU: who runs when, by the order in which jobs end.
+ */
 #include "npu_test.h"
 
 #define N_LOW 8

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
+ * kernel-log: silent
+ *
  * A job touches its windows alone: whatever leaves them ends it with -EFAULT, stops its queue and
  * no other, and leaves the rest of memory as it was.
  */
@@ -212,6 +214,106 @@ static void scattered(void)
 			break;
 }
 
+static void random_copies(unsigned seed)
+{
+	const size_t size = 1 << 20;
+	struct npu own = npu_open();
+	struct npu_bo src = npu_bo(&own, size), dst = npu_bo(&own, size);
+	uint8_t *want = calloc(1, size);
+
+	REQUIRE(want);
+	for (size_t i = 0; i < size; i++)
+		((uint8_t *)src.map)[i] = rand_r(&seed);
+	for (int n = 0; n < 200; n++) {
+		struct npu_job j = {0};
+		size_t from = rand_r(&seed) % size / 64 * 64, to = rand_r(&seed) % size / 64 * 64;
+		size_t room = size - (from > to ? from : to), bytes = rand_r(&seed) % room + 1;
+		size_t skip = rand_r(&seed) % bytes;
+
+		if (n % 2) { /* short ones, around the ends of pages */
+			bytes = bytes % 300 + 1 < room ? bytes % 300 + 1 : room;
+			skip %= bytes;
+		}
+		npu_window(&j, src.handle, READ, from, bytes);
+		npu_window(&j, dst.handle, WRITE, to, bytes);
+		npu_add_copy(&j, KERF_NPU_ADDR(0, skip), KERF_NPU_ADDR(1, skip), bytes - skip);
+		if (!EXPECT_OK(npu_run(&own, &j)))
+			break;
+		memcpy(want + to + skip, (uint8_t *)src.map + from + skip, bytes - skip);
+	}
+	EXPECT(!memcmp(want, dst.map, size));
+	free(want);
+}
+
+/* Several processes at once copy ranges of any place and size. */
+static void random_ranges(void)
+{
+	int status;
+
+	for (unsigned i = 0; i < 4; i++) {
+		pid_t child = fork();
+
+		REQUIRE(child >= 0);
+		if (!child) {
+			random_copies(i + 1);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 4; i++) {
+		REQUIRE(wait(&status) > 0);
+		EXPECT_EQ(0, status);
+	}
+}
+
+/* cmd_bytes of this process's client, as debugfs has them: id bytes cmd_bytes */
+static long long command_bytes(void)
+{
+	struct drm_kerf_device_info info;
+	unsigned long long id;
+	char address[32], path[96], line[128];
+	long long bytes, found = -1;
+	FILE *f;
+
+	REQUIRE_OK(kt_device_info(npu.fd, &info));
+	npu_pci_address(&npu, address);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kerf/%s/clients", address);
+	f = fopen(path, "r");
+	if (!f)
+		ktap_skip("no %s", path);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llu %*d %lld", &id, &bytes) == 2 && id == info.client_id)
+			found = bytes;
+	fclose(f);
+	return found;
+}
+
+/* The kernel's memory for the extents of large windows is bounded, and given back. */
+static void tables_are_charged(void)
+{
+	struct npu_bo big;
+	uint64_t seqno = 0;
+	int status = -1, r = 0, n = 0;
+
+	setup();
+	big = npu_bo(&npu, 64 << 20);
+	for (int i = 0; i < KERF_MAX_JOB_BOS; i++)
+		npu_window_all(&job, &big);
+	npu_add_delay(&job, 1000);
+	for (n = 0; n < 100 && !r; n++) {
+		r = npu_submit_to(&npu, npu.queue, &job, &seqno);
+		EXPECT(command_bytes() <= KERF_MAX_CMD_BYTES);
+	}
+	EXPECT(r == 0 || r == -EAGAIN);
+	REQUIRE(seqno);
+	EXPECT_OK(kt_wait(npu.fd, npu.queue, seqno, -1, &status));
+	EXPECT_OK(status);
+	/* Let go shortly after the end */
+	for (int i = 0; i < 2000 && command_bytes(); i++)
+		usleep(1000);
+	EXPECT_EQ(0, command_bytes());
+	EXPECT_OK(npu_run(&npu, &job));
+}
+
 /* As many windows as a job may have, each with its own piece */
 static void all_windows(void)
 {
@@ -296,14 +398,24 @@ static void two_processes(void)
 }
 
 static const struct ktap_case cases[] = {
-	KTAP(read_past_end),	    KTAP(write_past_end),
-	KTAP(write_past_odd_end),   KTAP(far_offset),
-	KTAP(stride_leaves_window), KTAP(write_to_readable),
-	KTAP(read_of_writable),	    KTAP(no_such_window),
-	KTAP(no_windows),	    KTAP(layer_leaves_window),
-	KTAP(fault_in_the_middle),  KTAP(later_jobs_are_cancelled),
-	KTAP(odd_window_offset),    KTAP(scattered),
-	KTAP(all_windows),	    KTAP(two_processes),
+	KTAP(read_past_end),
+	KTAP(write_past_end),
+	KTAP(write_past_odd_end),
+	KTAP(far_offset),
+	KTAP(stride_leaves_window),
+	KTAP(write_to_readable),
+	KTAP(read_of_writable),
+	KTAP(no_such_window),
+	KTAP(no_windows),
+	KTAP(layer_leaves_window),
+	KTAP(fault_in_the_middle),
+	KTAP(later_jobs_are_cancelled),
+	KTAP(odd_window_offset),
+	KTAP(scattered),
+	KTAP_SLOW(random_ranges, 60),
+	KTAP(tables_are_charged),
+	KTAP(all_windows),
+	KTAP(two_processes),
 };
 
 int main(int argc, char **argv)
