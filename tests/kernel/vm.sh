@@ -187,7 +187,7 @@ start_qemu() {
 		-object "memory-backend-file,id=ram,size=${memory}M,mem-path=$shm/ram,share=on" \
 		-kernel "$root/boot/vmlinux" -initrd "$shm/initrd" \
 		-append "console=ttyS0 loglevel=7 panic=-1 oops=panic mitigations=off nokaslr audit=0 \
-apparmor=0 cryptomgr.notests random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=120" \
+apparmor=0 no_timer_check cryptomgr.notests random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=120" \
 		-serial "file:$run/console" \
 		-virtfs "local,path=/usr,mount_tag=usr,security_model=none,readonly=on" \
 		-virtfs "local,path=$tree,mount_tag=tree,security_model=none,readonly=on" \
