@@ -65,6 +65,7 @@ struct kerf_job;
  * @lock: see the top of this file
  * @engines_mutex: serialises registering and removing engines
  * @engines: by index; entries are set and cleared under @lock and @engines_mutex
+ * @names: by index, of the last engine there; under @engines_mutex
  * @wq: recovery and kick work, by which fences signal; WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM
  * @retire_wq: retire work. A queue of its own: letting go of memory may wait for anything,
  *   recovery and @kick_work for nothing
@@ -84,6 +85,7 @@ struct kerf_device {
 	spinlock_t lock;
 	struct mutex engines_mutex;
 	struct kerf_engine *engines[KERF_MAX_ENGINES];
+	char names[KERF_MAX_ENGINES][32];
 	struct workqueue_struct *wq;
 	struct workqueue_struct *retire_wq;
 	struct list_head retired;

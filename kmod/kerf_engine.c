@@ -264,6 +264,26 @@ void kerf_engine_requeue_all(struct kerf_engine *engine, int error)
 
 /* --- coming and going --- */
 
+/*
+ * The index that an engine of this name had before, else one that none had, else any: what clients are
+ * charged by index shall not show under another engine's name.
+ */
+static int free_index(struct kerf_device *kdev, const char *name)
+{
+	int unused = -1, any = -1, i;
+
+	for (i = KERF_MAX_ENGINES - 1; i >= 0; i--) {
+		if (kdev->engines[i])
+			continue;
+		if (!strcmp(kdev->names[i], name))
+			return i;
+		any = i;
+		if (!kdev->names[i][0])
+			unused = i;
+	}
+	return unused >= 0 ? unused : any;
+}
+
 /**
  * kerf_engine_add() - a device has one more engine
  * @kdev: device
@@ -275,7 +295,7 @@ void kerf_engine_requeue_all(struct kerf_engine *engine, int error)
  */
 int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine)
 {
-	int index = -1, i, ret = 0;
+	int index, i, ret = 0;
 
 	if (!engine->depth || engine->depth > KERF_MAX_SLOTS || !engine->name[0] ||
 	    strnlen(engine->name, sizeof(engine->name)) == sizeof(engine->name))
@@ -290,16 +310,15 @@ int kerf_engine_add(struct kerf_device *kdev, struct kerf_engine *engine)
 	INIT_DELAYED_WORK(&engine->timeout_work, timeout_work);
 
 	mutex_lock(&kdev->engines_mutex);
-	for (i = KERF_MAX_ENGINES - 1; i >= 0; i--) {
-		if (!kdev->engines[i])
-			index = i;
-		else if (!strcmp(kdev->engines[i]->name, engine->name))
+	for (i = 0; i < KERF_MAX_ENGINES; i++)
+		if (kdev->engines[i] && !strcmp(kdev->engines[i]->name, engine->name))
 			ret = -EEXIST;
-	}
+	index = free_index(kdev, engine->name);
 	if (!ret && index < 0)
 		ret = -ENOSPC;
 	if (!ret) {
 		engine->index = index;
+		strscpy(kdev->names[index], engine->name, sizeof(kdev->names[index]));
 		spin_lock_irq(&kdev->lock);
 		if (kdev->gone)
 			ret = -ENODEV;

@@ -7,17 +7,19 @@
  * Jobs of different queues run as the engine has room: higher priorities first, equal priorities
  * shared fairly between clients by the time the engine was busy for each.
  *
- * A job is named by (queue, sequence number). The sequence numbers of a queue begin at 1 and have no
- * gaps. A job is done when the queue's done_seqno has reached its number; its result is then known.
- * The first job that fails stops its queue: every later job of that queue, submitted or yet to be,
- * ends with -ECANCELED. Other queues are not touched. To go on, destroy the queue and create another.
+ * A job is named by (queue, sequence number). The sequence numbers of a queue begin at 1 and have
+ * no gaps. A job is done when the queue's done_seqno has reached its number; its result is then
+ * known. The first job that fails stops its queue: every later job of that queue, submitted or yet
+ * to be, ends with -ECANCELED. Other queues are not touched. To go on, destroy the queue and create
+ * another.
  *
  * Rules of this interface:
  *  - every field named pad and every flag that is not defined must be 0, else -EINVAL;
- *  - sizes and offsets are bytes, times are absolute CLOCK_MONOTONIC nanoseconds unless named otherwise;
- *  - arrays are {stride, count, array}: stride is sizeof the element as the caller knows it. A longer
- *    element than the kernel knows is accepted if the tail is zero (-E2BIG else), a shorter one is
- *    read as if its tail were zero;
+ *  - sizes and offsets are bytes, times are absolute CLOCK_MONOTONIC nanoseconds unless named
+ *    otherwise;
+ *  - arrays are {stride, count, array}: stride is sizeof the element as the caller knows it. A
+ *    longer element than the kernel knows is accepted if the tail is zero (-E2BIG else), a shorter
+ *    one is read as if its tail were zero;
  *  - after the device is gone every ioctl is -ENODEV, and every job not done ends with -ENODEV;
  *  - an interrupted wait is -ERESTARTSYS inside and may be called again with the same arguments;
  *  - a call that fails has changed nothing.
@@ -65,7 +67,8 @@ extern "C" {
 
 /**
  * struct drm_kerf_obj_array - an array in the caller's memory
- * @stride: Input: sizeof one element, at most KERF_MAX_ARRAY_STRIDE and a multiple of 8; ignored if @count is 0
+ * @stride: Input: sizeof one element, at most KERF_MAX_ARRAY_STRIDE and a multiple of 8; ignored if
+ *   @count is 0
  * @count: Input: number of elements
  * @array: Input: address of the first; ignored if @count is 0
  */
@@ -81,7 +84,9 @@ enum drm_kerf_engine_class {
 	KERF_ENGINE_SIM = 1,
 	/** @KERF_ENGINE_NPU: the kerf NPU; its commands are those of kerf_npu.h */
 	KERF_ENGINE_NPU = 2,
-	/** @KERF_ENGINE_USER: a server process (kerf_server.h); its commands are the server's own */
+	/**
+	 * @KERF_ENGINE_USER: a server process (kerf_server.h); its commands are the server's own
+	 */
 	KERF_ENGINE_USER = 3,
 };
 
@@ -89,7 +94,10 @@ enum drm_kerf_engine_class {
 enum drm_kerf_query_type {
 	/** @KERF_QUERY_DEVICE: &struct drm_kerf_device_info; index must be 0 */
 	KERF_QUERY_DEVICE = 0,
-	/** @KERF_QUERY_ENGINE: &struct drm_kerf_engine_info of engine index; -ENOENT if there is none */
+	/**
+	 * @KERF_QUERY_ENGINE: &struct drm_kerf_engine_info of engine index; -ENOENT if there is
+	 * none
+	 */
 	KERF_QUERY_ENGINE = 1,
 };
 
@@ -162,7 +170,7 @@ struct drm_kerf_engine_info {
 	__u64 jobs_done;
 };
 
-/** @KERF_BO_NO_MMAP: the CPU may not map it: BO_INFO gives no offset and mmap is refused */
+/** @KERF_BO_NO_MMAP: the CPU may not map it: BO_INFO gives no offset and mmap is -EACCES */
 #define KERF_BO_NO_MMAP (1u << 0)
 /** @KERF_BO_WC: CPU mappings are write-combined instead of cached */
 #define KERF_BO_WC (1u << 1)
@@ -206,10 +214,11 @@ struct drm_kerf_bo_info {
  * @flags: Input: KERF_SYNC_READ and/or KERF_SYNC_WRITE, with KERF_SYNC_END at the end of the access
  * @offset: Input: start of the range
  * @size: Input: its bytes, not 0
- * @timeout_ns: Input: when to stop waiting for jobs; 0 or past: do not wait; -ETIME if jobs still use it
+ * @timeout_ns: Input: when to stop waiting for jobs; 0 or past: do not wait; -ETIME if jobs still
+ *   use it
  *
- * Waits for the jobs that were submitted before, then makes caches agree. A reader of (queue, seqno)
- * on a cache-coherent machine needs no BO_SYNC.
+ * Waits until no job uses the BO (jobs submitted meanwhile count too), then makes caches agree. A
+ * reader of (queue, seqno) on a cache-coherent machine needs no BO_SYNC.
  */
 struct drm_kerf_bo_sync {
 	__u32 handle;
@@ -221,7 +230,10 @@ struct drm_kerf_bo_sync {
 
 /** enum drm_kerf_priority - of queues; a higher one is always served first */
 enum drm_kerf_priority {
-	/** @KERF_PRIORITY_LOW: still served once in a while when higher ones never pause (no starvation) */
+	/**
+	 * @KERF_PRIORITY_LOW: still served once in a while when higher ones never pause (no
+	 * starvation)
+	 */
 	KERF_PRIORITY_LOW = 0,
 	/** @KERF_PRIORITY_NORMAL: likewise */
 	KERF_PRIORITY_NORMAL = 1,
@@ -252,8 +264,8 @@ struct drm_kerf_queue_create {
  * @queue_id: Input: -ENOENT if there is none
  * @pad: Input: 0
  *
- * Jobs that have not started end with -ECANCELED; one that runs ends as it does, unseen. Jobs of other
- * queues that wait for one of this queue's go on as if it were done. Does not wait.
+ * Jobs that have not started end with -ECANCELED; one that runs ends as it does, unseen. Jobs of
+ * other queues that wait for one of this queue's go on as if it were done. Does not wait.
  */
 struct drm_kerf_queue_destroy {
 	__u32 queue_id;
@@ -285,20 +297,22 @@ struct drm_kerf_bo_ref {
 /** enum drm_kerf_sync_type - what a job waits for or signals */
 enum drm_kerf_sync_type {
 	/**
-	 * @KERF_SYNC_WAIT_QUEUE: start after job @point of the caller's queue @handle is done, however it
-	 * ended. -ENOENT: no such queue; -EINVAL: no such job yet (so waits form no cycle).
+	 * @KERF_SYNC_WAIT_QUEUE: start after job @point of the caller's queue @handle is done,
+	 * however it ended. -ENOENT: no such queue; -EINVAL: no such job yet (so waits form no
+	 * cycle).
 	 */
 	KERF_SYNC_WAIT_QUEUE = 0,
 	/**
-	 * @KERF_SYNC_WAIT_SYNCOBJ: start after the fence of syncobj @handle (timeline: of @point; binary: 0)
-	 * has signalled. -ENOENT: no such syncobj, -EINVAL: no fence there yet. A fence that signals an
-	 * error does not stop the job.
+	 * @KERF_SYNC_WAIT_SYNCOBJ: start after the fence of syncobj @handle (timeline: of @point;
+	 * binary: 0) has signalled. -ENOENT: no such syncobj, -EINVAL: no fence there yet. A fence
+	 * that signals an error does not stop the job.
 	 */
 	KERF_SYNC_WAIT_SYNCOBJ = 1,
 	/**
-	 * @KERF_SYNC_SIGNAL_SYNCOBJ: put the job's fence into syncobj @handle (at @point, binary: 0).
-	 * -EOPNOTSUPP if the kernel cannot promise that the job ends: its engine lacks KERF_ENGINE_FENCES,
-	 * or it waits, itself or by an earlier job of its queue, for a job of such an engine.
+	 * @KERF_SYNC_SIGNAL_SYNCOBJ: put the job's fence into syncobj @handle (at @point, binary:
+	 * 0). -EOPNOTSUPP if the kernel cannot promise that the job ends: its engine lacks
+	 * KERF_ENGINE_FENCES, or it waits, itself or by an earlier job of its queue, for a job of
+	 * such an engine.
 	 */
 	KERF_SYNC_SIGNAL_SYNCOBJ = 2,
 };
@@ -326,8 +340,8 @@ struct drm_kerf_sync {
  * @bos: Input: &struct drm_kerf_bo_ref, at most KERF_MAX_JOB_BOS
  * @syncs: Input: &struct drm_kerf_sync, at most KERF_MAX_JOB_SYNCS
  * @cookie: Input: the caller's own, returned in the event and shown in trace events
- * @timeout_ms: Input: running time after which it is stopped and ends with -ETIME; 0: the engine's default;
- *   at most KERF_MAX_TIMEOUT_MS
+ * @timeout_ms: Input: running time after which it is stopped and ends with -ETIME; 0: the engine's
+ *   default; at most KERF_MAX_TIMEOUT_MS
  * @pad: Input: 0
  */
 struct drm_kerf_job {
@@ -348,8 +362,9 @@ struct drm_kerf_job {
  * @jobs: Input: &struct drm_kerf_job, 1 to KERF_MAX_SUBMIT_JOBS
  * @last_seqno: Output: sequence number of the last job; those before it have the numbers just below
  *
- * -EAGAIN: the queue has no room for all of them, or the client's KERF_MAX_CMD_BYTES are used up: wait
- * for a job, then try again (more jobs than the queue is deep never find room). -ECANCELED: a job of the queue failed. -EIO: the engine is dead.
+ * -EAGAIN: the queue has no room for all of them, or the client's KERF_MAX_CMD_BYTES are used up:
+ * wait for a job, then try again (more jobs than the queue is deep never find room). -ECANCELED: a
+ * job of the queue failed. -EIO: the engine is dead.
  * -ENOMEM: no memory, or no room for the event of a job with KERF_JOB_EVENT (read some).
  */
 struct drm_kerf_submit {
@@ -364,11 +379,13 @@ struct drm_kerf_submit {
  * @queue_id: Input: -ENOENT if there is none, or it is destroyed meanwhile
  * @flags: Input: 0
  * @seqno: Input: the job; -EINVAL if it was never submitted
- * @timeout_ns: Input: when to stop waiting; 0 or past: do not wait; -ETIME if the job is not done by then
+ * @timeout_ns: Input: when to stop waiting; 0 or past: do not wait; -ETIME if the job is not done
+ *   by then
  * @status: Output: how the job ended: 0, or a negative errno:
- *   -ETIME: ran longer than its timeout; -EFAULT: touched what it may not; -EIO: the engine refused it or broke;
- *   -ECANCELED: an earlier job of the queue failed; -EOWNERDEAD: its server died and it was not given
- *   to another; -ENODEV: the device went
+ *   -ETIME: ran longer than its timeout; -EFAULT: touched what it may not; -EIO: the engine refused
+ *   it or broke;
+ *   -ECANCELED: an earlier job of the queue failed; -EOWNERDEAD: its server died and it was not
+ *   given to another; -ENODEV: the device went
  * @pad: Input: 0
  */
 struct drm_kerf_queue_wait {

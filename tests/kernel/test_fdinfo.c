@@ -2,7 +2,7 @@
 /* fdinfo of an open node, by the kernel's drm-usage-stats.rst */
 #include <inttypes.h>
 
-#include "kerf_test.h"
+#include "kerf_server_test.h"
 
 /* Text of @fd's fdinfo after "@key:" and blanks, or NULL */
 static const char *fdinfo(int fd, const char *key)
@@ -173,6 +173,39 @@ static void busy_of_others_is_not_mine(void)
 	EXPECT_EQ(0, busy_ns(b));
 }
 
+static void busy_of_an_engine_that_went_is_not_anothers(void)
+{
+	struct kerf_server_register first = ks_fail_policy("fdinfo-first", 1);
+	struct kerf_server_register second = ks_fail_policy("fdinfo-second", 1);
+	struct kerf_server_record rec;
+	struct ks server;
+	uint64_t seqno;
+	const char *text;
+	uint32_t queue;
+	int fd;
+
+	ks_serve(&server, &first);
+	fd = ks_client(&server);
+	queue = ks_queue(&server, fd);
+	seqno = ks_empty_job(fd, queue);
+	ks_expect(&server, KERF_SERVER_RUN, &rec);
+	REQUIRE_OK(ks_done(&server, &rec, 0));
+	EXPECT_OK(ks_result(fd, queue, seqno));
+	text = fdinfo(fd, "drm-engine-fdinfo-first");
+	EXPECT(text && strtoull(text, NULL, 10) > 0);
+	ks_close(&server);
+
+	ks_serve(&server, &second);
+	text = fdinfo(fd, "drm-engine-fdinfo-second");
+	EXPECT(text && strtoull(text, NULL, 10) == 0);
+	EXPECT(!fdinfo(fd, "drm-engine-fdinfo-first"));
+	ks_close(&server);
+	ks_serve(&server, &first);
+	text = fdinfo(fd, "drm-engine-fdinfo-first");
+	EXPECT(text && strtoull(text, NULL, 10) > 0);
+	ks_close(&server);
+}
+
 static void capacity_of_an_engine_with_places(void)
 {
 	struct drm_kerf_engine_info info = {0};
@@ -209,6 +242,7 @@ static const struct ktap_case cases[] = {
 	KTAP(busy_of_clients_sums_to_the_engines),
 	KTAP(busy_outlives_queues),
 	KTAP(busy_of_others_is_not_mine),
+	KTAP(busy_of_an_engine_that_went_is_not_anothers),
 	KTAP(capacity_of_an_engine_with_places),
 	KTAP(memory_follows_handles),
 };
