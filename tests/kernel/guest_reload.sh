@@ -24,7 +24,7 @@ cycle() {
 	usleep $((50000 + $1 * 7919 % 100000))
 	unbind=/sys/bus/platform/drivers/kerf-virtual/unbind
 	[ $(($1 % 2)) = 0 ] || echo kerf-virtual >$unbind
-	# the cases of a program are in process groups of their own, in its session
+	# its cases and their clients are in process groups of their own, in its session
 	pkill -KILL -s $load
 	wait $load 2>/dev/null
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
