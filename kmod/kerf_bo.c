@@ -81,7 +81,7 @@ static const struct drm_gem_object_funcs kerf_bo_funcs = {
 struct drm_gem_object *kerf_bo_create_object(struct drm_device *dev, size_t size)
 {
 	static atomic64_t last_id = ATOMIC64_INIT(0);
-	struct kerf_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	struct kerf_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
 
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
@@ -111,12 +111,13 @@ int kerf_bo_create_ioctl(struct drm_device *dev, void *data, struct drm_file *fi
 	obj = &shmem->base;
 	to_kerf_bo(obj)->flags = args->flags;
 	shmem->map_wc = !!(args->flags & KERF_BO_WC);
-	args->size = obj->size;
 	mutex_lock(&kdev->bos_mutex);
 	list_add(&to_kerf_bo(obj)->link, &kdev->bos);
 	mutex_unlock(&kdev->bos_mutex);
 
 	ret = drm_gem_handle_create(file, obj, &args->handle);
+	if (!ret)
+		args->size = obj->size;
 	drm_gem_object_put(obj);
 	return ret;
 }

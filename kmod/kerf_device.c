@@ -26,7 +26,7 @@ static u64 kerf_client_id(struct drm_file *file)
 
 static int kerf_open(struct drm_device *drm, struct drm_file *file)
 {
-	struct kerf_client *client = kzalloc(sizeof(*client), GFP_KERNEL);
+	struct kerf_client *client = kzalloc(sizeof(*client), GFP_KERNEL_ACCOUNT);
 
 	if (!client)
 		return -ENOMEM;

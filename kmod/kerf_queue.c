@@ -73,7 +73,7 @@ int kerf_queue_create_ioctl(struct drm_device *dev, void *data, struct drm_file 
 		goto put_engine;
 	}
 
-	q = kzalloc(sizeof(*q), GFP_KERNEL);
+	q = kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
 	if (!q) {
 		ret = -ENOMEM;
 		goto put_engine;

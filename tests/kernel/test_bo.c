@@ -449,6 +449,20 @@ static void bytes_have_a_limit(void)
 	EXPECT_OK(kt_bo_create(fd, 2 * page, 0, &more));
 }
 
+static void refused_create_changes_nothing(void)
+{
+	struct drm_kerf_bo_create create = {.size = page + 1};
+	struct drm_kerf_device_info info = {0};
+	int fd = kt_open(0);
+
+	REQUIRE_OK(kt_device_info(fd, &info));
+	bo_of(fd, info.max_client_bytes - page, 0);
+	EXPECT_ERR(-ENOSPC, kt_ioctl(fd, DRM_IOCTL_KERF_BO_CREATE, &create));
+	EXPECT_EQ(page + 1, create.size);
+	EXPECT_EQ(0, create.handle);
+	EXPECT_EQ(info.max_client_bytes - page, bytes_of(fd));
+}
+
 static void bytes_limit_holds_for_imports(void)
 {
 	struct drm_kerf_device_info info = {0};
@@ -618,6 +632,7 @@ static const struct ktap_case cases[] = {
 	KTAP(bytes_follow_handles),
 	KTAP(bytes_count_an_import_once),
 	KTAP(bytes_have_a_limit),
+	KTAP(refused_create_changes_nothing),
 	KTAP(bytes_limit_holds_for_imports),
 	KTAP(sync_of_an_idle_bo),
 	KTAP(sync_waits_for_a_writer),

@@ -244,10 +244,11 @@ static void do_query(struct fuzzer *f)
 					  .size = below(f, sizeof(answer)),
 					  .pointer = (uintptr_t)answer};
 
-	/* Never an answer over our own memory, wherever that lies: the guard page, or the kernel's half */
+	/* Never an answer over our own memory, wherever that lies: the guard page, or the kernel's
+	 * half */
 	if (one_in(f, 4))
-		args.pointer = one_in(f, 2) ? (uintptr_t)f->arena + ARENA :
-					      interesting(f) | 1ull << 63;
+		args.pointer =
+			one_in(f, 2) ? (uintptr_t)f->arena + ARENA : interesting(f) | 1ull << 63;
 	call(f, DRM_IOCTL_KERF_DEV_QUERY, &args);
 }
 

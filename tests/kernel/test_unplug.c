@@ -341,14 +341,10 @@ static void npu_with_mapped_bos(void)
 }
 
 static const struct ktap_case cases[] = {
-	KTAP(every_ioctl_says_so),
-	KTAP(waits_end),
-	KTAP(event_and_eventfd_tell),
-	KTAP(mappings_stay),
-	KTAP(new_mappings_are_refused),
-	KTAP(a_new_device_serves),
-	KTAP(servers_are_given_up),
-	KTAP(under_load),
+	KTAP(every_ioctl_says_so),	KTAP(waits_end),
+	KTAP(event_and_eventfd_tell),	KTAP(mappings_stay),
+	KTAP(new_mappings_are_refused), KTAP(a_new_device_serves),
+	KTAP(servers_are_given_up),	KTAP(under_load),
 	KTAP(npu_with_mapped_bos),
 };
 
