@@ -136,7 +136,7 @@ static void print_queue(const struct kerf_queue_listed *q)
 	printf("  %-20s %-16s class %s, %s, depth %u, caps %#llx, %llu jobs, busy %.3f s%s%s\n", q->node,
 	       q->name, q->class, q->state, q->depth, (unsigned long long)q->caps,
 	       (unsigned long long)q->jobs_done, (double)q->busy_ns * 1e-9,
-	       q->spec[0] ? ": kerf's " : "", q->spec);
+	       q->spec[0] ? ": --on " : "", q->spec);
 }
 
 static int show_engines(bool json)

@@ -186,4 +186,13 @@ static void subject_free(struct subject *t)
 	free(t);
 }
 
+/* KERF_TEST_QUICK, set where the processor is emulated: no work above this. */
+#define QUICK_FLOPS 4000000
+
+static bool subject_too_long(const struct subject *t)
+{
+	return getenv("KERF_TEST_QUICK") && t->op.def->flops &&
+	       t->op.def->flops(&t->op, t->in, t->out) > QUICK_FLOPS;
+}
+
 #endif

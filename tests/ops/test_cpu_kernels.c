@@ -125,15 +125,6 @@ static void KERF_PRINTF(2, 3) complain(const struct cpu_case *c, const char *fmt
 	complaints++;
 }
 
-/* KERF_TEST_QUICK, set where the processor is emulated: no work above this. */
-#define QUICK_FLOPS 4000000
-
-static bool too_long(const struct subject *t)
-{
-	return getenv("KERF_TEST_QUICK") && t->op.def->flops &&
-	       t->op.def->flops(&t->op, t->in, t->out) > QUICK_FLOPS;
-}
-
 static void check_case(const struct cpu_case *c)
 {
 	struct subject *t = subject_new(c);
@@ -141,7 +132,7 @@ static void check_case(const struct cpu_case *c)
 	double tol = c->tol > 0 ? c->tol : 1e-6;
 	int i, k, threads;
 
-	if (too_long(t)) {
+	if (subject_too_long(t)) {
 		subject_free(t);
 		return;
 	}
