@@ -449,8 +449,8 @@ struct kerf_engine {
 
 /*
  * kerf_device.c: DRM devices. What kerf_device_create() gives lives as long as @parent is bound,
- * and longer while files and clients hold it: a probe that fails just returns, after
- * kerf_device_remove() if it added engines.
+ * and longer while files and clients hold it: a probe that fails calls kerf_device_remove() and
+ * returns.
  */
 struct kerf_device *kerf_device_create(struct device *parent);
 int kerf_device_register(struct kerf_device *kdev); /* clients may open it from now on */

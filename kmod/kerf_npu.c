@@ -221,7 +221,7 @@ static irqreturn_t kerf_npu_fault_irq(int number, void *arg)
 	return IRQ_HANDLED;
 }
 
-/* --- starting and stopping the device; under power_mutex, or before anybody knows of it --- */
+/* --- starting and stopping the device; under power_mutex --- */
 
 /* Writes CONTROL and waits until STATUS says that it is so. */
 static int kerf_npu_control(struct kerf_npu *npu, u32 what)
@@ -668,20 +668,25 @@ static int kerf_npu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		ret = PTR_ERR(kdev);
 		goto err_free;
 	}
-	pci_set_master(pdev);
-	ret = kerf_npu_request_irqs(npu);
-	if (ret)
-		goto err_free;
-	npu->powered = true;
-	ret = kerf_npu_on(npu);
-	if (ret)
-		goto err_free_irqs;
+	/* Before the device can tell anything: its interrupts are answered through the core. */
 	ret = kerf_engine_add(kdev, &npu->engine);
-	if (ret)
-		goto err_off;
+	if (ret) {
+		kerf_device_remove(kdev);
+		goto err_free;
+	}
 	/* One reference is the device's, this one the interrupt handlers' and remove()'s. */
 	kref_get(&npu->engine.ref);
 	pci_set_drvdata(pdev, npu);
+	pci_set_master(pdev);
+	ret = kerf_npu_request_irqs(npu);
+	if (ret)
+		goto err_remove;
+	mutex_lock(&npu->power_mutex);
+	npu->powered = true;
+	ret = kerf_npu_on(npu);
+	mutex_unlock(&npu->power_mutex);
+	if (ret)
+		goto err_remove;
 	pm_runtime_set_autosuspend_delay(dev, KERF_NPU_AUTOSUSPEND_MS);
 	pm_runtime_use_autosuspend(dev);
 	ret = kerf_device_register(kdev);
@@ -699,10 +704,6 @@ err_remove:
 	kerf_npu_free_irqs(npu);
 	kerf_engine_put(&npu->engine);
 	return ret;
-err_off:
-	kerf_npu_off(npu);
-err_free_irqs:
-	kerf_npu_free_irqs(npu);
 err_free:
 	kerf_npu_release(&npu->engine);
 	return ret;

@@ -259,6 +259,25 @@ static void unbind_hanging(void)
 	npu_expect_sane();
 }
 
+/* A device that does not answer is not bound, and nothing of it is left to be looked at. */
+static void bind_unanswered(void)
+{
+	struct npu_job j = {0};
+	char path[128];
+
+	setup();
+	npu_fault("wedged@1:2");
+	j.job.timeout_ms = KERF_MAX_TIMEOUT_MS;
+	REQUIRE_OK(npu_submit_to(&npu, npu.queue, &j, NULL));
+	npu_fault_taken();
+	EXPECT_OK(npu_sysfs_write("/sys/bus/pci/drivers/kerf-npu/unbind", address));
+	EXPECT(npu_sysfs_write("/sys/bus/pci/drivers/kerf-npu/bind", address) < 0);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kerf/%s", address);
+	EXPECT(access(path, F_OK));
+	EXPECT_OK(npu_sysfs_write("/sys/bus/pci/drivers/kerf-npu/bind", address));
+	npu_expect_sane();
+}
+
 /* --- memory let go while a job uses it --- */
 
 /* Fills window 0 with @value after 100 ms */
@@ -396,6 +415,7 @@ static const struct ktap_case cases[] = {
 	KTAP_SLOW(unbind_under_load, 60),
 	KTAP(unbind_asleep),
 	KTAP(unbind_hanging),
+	KTAP(bind_unanswered),
 	KTAP(handle_closed_in_flight),
 	KTAP(unmapped_in_flight),
 	KTAP_SLOW(client_gone_in_flight, 60),
