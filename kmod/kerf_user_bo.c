@@ -15,9 +15,25 @@
 /* --- Dma-bufs --- */
 
 /*
+ * Neither has the ops of DRM's own: importing such a dma-buf into this very device would find the
+ * BO behind it, which a reader could then write to, and which may have another dma-buf already: DRM
+ * warns of that. So they are imported as those of any other driver.
+ */
+static const struct dma_buf_ops kerf_user_rw_ops = {
+	.cache_sgt_mapping = true,
+	.attach = drm_gem_map_attach,
+	.detach = drm_gem_map_detach,
+	.map_dma_buf = drm_gem_map_dma_buf,
+	.unmap_dma_buf = drm_gem_unmap_dma_buf,
+	.mmap = drm_gem_dmabuf_mmap,
+	.vmap = drm_gem_dmabuf_vmap,
+	.vunmap = drm_gem_dmabuf_vunmap,
+	.release = drm_gem_dmabuf_release,
+};
+
+/*
  * Devices map dma-bufs in both directions and the importing driver writes as it likes, so read-only stands
- * for: by the CPU. As these are not the DRM helpers' ops, importing one into this very device does not
- * find the BO behind it, which would be writable, but comes here too.
+ * for: by the CPU.
  */
 static int kerf_user_ro_attach(struct dma_buf *buf, struct dma_buf_attachment *attach)
 {
@@ -75,12 +91,15 @@ struct dma_buf *kerf_user_export(struct drm_gem_object *obj, u32 ref_flags)
 		.resv = obj->resv,
 	};
 
-	if (!(ref_flags & KERF_BO_REF_WRITE))
-		return drm_gem_dmabuf_export(obj->dev, &info);
-	if (!obj->import_attach)
-		return drm_gem_prime_export(obj, O_RDWR);
-	get_dma_buf(obj->import_attach->dmabuf);
-	return obj->import_attach->dmabuf;
+	if (ref_flags & KERF_BO_REF_WRITE) {
+		if (obj->import_attach) {
+			get_dma_buf(obj->import_attach->dmabuf);
+			return obj->import_attach->dmabuf;
+		}
+		info.ops = &kerf_user_rw_ops;
+		info.flags = O_RDWR;
+	}
+	return drm_gem_dmabuf_export(obj->dev, &info);
 }
 
 /* --- Which BOs a server knows --- */

@@ -47,6 +47,40 @@ static void bo_for_writing(void)
 	EXPECT_EQ(42, ours[7]);
 }
 
+/* Each dma-buf of a BO is a buffer of its own to who imports it, also beside the owner's. */
+static void bo_for_writing_is_imported_twice(void)
+{
+	struct kerf_server_register reg = ks_fail_policy("t-rw2", 1);
+	struct drm_prime_handle prime = {.flags = DRM_CLOEXEC};
+	struct kerf_server_record rec;
+	uint32_t queue, *ours, *theirs;
+	struct ks s;
+	int client, importer, r;
+
+	ks_serve(&s, &reg);
+	client = ks_client(&s);
+	importer = ks_client(&s);
+	queue = ks_queue(&s, client);
+	REQUIRE_OK(kt_bo_create(client, PAGE, 0, &prime.handle));
+	REQUIRE_OK(kt_ioctl(client, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
+	ours = kt_bo_map(client, prime.handle, NULL);
+	REQUIRE(ours);
+	ks_window_job(client, queue, prime.handle, KERF_BO_REF_WRITE);
+	ks_expect(&s, KERF_SERVER_RUN, &rec);
+	for (uint32_t i = 0; i < 2; i++) {
+		int fd = ks_get_bo(&s, &rec, 0);
+
+		REQUIRE(fd >= 0);
+		theirs = kt_bo_map(importer, prime_import(importer, fd, &r).handle, NULL);
+		REQUIRE_OK(r);
+		REQUIRE(theirs);
+		theirs[i] = i + 1;
+		EXPECT_EQ(i + 1, ours[i]);
+		close(fd);
+	}
+	EXPECT_OK(ks_done(&s, &rec, 0));
+}
+
 static void bo_for_reading_alone(void)
 {
 	struct kerf_server_register reg = ks_fail_policy("t-ro", 1);
@@ -297,6 +331,7 @@ static void imported_bo_for_reading_alone(void)
 
 static const struct ktap_case cases[] = {
 	KTAP(bo_for_writing),
+	KTAP(bo_for_writing_is_imported_twice),
 	KTAP(bo_for_reading_alone),
 	KTAP(bo_outlives_the_client),
 	KTAP(get_bo_refusals),
