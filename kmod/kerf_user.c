@@ -406,13 +406,21 @@ static int kerf_register_ioctl(struct kerf_server *server, struct kerf_server_re
 	reg.engine = server->ue->base.index;
 	reg.minor = kerf_device_minor(kerf_user_kdev);
 	reg.table_size = server->table_size;
-	/* Who gives memory that cannot be written is told so, and is the server of nothing any more. */
-	if (copy_to_user(user, &reg, sizeof(reg))) {
-		kerf_server_detach(server, kerf_server_death(server));
-		ret = -EFAULT;
-	}
 unlock:
 	mutex_unlock(&kerf_user_mutex);
+	if (ret)
+		return ret;
+	/*
+	 * Without the mutex: a page fault takes as long as a user likes, and other servers die
+	 * meanwhile. Who gives memory that cannot be written is told so, and is the server of
+	 * nothing any more.
+	 */
+	if (copy_to_user(user, &reg, sizeof(reg))) {
+		mutex_lock(&kerf_user_mutex);
+		kerf_server_detach(server, kerf_server_death(server));
+		mutex_unlock(&kerf_user_mutex);
+		ret = -EFAULT;
+	}
 	return ret;
 }
 
@@ -842,6 +850,8 @@ int kerf_user_init(struct kerf_device *kdev)
 	if (!kerf_user_wq)
 		return -ENOMEM;
 	kerf_user_kdev = kdev;
+	/* Not the number of last time, which another may have got while the device was unbound */
+	kerf_server_misc.minor = MISC_DYNAMIC_MINOR;
 	ret = misc_register(&kerf_server_misc);
 	if (ret) {
 		kerf_user_kdev = NULL;
