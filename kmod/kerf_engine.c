@@ -16,8 +16,8 @@
 /* --- recovery --- */
 
 /*
- * No job of a dead engine goes on. The lock is let go between queues, each of which has a bounded
- * number of jobs.
+ * No job of a dead engine goes on. The lock is let go between slots and between queues, each of
+ * which has a bounded number of jobs.
  */
 static void fail_everything(struct kerf_engine *engine, int error)
 {
@@ -26,12 +26,14 @@ static void fail_everything(struct kerf_engine *engine, int error)
 	LIST_HEAD(todo);
 	u32 i;
 
-	kerf_batch_begin(kdev, &b);
 	for (i = 0; i < engine->depth; i++) {
+		kerf_batch_begin(kdev, &b);
 		engine->slots[i].generation++;
 		if (engine->slots[i].job)
 			kerf_sched_finish(&b, engine->slots[i].job, error, 0);
+		kerf_batch_end(&b, KERF_ATOMIC);
 	}
+	kerf_batch_begin(kdev, &b);
 	list_splice_init(&engine->queues, &todo);
 	while (!list_empty(&todo)) {
 		struct kerf_queue *q = list_first_entry(&todo, struct kerf_queue, engine_link);
@@ -49,25 +51,23 @@ static u64 elapsed_ns(const struct kerf_batch *b, const struct kerf_job *job)
 	return max_t(s64, ktime_to_ns(ktime_sub(b->now, job->started)), 0);
 }
 
+/* The lock is let go between slots here too: a job that fails ends those behind it. */
 static void judge(struct kerf_engine *engine)
 {
 	struct kerf_batch b;
 	u32 i;
 
-	kerf_batch_begin(engine->kdev, &b);
-	engine->resets++;
 	for (i = 0; i < engine->depth; i++) {
 		struct kerf_slot *slot = &engine->slots[i];
 
+		kerf_batch_begin(engine->kdev, &b);
 		slot->generation++;
-		if (!slot->job)
-			continue;
-		if (slot->verdict)
+		if (slot->job && slot->verdict)
 			kerf_sched_finish(&b, slot->job, slot->verdict, elapsed_ns(&b, slot->job));
-		else
+		else if (slot->job)
 			kerf_sched_requeue(&b, slot->job, -EIO);
+		kerf_batch_end(&b, KERF_ATOMIC);
 	}
-	kerf_batch_end(&b, KERF_ATOMIC);
 }
 
 /*
@@ -148,6 +148,7 @@ static void timeout_work(struct work_struct *work)
 
 	spin_lock_irq(&kdev->lock);
 	due = engine->recovering && engine->state != KERF_ENGINE_DEAD;
+	engine->resets += due;
 	for (i = 0; i < engine->depth; i++)
 		if (!due && engine->slots[i].job)
 			kerf_sched_watch(engine, engine->slots[i].deadline);
@@ -253,13 +254,13 @@ void kerf_engine_requeue_all(struct kerf_engine *engine, int error)
 	struct kerf_batch b;
 	u32 i;
 
-	kerf_batch_begin(engine->kdev, &b);
 	for (i = 0; i < engine->depth; i++) {
+		kerf_batch_begin(engine->kdev, &b);
 		engine->slots[i].generation++;
 		if (engine->slots[i].job)
 			kerf_sched_requeue(&b, engine->slots[i].job, error);
+		kerf_batch_end(&b, KERF_ATOMIC);
 	}
-	kerf_batch_end(&b, KERF_ATOMIC);
 }
 
 /* --- coming and going --- */
