@@ -35,12 +35,25 @@ static void kerf_bo_close(struct drm_gem_object *obj, struct drm_file *file)
 		kerf_user_bo_gone(to_kerf_bo(obj));
 }
 
+static void kerf_bo_unmap(struct kerf_device *kdev, struct drm_gem_shmem_object *shmem)
+{
+	if (!shmem->sgt)
+		return;
+	dma_unmap_sgtable(kdev->drm.dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
+	sg_free_table(shmem->sgt);
+	kfree(shmem->sgt);
+	shmem->sgt = NULL;
+}
+
 static void kerf_bo_free(struct drm_gem_object *obj)
 {
 	struct kerf_device *kdev = to_kerf_device(obj->dev);
 
+	/* In one go, so that no mapping is left once kerf_bo_unmap_all() has seen the list. */
 	mutex_lock(&kdev->bos_mutex);
 	list_del(&to_kerf_bo(obj)->link);
+	if (!obj->import_attach)
+		kerf_bo_unmap(kdev, to_drm_gem_shmem_obj(obj));
 	mutex_unlock(&kdev->bos_mutex);
 	drm_gem_shmem_free(to_drm_gem_shmem_obj(obj));
 }
@@ -227,19 +240,11 @@ put:
 
 void kerf_bo_unmap_all(struct kerf_device *kdev)
 {
-	struct drm_gem_shmem_object *shmem;
 	struct kerf_bo *bo;
 
 	mutex_lock(&kdev->bos_mutex);
-	list_for_each_entry(bo, &kdev->bos, link) {
-		shmem = &bo->shmem;
-		if (!shmem->sgt)
-			continue;
-		dma_unmap_sgtable(kdev->drm.dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
-		sg_free_table(shmem->sgt);
-		kfree(shmem->sgt);
-		shmem->sgt = NULL;
-	}
+	list_for_each_entry(bo, &kdev->bos, link)
+		kerf_bo_unmap(kdev, &bo->shmem);
 	mutex_unlock(&kdev->bos_mutex);
 }
 
