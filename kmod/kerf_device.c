@@ -64,6 +64,7 @@ static void kerf_client_release(struct kref *ref)
 	struct drm_device *drm = &client->kdev->drm;
 
 	xa_destroy(&client->queues);
+	kerf_sched_client_fini(client);
 	kfree(client);
 	drm_dev_put(drm);
 }

@@ -143,9 +143,9 @@ struct kerf_client {
  * @node: in engine->ready[priority] by @vruntime while @ready is not empty
  * @link: in client->shares
  * @ready: queues whose head may run, served in turn
- * @engine: which
+ * @engine: which, held
  * @priority: which
- * @users: queues that refer to it
+ * @users: queues that refer to it; with none it stays until the client or the engine goes
  * @vruntime: busy ns charged, never behind the engine's when it becomes ready
  */
 struct kerf_share {
@@ -518,7 +518,8 @@ int kerf_sched_queue_init(struct kerf_queue *q);
  * waiters go on.
  */
 void kerf_sched_queue_kill(struct kerf_queue *q);
-void kerf_sched_queue_fini(struct kerf_queue *q); /* the last reference went: leaves its share */
+void kerf_sched_queue_fini(struct kerf_queue *q); /* the last reference went: leaves its shares */
+void kerf_sched_client_fini(struct kerf_client *client); /* the last reference went */
 
 /* kerf_submit.c */
 int kerf_submit_ioctl(struct drm_device *dev, void *data, struct drm_file *file);

@@ -668,10 +668,31 @@ static struct kerf_share *share_find(struct kerf_queue *q, u32 priority)
 	return NULL;
 }
 
+/* Those that no queue refers to, of engines that are no more. */
+static void take_dead_shares(struct kerf_client *client, struct list_head *dead)
+{
+	struct kerf_share *share, *next;
+
+	list_for_each_entry_safe(share, next, &client->shares, link)
+		if (!share->users && share->engine->state == KERF_ENGINE_DEAD)
+			list_move(&share->link, dead);
+}
+
+static void free_shares(struct list_head *shares)
+{
+	struct kerf_share *share, *next;
+
+	list_for_each_entry_safe(share, next, shares, link) {
+		kerf_engine_put(share->engine);
+		kfree(share);
+	}
+}
+
 int kerf_sched_queue_init(struct kerf_queue *q)
 {
 	struct kerf_device *kdev = q->engine->kdev;
 	struct kerf_share *fresh[KERF_N_PRIORITIES] = { NULL };
+	LIST_HEAD(dead);
 	int ret = 0;
 	u32 p;
 
@@ -694,6 +715,7 @@ int kerf_sched_queue_init(struct kerf_queue *q)
 		fresh[p]->priority = p;
 	}
 	spin_lock_irq(&kdev->lock);
+	take_dead_shares(q->client, &dead);
 	if (kdev->gone) {
 		ret = -ENODEV;
 	} else if (q->engine->state == KERF_ENGINE_DEAD) {
@@ -703,6 +725,7 @@ int kerf_sched_queue_init(struct kerf_queue *q)
 			q->shares[p] = share_find(q, p);
 			if (!q->shares[p]) {
 				q->shares[p] = fresh[p];
+				kref_get(&q->engine->ref);
 				list_add_tail(&fresh[p]->link, &q->client->shares);
 				fresh[p] = NULL;
 			}
@@ -712,6 +735,7 @@ int kerf_sched_queue_init(struct kerf_queue *q)
 		list_add_tail(&q->engine_link, &q->engine->queues);
 	}
 	spin_unlock_irq(&kdev->lock);
+	free_shares(&dead);
 out:
 	for (p = 0; p < KERF_N_PRIORITIES; p++)
 		kfree(fresh[p]);
@@ -735,19 +759,23 @@ void kerf_sched_queue_kill(struct kerf_queue *q)
 	kerf_batch_end(&b, KERF_SLEEPABLE);
 }
 
+/* What a share was charged is not forgotten with its queues, or new queues would have credit. */
 void kerf_sched_queue_fini(struct kerf_queue *q)
 {
 	struct kerf_device *kdev = q->engine->kdev;
-	LIST_HEAD(unused);
-	struct kerf_share *share, *next;
+	LIST_HEAD(dead);
 	u32 p;
 
 	spin_lock_irq(&kdev->lock);
 	list_del(&q->engine_link);
 	for (p = q->priority; p < KERF_N_PRIORITIES; p++)
-		if (!--q->shares[p]->users)
-			list_move(&q->shares[p]->link, &unused);
+		q->shares[p]->users--;
+	take_dead_shares(q->client, &dead);
 	spin_unlock_irq(&kdev->lock);
-	list_for_each_entry_safe(share, next, &unused, link)
-		kfree(share);
+	free_shares(&dead);
+}
+
+void kerf_sched_client_fini(struct kerf_client *client)
+{
+	free_shares(&client->shares);
 }

@@ -97,6 +97,32 @@ static void more_queues_buy_nothing(void)
 	EXPECT(share > 0.4 && share < 0.6);
 }
 
+/* Nor does a queue for each job: what the client was charged is not forgotten with its queue. */
+static void new_queues_buy_nothing(void)
+{
+	struct client a, b;
+	uint64_t of_a, of_b;
+	double share;
+
+	hold();
+	a = client();
+	b = client();
+	put(b.fd, b.queue, 2000, SIM_MAX_DEPTH);
+	REQUIRE_OK(kt_queue_destroy(a.fd, a.queue));
+	of_a = 0;
+	for (unsigned i = 0; i < 20; i++) {
+		a.queue = sim_queue(a.fd, engine, KERF_PRIORITY_NORMAL);
+		put(a.fd, a.queue, 20000, 1);
+		EXPECT_EQ(0, sim_status(a.fd, a.queue, 1));
+		of_a += busy(&a);
+		REQUIRE_OK(kt_queue_destroy(a.fd, a.queue));
+	}
+	of_b = busy(&b);
+	share = (double)of_a / (of_a + of_b);
+	ktap_note("the client of twenty queues had %.3f", share);
+	EXPECT(share > 0.3 && share < 0.65);
+}
+
 static void sleeping_saves_no_credit(void)
 {
 	struct client h = hold(), a, b;
@@ -136,6 +162,7 @@ int main(int argc, char **argv)
 	static const struct ktap_case cases[] = {
 		KTAP(job_length_does_not_matter),
 		KTAP(more_queues_buy_nothing),
+		KTAP(new_queues_buy_nothing),
 		KTAP(sleeping_saves_no_credit),
 		KTAP(a_share_is_counted_to_the_client),
 	};
