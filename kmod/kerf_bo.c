@@ -100,6 +100,8 @@ struct drm_gem_object *kerf_bo_create_object(struct drm_device *dev, size_t size
 		return ERR_PTR(-ENOMEM);
 	bo->id = atomic64_inc_return(&last_id);
 	INIT_LIST_HEAD(&bo->link);
+	INIT_LIST_HEAD(&bo->readers);
+	INIT_LIST_HEAD(&bo->writers);
 	init_waitqueue_head(&bo->idle);
 	bo->shmem.base.funcs = &kerf_bo_funcs;
 	return &bo->shmem.base;
@@ -185,9 +187,33 @@ static void kerf_bo_sync_range(struct drm_gem_object *obj, u64 offset, u64 size,
 	}
 }
 
-static bool kerf_bo_idle(struct kerf_bo *bo, bool for_write)
+/* The jobs up to window @last that write @bo are done, and if @for_write those that read it. */
+static bool kerf_bo_idle(struct kerf_bo *bo, u64 last, bool for_write)
 {
-	return !atomic_read(&bo->writers) && !(for_write && atomic_read(&bo->readers));
+	struct kerf_device *kdev = to_kerf_device(bo->shmem.base.dev);
+	struct kerf_job_bo *reader, *writer;
+	unsigned long flags;
+	bool idle;
+
+	spin_lock_irqsave(&kdev->lock, flags);
+	reader = list_first_entry_or_null(&bo->readers, struct kerf_job_bo, reader);
+	writer = list_first_entry_or_null(&bo->writers, struct kerf_job_bo, writer);
+	idle = !(writer && writer->began <= last) &&
+	       !(for_write && reader && reader->began <= last);
+	spin_unlock_irqrestore(&kdev->lock, flags);
+	return idle;
+}
+
+/* Those that are submitted meanwhile are not waited for, or it might never end. */
+static int kerf_bo_wait(struct kerf_bo *bo, bool for_write, s64 timeout_ns)
+{
+	struct kerf_device *kdev = to_kerf_device(bo->shmem.base.dev);
+	u64 last;
+
+	spin_lock_irq(&kdev->lock);
+	last = bo->began;
+	spin_unlock_irq(&kdev->lock);
+	return kerf_wait_until(bo->idle, kerf_bo_idle(bo, last, for_write), timeout_ns);
 }
 
 int kerf_bo_sync_ioctl(struct drm_device *dev, void *data, struct drm_file *file)
@@ -217,7 +243,7 @@ int kerf_bo_sync_ioctl(struct drm_device *dev, void *data, struct drm_file *file
 	}
 
 	if (!end)
-		ret = kerf_wait_until(bo->idle, kerf_bo_idle(bo, for_write), args->timeout_ns);
+		ret = kerf_bo_wait(bo, for_write, args->timeout_ns);
 	if (!drm_dev_enter(dev, &idx)) {
 		ret = -ENODEV;
 		goto put;
@@ -248,25 +274,24 @@ void kerf_bo_unmap_all(struct kerf_device *kdev)
 	mutex_unlock(&kdev->bos_mutex);
 }
 
-void kerf_bo_begin(struct drm_gem_object *obj, u32 ref_flags)
+void kerf_bo_begin(struct kerf_job_bo *window)
 {
-	struct kerf_bo *bo = to_kerf_bo(obj);
+	struct kerf_bo *bo = to_kerf_bo(window->obj);
 
-	if (ref_flags & KERF_BO_REF_READ)
-		atomic_inc(&bo->readers);
-	if (ref_flags & KERF_BO_REF_WRITE)
-		atomic_inc(&bo->writers);
+	window->began = ++bo->began;
+	if (window->flags & KERF_BO_REF_READ)
+		list_add_tail(&window->reader, &bo->readers);
+	if (window->flags & KERF_BO_REF_WRITE)
+		list_add_tail(&window->writer, &bo->writers);
 }
 
-void kerf_bo_end(struct drm_gem_object *obj, u32 ref_flags)
+void kerf_bo_end(struct kerf_job_bo *window)
 {
-	struct kerf_bo *bo = to_kerf_bo(obj);
-	bool idle = false;
+	struct kerf_bo *bo = to_kerf_bo(window->obj);
 
-	if (ref_flags & KERF_BO_REF_READ)
-		idle |= atomic_dec_and_test(&bo->readers);
-	if (ref_flags & KERF_BO_REF_WRITE)
-		idle |= atomic_dec_and_test(&bo->writers);
-	if (idle)
-		wake_up_all(&bo->idle);
+	if (window->flags & KERF_BO_REF_READ)
+		list_del(&window->reader);
+	if (window->flags & KERF_BO_REF_WRITE)
+		list_del(&window->writer);
+	wake_up_all(&bo->idle);
 }

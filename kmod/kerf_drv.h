@@ -145,7 +145,7 @@ struct kerf_client {
  * @ready: queues whose head may run, served in turn
  * @engine: which, held
  * @priority: which
- * @users: queues that refer to it; with none it stays until the client or the engine goes
+ * @users: queues that refer to it; with none it stays until its client or its engine goes
  * @vruntime: busy ns charged, never behind the engine's when it becomes ready
  */
 struct kerf_share {
@@ -229,12 +229,18 @@ struct kerf_queue {
  * @flags: KERF_BO_REF_*
  * @offset: in @obj
  * @size: of the window
+ * @began: its place among all windows of @obj, from arming on
+ * @reader: in the BO's readers, from arming to the end of the job
+ * @writer: in the BO's writers, likewise
  */
 struct kerf_job_bo {
 	struct drm_gem_object *obj;
 	u32 flags;
 	u64 offset;
 	u64 size;
+	u64 began;
+	struct list_head reader;
+	struct list_head writer;
 };
 
 /**
@@ -550,8 +556,9 @@ struct kerf_bo {
 	u64 id;           /* unique in the module, never used again */
 	u32 flags;        /* KERF_BO_* */
 	atomic_t handles; /* in all files; kerf_user_bo_gone() when it falls to 0 */
-	atomic_t readers; /* jobs not done that read it */
-	atomic_t writers; /* jobs not done that write it */
+	u64 began;        /* windows of jobs armed so far; under kdev->lock, as what follows */
+	struct list_head readers; /* windows of jobs not done that read it, the oldest first */
+	struct list_head writers; /* windows of jobs not done that write it, the oldest first */
 	wait_queue_head_t idle;
 };
 #define to_kerf_bo(o) container_of(to_drm_gem_shmem_obj(o), struct kerf_bo, shmem)
@@ -559,9 +566,9 @@ struct kerf_bo {
 /* No engine is there any more and none comes: undoes DMA mappings while the parent can. */
 void kerf_bo_unmap_all(struct kerf_device *kdev);
 
-/* From arming to the end of a job, for each of its windows; any context */
-void kerf_bo_begin(struct drm_gem_object *obj, u32 ref_flags); /* KERF_BO_REF_* */
-void kerf_bo_end(struct drm_gem_object *obj, u32 ref_flags);
+/* At arming and at the end of a job, for each of its windows; under kdev->lock */
+void kerf_bo_begin(struct kerf_job_bo *window);
+void kerf_bo_end(struct kerf_job_bo *window);
 
 #ifdef CONFIG_DEBUG_FS
 /* kerf_debugfs.c */

@@ -271,7 +271,7 @@ static void job_end(struct kerf_batch *b, struct kerf_job *job, int error)
 	}
 	atomic64_sub(job->cmd_size, &q->client->cmd_bytes);
 	for (i = 0; i < job->n_bos; i++)
-		kerf_bo_end(job->bos[i].obj, job->bos[i].flags);
+		kerf_bo_end(&job->bos[i]);
 	kerf_trace_done(job);
 	if (job->event)
 		job_send_event(job);
@@ -632,7 +632,7 @@ static void job_arm(struct kerf_batch *b, struct kerf_job *job)
 	}
 	job->fences_met = atomic_dec_and_test(&job->n_fences);
 	for (i = 0; i < job->n_bos; i++)
-		kerf_bo_begin(job->bos[i].obj, job->bos[i].flags);
+		kerf_bo_begin(&job->bos[i]);
 	q->n_jobs++;
 	kerf_trace_queued(job);
 }

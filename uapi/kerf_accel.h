@@ -217,8 +217,9 @@ struct drm_kerf_bo_info {
  * @timeout_ns: Input: when to stop waiting for jobs; 0 or past: do not wait; -ETIME if jobs still
  *   use it
  *
- * Waits until no job uses the BO (jobs submitted meanwhile count too), then makes caches agree. A
- * reader of (queue, seqno) on a cache-coherent machine needs no BO_SYNC.
+ * Waits for the jobs that were submitted before, whatever part of the BO they use, then makes
+ * caches agree about the range. A reader of (queue, seqno) on a cache-coherent machine needs no
+ * BO_SYNC.
  */
 struct drm_kerf_bo_sync {
 	__u32 handle;

@@ -534,6 +534,42 @@ static void sync_to_read_does_not_wait_for_readers(void)
 	EXPECT_ERR(-ETIME, bo_sync(fd, bo, KERF_SYNC_WRITE, 0));
 }
 
+/* 'S' once it waits */
+static char state_of(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	REQUIRE(f);
+	REQUIRE(fscanf(f, "%*d %*s %c", &state) == 1);
+	fclose(f);
+	return state;
+}
+
+static void sync_does_not_wait_for_later_jobs(void)
+{
+	int fd = kt_open(KERF_ENGINE_SIM);
+	uint32_t bo = bo_of(fd, page, 0), queue;
+	int status;
+	pid_t pid;
+
+	use(fd, &queue, bo, KERF_BO_REF_WRITE, 1000000);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (!pid) {
+		EXPECT_OK(bo_sync(fd, bo, KERF_SYNC_READ | KERF_SYNC_WRITE, KT_FOREVER));
+		EXPECT_ERR(-ETIME, bo_sync(fd, bo, KERF_SYNC_READ, 0));
+		_exit(0);
+	}
+	while (state_of(pid) != 'S')
+		usleep(1000);
+	use(fd, &queue, bo, KERF_BO_REF_READ | KERF_BO_REF_WRITE, 1900000);
+	REQUIRE(waitpid(pid, &status, 0) == pid);
+	EXPECT_EQ(0, status);
+}
+
 static void sync_end_does_not_wait(void)
 {
 	int fd = kt_open(KERF_ENGINE_SIM);
@@ -637,6 +673,7 @@ static const struct ktap_case cases[] = {
 	KTAP(sync_of_an_idle_bo),
 	KTAP(sync_waits_for_a_writer),
 	KTAP(sync_to_read_does_not_wait_for_readers),
+	KTAP(sync_does_not_wait_for_later_jobs),
 	KTAP(sync_end_does_not_wait),
 	KTAP(sync_sees_jobs_of_other_clients),
 	KTAP(sync_after_the_queue_is_destroyed),
