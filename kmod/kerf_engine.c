@@ -8,6 +8,7 @@
  * what is still in its slots, and resets it. A job that ends meanwhile as it should is judged by
  * nobody.
  */
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -370,7 +371,7 @@ struct kerf_engine *kerf_engine_get(struct kerf_device *kdev, u32 index)
 	if (index >= KERF_MAX_ENGINES)
 		return NULL;
 	spin_lock_irq(&kdev->lock);
-	engine = kdev->engines[index];
+	engine = kdev->engines[array_index_nospec(index, KERF_MAX_ENGINES)];
 	if (engine)
 		kref_get(&engine->ref);
 	spin_unlock_irq(&kdev->lock);

@@ -19,6 +19,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -601,10 +602,13 @@ static ssize_t kerf_server_read(struct file *file, char __user *buf, size_t coun
 
 /* --- write() --- */
 
-static int kerf_done_check(const struct kerf_server *server, const struct kerf_server_done *done)
+static int kerf_done_check(const struct kerf_server *server, struct kerf_server_done *done)
 {
-	if (done->slot >= server->ue->base.depth || done->pad || done->status > 0 || done->status < -MAX_ERRNO)
+	u32 depth = server->ue->base.depth;
+
+	if (done->slot >= depth || done->pad || done->status > 0 || done->status < -MAX_ERRNO)
 		return -EINVAL;
+	done->slot = array_index_nospec(done->slot, depth);
 	return 0;
 }
 
@@ -691,8 +695,10 @@ static int kerf_server_window_bo(struct kerf_server *server, const struct kerf_s
 	if (!ret && args->window >= job->n_bos)
 		ret = -EINVAL;
 	if (!ret) {
-		*obj = job->bos[args->window].obj;
-		*flags = job->bos[args->window].flags;
+		const struct kerf_job_bo *bo = &job->bos[array_index_nospec(args->window, job->n_bos)];
+
+		*obj = bo->obj;
+		*flags = bo->flags;
 		drm_gem_object_get(*obj);
 	}
 	mutex_unlock(&ue->jobs_mutex);
@@ -713,6 +719,7 @@ static int kerf_get_bo_ioctl(struct kerf_server *server, struct kerf_server_get_
 		return -EFAULT;
 	if (args.flags || args.pad || args.slot >= server->ue->base.depth)
 		return -EINVAL;
+	args.slot = array_index_nospec(args.slot, server->ue->base.depth);
 	ret = kerf_server_window_bo(server, &args, &obj, &flags);
 	if (ret)
 		return ret;
