@@ -248,7 +248,7 @@ enum drm_kerf_priority {
  * @priority: Input: enum drm_kerf_priority
  * @depth: Input: jobs not done it may hold, 1 to KERF_MAX_QUEUE_DEPTH
  * @flags: Input: 0
- * @queue_id: Output: its id, not 0
+ * @queue_id: Output: its id, not 0; that of a destroyed queue may be given again
  * @pad: Input: 0
  */
 struct drm_kerf_queue_create {

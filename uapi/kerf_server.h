@@ -77,8 +77,8 @@ enum kerf_server_recovery {
  * @table_size: Output: bytes of the slot table: @depth of &struct kerf_server_slot, rounded up to pages
  *
  * Once per open file (-EBUSY). A successor's @depth and @caps must be those of its predecessor (-EINVAL);
- * its @recovery, @grace_ms and @timeout_ms hold for what follows. -ENOSPC: the device has no room
- * for another engine.
+ * its @recovery, @grace_ms, @timeout_ms and @max_attempts hold for what follows. -ENOSPC: the device has
+ * no room for another engine.
  */
 struct kerf_server_register {
 	char name[32];
