@@ -726,7 +726,11 @@ static void kerf_npu_shutdown(struct pci_dev *pdev)
 	struct kerf_npu *npu = pci_get_drvdata(pdev);
 
 	kerf_engine_pause(&npu->engine, KERF_ENGINE_READY);
-	kerf_npu_stop(&npu->engine);
+	mutex_lock(&npu->power_mutex);
+	kerf_npu_off(npu);
+	/* A job that runs out of time from now on has it reset, not started again. */
+	npu->powered = false;
+	mutex_unlock(&npu->power_mutex);
 }
 
 static const struct pci_device_id kerf_npu_ids[] = {
