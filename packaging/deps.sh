@@ -13,7 +13,7 @@ test="libcmocka-dev libonnx-testdata python3-onnx iproute2 procps"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libprotobuf-c-dev:arm64
 libjson-c-dev:arm64 nettle-dev:arm64 libcmocka-dev:arm64"
 kernel="qemu-system-x86 busybox-static kmod cpio bc xz-utils zstd gcc-12 libelf-dev
-libdrm-dev linux-libc-dev sparse pahole"
+libdrm-dev linux-libc-dev sparse pahole perl procps python3"
 
 want=
 for set in "$@"; do

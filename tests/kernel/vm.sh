@@ -165,7 +165,7 @@ export KERF_VM_PARAMS="$params"
 export KERF_TEST_DATA="${KERF_TEST_DATA:-}"
 export KTAP_SCALE=$([ "$kernel" = uml ] && echo 4 || echo 1)
 export KERF_TEST_ENGINES="$engines"
-export KERF_BUILD="$tree/$O" KERF="$tree/$O/kerf"
+export KERF_BUILD="$(realpath "$O")" KERF="$(realpath "$O")/kerf"
 EOF
 
 # --- the machine ---
