@@ -88,7 +88,7 @@ void kerf_fence_wait(struct kerf_job *job, struct dma_fence *fence)
 bool kerf_fence_unwait(struct kerf_job *job)
 {
 	struct kerf_device *kdev = job->engine->kdev;
-	bool called = false, removed = false;
+	bool called = false, removed = false, met;
 	unsigned long flags;
 	u32 i;
 
@@ -106,9 +106,13 @@ bool kerf_fence_unwait(struct kerf_job *job)
 	}
 	if (!called || removed || !job->seqno)
 		return true;
-	/* Every callback was called, and the last of them put the job into kdev->met. */
+	/*
+	 * Every callback was called, and the last of them put the job into kdev->met. Once asked to, kick_work
+	 * may retire the job at any time: it is not looked at any more here.
+	 */
 	spin_lock_irqsave(&kdev->lock, flags);
-	job->retire_again = !job->fences_met;
+	met = job->fences_met;
+	job->retire_again = !met;
 	spin_unlock_irqrestore(&kdev->lock, flags);
-	return !job->retire_again;
+	return met;
 }
