@@ -347,6 +347,8 @@ static int check_queue(struct kerf_queue *q, u32 n_jobs)
 	struct kerf_device *kdev = q->engine->kdev;
 	int ret = 0;
 
+	if (n_jobs > q->depth)
+		return -EINVAL;
 	spin_lock_irq(&kdev->lock);
 	if (q->first_error)
 		ret = -ECANCELED;

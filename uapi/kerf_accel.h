@@ -360,12 +360,11 @@ struct drm_kerf_job {
  * struct drm_kerf_submit - put jobs into a queue, all or none
  * @queue_id: Input: -ENOENT if there is none
  * @flags: Input: 0
- * @jobs: Input: &struct drm_kerf_job, 1 to KERF_MAX_SUBMIT_JOBS
+ * @jobs: Input: &struct drm_kerf_job, 1 to KERF_MAX_SUBMIT_JOBS and at most the queue's depth
  * @last_seqno: Output: sequence number of the last job; those before it have the numbers just below
  *
  * -EAGAIN: the queue has no room for all of them, or the client's KERF_MAX_CMD_BYTES are used up:
- * wait for a job, then try again (more jobs than the queue is deep never find room). -ECANCELED: a
- * job of the queue failed. -EIO: the engine is dead.
+ * wait for a job, then try again. -ECANCELED: a job of the queue failed. -EIO: the engine is dead.
  * -ENOMEM: no memory, or no room for the event of a job with KERF_JOB_EVENT (read some).
  */
 struct drm_kerf_submit {

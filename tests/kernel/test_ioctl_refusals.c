@@ -344,7 +344,7 @@ static void submit_more_than_depth(void)
 	struct fixture f = fixture();
 	struct drm_kerf_job jobs[5] = {0};
 
-	EXPECT_ERR(-EAGAIN, kt_submit(f.fd, f.queue, jobs, 5, NULL));
+	EXPECT_ERR(-EINVAL, kt_submit(f.fd, f.queue, jobs, 5, NULL));
 }
 
 static void submit_to_stopped_queue(void)
