@@ -12,6 +12,7 @@
  */
 #include "exec/engine.h"
 #include "exec/npu.h"
+#include "exec/queue_jobs.h"
 #include "exec/queue_memory.h"
 #include "util/clock.h"
 #include "util/machine.h"
@@ -37,8 +38,9 @@ struct npu_engine {
 };
 
 struct npu_context {
+	struct kerf_queue_context base;
 	struct npu_program *program;
-	struct npu_context *next;
+	struct npu_context *next_stalled;
 	struct kerf_queue queue;
 	struct kerf_queue_event event;
 	struct kerf_queue_work work;
@@ -48,13 +50,11 @@ struct npu_context {
 	struct drm_kerf_bo_ref *ref; /* per window */
 	struct drm_kerf_job *jobs;
 
-	struct kerf_job *job;  /* NULL: idle */
 	uint32_t stage, piece; /* the next ones; piece counts within the stage */
 	uint32_t submitted;    /* pieces that the kernel has */
 	uint64_t busy_ns;      /* of the queue before this job */
 	uint64_t host_ns;      /* of the host's stages of this job */
 	int status;	       /* why it failed before the kernel had it */
-	bool cancelled;
 };
 
 struct npu_program {
@@ -67,11 +67,9 @@ struct npu_program {
 	uint32_t n_window, max_pieces; /* pieces: of a stage, at most a submission's */
 	struct kerf_program_info info;
 
-	pthread_mutex_t lock;
-	pthread_cond_t freed;
-	struct npu_context *context, *idle;
-	uint32_t n_context, n_waiting;
-	struct kerf_job *waiting, **waiting_tail;
+	struct kerf_queue_jobs jobs;
+	struct npu_context *context;
+	uint32_t n_context;
 };
 
 static struct npu_engine *engine_of(const struct npu_program *p)
@@ -124,7 +122,7 @@ static void bind(struct npu_context *c)
 
 	for (k = 0; k < g->n_in + g->n_out; k++) {
 		struct drm_kerf_bo_ref *ref = &c->ref[KERF_NPU_W_IO + k];
-		void *data = k < g->n_in ? c->job->in[k].data : c->job->out[k - g->n_in].data;
+		void *data = k < g->n_in ? c->base.job->in[k].data : c->base.job->out[k - g->n_in].data;
 		size_t bytes = kerf_tensor_bytes(&io_value(g, k)->t);
 
 		c->io[k] = data;
@@ -141,7 +139,7 @@ static void bind(struct npu_context *c)
 	kerf_npu_host_bind(p->host, c->values, c->bo.map, c->io);
 	/* A bounded one may be smaller than the slice says. */
 	for (k = 0; k < g->n_in; k++)
-		memcpy(c->values[g->in[k]].dims, c->job->in[k].dims, sizeof(c->job->in[k].dims));
+		memcpy(c->values[g->in[k]].dims, c->base.job->in[k].dims, sizeof(c->base.job->in[k].dims));
 }
 
 static void copy_outputs(struct npu_context *c)
@@ -153,9 +151,9 @@ static void copy_outputs(struct npu_context *c)
 	for (k = 0; k < g->n_out; k++) {
 		const struct kerf_tensor *v = &c->values[g->out[k]];
 
-		if (v->data != c->job->out[k].data)
-			memcpy(c->job->out[k].data, v->data, kerf_tensor_bytes(v));
-		memcpy(c->job->out[k].dims, v->dims, sizeof(v->dims));
+		if (v->data != c->base.job->out[k].data)
+			memcpy(c->base.job->out[k].data, v->data, kerf_tensor_bytes(v));
+		memcpy(c->base.job->out[k].dims, v->dims, sizeof(v->dims));
 	}
 }
 
@@ -201,7 +199,7 @@ static void go_on(struct npu_context *c, bool on_thread);
 
 static void start(struct npu_context *c)
 {
-	c->job->start_ns = kerf_now_ns();
+	c->base.job->start_ns = kerf_now_ns();
 	c->stage = c->piece = 0;
 	c->host_ns = 0;
 	c->status = 0;
@@ -215,7 +213,7 @@ static void start(struct npu_context *c)
 static void finish(struct npu_context *c, int status)
 {
 	struct npu_program *p = c->program;
-	struct kerf_job *job = c->job, *next;
+	struct kerf_job *job = c->base.job;
 	uint64_t busy_ns = c->queue.dev ? queue_busy(c) : c->busy_ns;
 
 	if (!status)
@@ -225,22 +223,7 @@ static void finish(struct npu_context *c, int status)
 	c->busy_ns = busy_ns;
 	if (status)
 		kerf_queue_destroy(&c->queue);
-	pthread_mutex_lock(&p->lock);
-	next = p->waiting;
-	c->job = next;
-	c->cancelled = false;
-	if (next) {
-		p->waiting = next->next;
-		if (!p->waiting)
-			p->waiting_tail = &p->waiting;
-		p->n_waiting--;
-	} else {
-		c->next = p->idle;
-		p->idle = c;
-		pthread_cond_signal(&p->freed);
-	}
-	pthread_mutex_unlock(&p->lock);
-	if (next)
+	if (kerf_queue_jobs_next(&p->jobs, &c->base))
 		start(c);
 	/* The program may be released as soon as its last job is done. */
 	job->done(job, status);
@@ -267,7 +250,7 @@ static void leave_kernel(struct npu_engine *e)
 	do {
 		c = e->stalled;
 		if (c) {
-			e->stalled = c->next;
+			e->stalled = c->next_stalled;
 			if (!e->stalled)
 				e->stalled_tail = &e->stalled;
 		}
@@ -307,9 +290,9 @@ static bool stall(struct npu_engine *e, struct npu_context *c)
 	others = e->in_flight > 1;
 	if (others) {
 		e->in_flight--;
-		c->next = NULL;
+		c->next_stalled = NULL;
 		*e->stalled_tail = c;
-		e->stalled_tail = &c->next;
+		e->stalled_tail = &c->next_stalled;
 	}
 	pthread_mutex_unlock(&e->lock);
 	return others;
@@ -366,7 +349,7 @@ static void go_on(struct npu_context *c, bool on_thread)
 		const struct kerf_npu_stage *s = &im->stage[c->stage];
 		int r;
 
-		if (__atomic_load_n(&c->cancelled, __ATOMIC_RELAXED)) {
+		if (kerf_queue_context_cancelled(&c->base)) {
 			c->status = -ECANCELED;
 		} else if (!s->host && s->n_piece) {
 			r = submit_pieces(c, s);
@@ -391,56 +374,18 @@ static void go_on(struct npu_context *c, bool on_thread)
 static int npu_submit(struct kerf_job *job)
 {
 	struct npu_program *p = (struct npu_program *)job->program;
-	const struct npu_engine *e = engine_of(p);
-	struct npu_context *c;
-	int r = 0;
+	struct kerf_queue_context *c;
+	int r = kerf_queue_jobs_submit(&p->jobs, job, &c);
 
-	job->queued_ns = kerf_now_ns();
-	job->next = NULL;
-	pthread_mutex_lock(&p->lock);
-	c = p->idle;
-	if (c) {
-		p->idle = c->next;
-		c->job = job;
-	} else if (e->depth && p->n_waiting >= e->depth) {
-		r = -EAGAIN;
-	} else {
-		*p->waiting_tail = job;
-		p->waiting_tail = &job->next;
-		p->n_waiting++;
-	}
-	pthread_mutex_unlock(&p->lock);
 	if (c)
-		start(c);
+		start(KERF_CONTAINER_OF(c, struct npu_context, base));
 	return r;
 }
 
-/* One that waits ends at once, one that runs before its next stage. */
+/* One that runs ends before its next stage. */
 static void npu_cancel(struct kerf_job *job)
 {
-	struct npu_program *p = (struct npu_program *)job->program;
-	struct kerf_job **w, *found;
-	uint32_t i;
-
-	pthread_mutex_lock(&p->lock);
-	for (w = &p->waiting; *w && *w != job; w = &(*w)->next)
-		;
-	found = *w;
-	if (found) {
-		*w = job->next;
-		if (!*w)
-			p->waiting_tail = w;
-		p->n_waiting--;
-	}
-	for (i = 0; i < p->n_context && !found; i++)
-		if (p->context[i].job == job)
-			__atomic_store_n(&p->context[i].cancelled, true, __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&p->lock);
-	if (!found)
-		return;
-	job->start_ns = job->end_ns = kerf_now_ns();
-	job->busy_ns = 0;
-	job->done(job, -ECANCELED);
+	kerf_queue_jobs_cancel(&((struct npu_program *)job->program)->jobs, job);
 }
 
 /* --- Profile: each operator a job of its own, by the engine's clock --- */
@@ -477,17 +422,11 @@ static int npu_profile(struct kerf_program *program, const struct kerf_tensor *i
 {
 	struct npu_program *p = (struct npu_program *)program;
 	struct kerf_job job = {.program = program, .in = in, .out = out};
-	struct npu_context *c;
+	struct npu_context *c = KERF_CONTAINER_OF(kerf_queue_jobs_take(&p->jobs, &job),
+						  struct npu_context, base);
 	uint32_t s, i;
 	int r = 0;
 
-	pthread_mutex_lock(&p->lock);
-	while (!p->idle)
-		pthread_cond_wait(&p->freed, &p->lock);
-	c = p->idle;
-	p->idle = c->next;
-	pthread_mutex_unlock(&p->lock);
-	c->job = &job;
 	c->host_ns = 0;
 	if (!c->queue.dev)
 		r = kerf_queue_job_status(make_queue(c));
@@ -504,12 +443,8 @@ static int npu_profile(struct kerf_program *program, const struct kerf_tensor *i
 	c->busy_ns = c->queue.dev ? queue_busy(c) : 0;
 	if (r)
 		kerf_queue_destroy(&c->queue);
-	pthread_mutex_lock(&p->lock);
-	c->job = NULL;
-	c->next = p->idle;
-	p->idle = c;
-	pthread_cond_signal(&p->freed);
-	pthread_mutex_unlock(&p->lock);
+	if (kerf_queue_jobs_next(&p->jobs, &c->base))
+		start(c);
 	return r;
 }
 
@@ -537,8 +472,7 @@ static void npu_release(struct kerf_program *program)
 	kerf_npu_host_free(p->host);
 	kerf_npu_image_free(p->im);
 	free(p->io_at);
-	pthread_mutex_destroy(&p->lock);
-	pthread_cond_destroy(&p->freed);
+	kerf_queue_jobs_finish(&p->jobs);
 	kerf_graph_unref(p->base.slice);
 	free(p);
 }
@@ -632,8 +566,7 @@ static int make_contexts(struct npu_program *p)
 		struct npu_context *c = &p->context[p->n_context++];
 
 		r = make_context(p, c);
-		c->next = p->idle;
-		p->idle = c;
+		kerf_queue_jobs_add(&p->jobs, &c->base);
 	}
 	return r;
 }
@@ -676,9 +609,7 @@ static int npu_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 		return -ENOMEM;
 	p->base.engine = engine;
 	p->base.slice = kerf_graph_ref(slice);
-	p->waiting_tail = &p->waiting;
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->freed, NULL);
+	kerf_queue_jobs_init(&p->jobs, e->depth);
 	r = build_program(p, err);
 	if (r) {
 		npu_release(&p->base);

@@ -9,6 +9,7 @@
  * them again, which the kernel sees to; nothing here knows of it.
  */
 #include "exec/engine.h"
+#include "exec/queue_jobs.h"
 #include "exec/queue_memory.h"
 #include "exec/queue_user.h"
 #include "exec/remote_slice.h"
@@ -39,15 +40,14 @@ struct user_engine {
 struct user_program;
 
 struct user_context {
+	struct kerf_queue_context base;
 	struct user_program *program;
-	struct user_context *next;
 	struct kerf_queue queue;
 	struct kerf_queue_event event;
 	struct kerf_queue_work work;
 	struct kerf_bo bo; /* the reply, then each input and output */
 	struct drm_kerf_bo_ref ref[KERF_MAX_JOB_BOS];
-	struct kerf_job *job; /* NULL: idle */
-	int status;	      /* why the kernel did not take it */
+	int status; /* why the kernel did not take its job */
 };
 
 struct user_program {
@@ -57,10 +57,9 @@ struct user_program {
 	uint64_t request_bytes, context_bytes;
 	uint64_t io_at[KERF_USER_IO]; /* inputs, then outputs: places in a context's buffer */
 
-	pthread_mutex_t lock;
-	struct user_context *context, *idle;
-	uint32_t n_context, n_waiting;
-	struct kerf_job *waiting, **waiting_tail;
+	struct kerf_queue_jobs jobs;
+	struct user_context *context;
+	uint32_t n_context;
 };
 
 static struct user_engine *engine_of(const struct user_program *p)
@@ -100,7 +99,7 @@ static void bind(struct user_context *c)
 
 	for (k = 0; k < g->n_in + g->n_out; k++) {
 		struct drm_kerf_bo_ref *ref = &c->ref[2 + k];
-		const void *data = k < g->n_in ? c->job->in[k].data : c->job->out[k - g->n_in].data;
+		const void *data = k < g->n_in ? c->base.job->in[k].data : c->base.job->out[k - g->n_in].data;
 		size_t bytes = kerf_tensor_bytes(&io_value(g, k)->t);
 
 		if (kerf_queue_memory_find(&engine_of(p)->memory, data, ref->size, ref))
@@ -122,7 +121,7 @@ static int take_outputs(struct user_context *c)
 
 	for (k = 0; k < g->n_out; k++) {
 		const struct kerf_tensor *bound = &io_value(g, g->n_in + k)->t;
-		struct kerf_tensor *t = &c->job->out[k];
+		struct kerf_tensor *t = &c->base.job->out[k];
 
 		for (d = 0; d < bound->rank; d++) {
 			int64_t dim = __atomic_load_n(&reply->dims[k][d], __ATOMIC_RELAXED);
@@ -163,7 +162,7 @@ static void start(struct user_context *c);
 static void finish(struct user_context *c, int status)
 {
 	struct user_program *p = c->program;
-	struct kerf_job *job = c->job, *next;
+	struct kerf_job *job = c->base.job;
 	struct drm_kerf_queue_state state;
 
 	if (!status)
@@ -177,20 +176,7 @@ static void finish(struct user_context *c, int status)
 		if (state.first_error)
 			kerf_queue_destroy(&c->queue);
 	}
-	pthread_mutex_lock(&p->lock);
-	next = p->waiting;
-	c->job = next;
-	if (next) {
-		p->waiting = next->next;
-		if (!p->waiting)
-			p->waiting_tail = &p->waiting;
-		p->n_waiting--;
-	} else {
-		c->next = p->idle;
-		p->idle = c;
-	}
-	pthread_mutex_unlock(&p->lock);
-	if (next)
+	if (kerf_queue_jobs_next(&p->jobs, &c->base))
 		start(c);
 	/* The program may be released as soon as its last job is done. */
 	job->done(job, status);
@@ -222,10 +208,10 @@ static void start(struct user_context *c)
 	struct drm_kerf_queue_state state = {.busy_ns = 0};
 	int r = c->queue.dev ? 0 : make_queue(c);
 
-	c->job->start_ns = kerf_now_ns();
+	c->base.job->start_ns = kerf_now_ns();
 	if (!r)
 		r = kerf_queue_state(&c->queue, &state);
-	c->job->engine_word = state.busy_ns;
+	c->base.job->engine_word = state.busy_ns;
 	if (!r) {
 		bind(c);
 		r = kerf_queue_submit(&c->queue, &job, 1, &c->event, NULL);
@@ -240,53 +226,18 @@ static void start(struct user_context *c)
 static int user_submit(struct kerf_job *job)
 {
 	struct user_program *p = (struct user_program *)job->program;
-	const struct user_engine *e = engine_of(p);
-	struct user_context *c;
-	int r = 0;
+	struct kerf_queue_context *c;
+	int r = kerf_queue_jobs_submit(&p->jobs, job, &c);
 
-	job->queued_ns = kerf_now_ns();
-	job->next = NULL;
-	pthread_mutex_lock(&p->lock);
-	c = p->idle;
-	if (c) {
-		p->idle = c->next;
-		c->job = job;
-	} else if (e->depth && p->n_waiting >= e->depth) {
-		r = -EAGAIN;
-	} else {
-		*p->waiting_tail = job;
-		p->waiting_tail = &job->next;
-		p->n_waiting++;
-	}
-	pthread_mutex_unlock(&p->lock);
 	if (c)
-		start(c);
+		start(KERF_CONTAINER_OF(c, struct user_context, base));
 	return r;
 }
 
-/* One that waits ends at once; one that the server has ends as it does. */
+/* One that the server has ends as it does. */
 static void user_cancel(struct kerf_job *job)
 {
-	struct user_program *p = (struct user_program *)job->program;
-	struct kerf_job **w;
-	bool found;
-
-	pthread_mutex_lock(&p->lock);
-	for (w = &p->waiting; *w && *w != job; w = &(*w)->next)
-		;
-	found = *w;
-	if (found) {
-		*w = job->next;
-		if (!*w)
-			p->waiting_tail = w;
-		p->n_waiting--;
-	}
-	pthread_mutex_unlock(&p->lock);
-	if (!found)
-		return;
-	job->start_ns = job->end_ns = kerf_now_ns();
-	job->busy_ns = 0;
-	job->done(job, -ECANCELED);
+	kerf_queue_jobs_cancel(&((struct user_program *)job->program)->jobs, job);
 }
 
 /* --- Programs --- */
@@ -336,8 +287,7 @@ static int make_contexts(struct user_program *p)
 		return -ENOMEM;
 	for (i = 0; i < p->n_context && !r; i++) {
 		r = init_context(p, &p->context[i], p->context_bytes);
-		p->context[i].next = p->idle;
-		p->idle = &p->context[i];
+		kerf_queue_jobs_add(&p->jobs, &p->context[i].base);
 	}
 	return r;
 }
@@ -453,7 +403,7 @@ static void user_release(struct kerf_program *program)
 		finish_context(&p->context[i]);
 	kerf_bo_finish(&p->request); /* which tells the server */
 	free(p->context);
-	pthread_mutex_destroy(&p->lock);
+	kerf_queue_jobs_finish(&p->jobs);
 	kerf_graph_unref(p->base.slice);
 	free(p);
 }
@@ -474,8 +424,7 @@ static int user_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 		return -ENOMEM;
 	p->base.engine = engine;
 	p->base.slice = kerf_graph_ref(slice);
-	p->waiting_tail = &p->waiting;
-	pthread_mutex_init(&p->lock, NULL);
+	kerf_queue_jobs_init(&p->jobs, e->depth);
 	layout(p);
 	r = make_request(p, err);
 	if (!r)
@@ -522,7 +471,7 @@ static int user_profile(struct kerf_program *program, const struct kerf_tensor *
 	r = init_context(p, c, p->context_bytes + KERF_MAX(bytes, 1));
 	if (r)
 		goto free_context;
-	c->job = &tensors;
+	c->base.job = &tensors;
 	bind(c);
 	c->ref[n] = (struct drm_kerf_bo_ref){.handle = c->bo.handle,
 					     .flags = KERF_BO_REF_WRITE,
