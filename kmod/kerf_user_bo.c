@@ -14,6 +14,14 @@
 
 /* --- Dma-bufs --- */
 
+static int kerf_user_rw_mmap(struct dma_buf *buf, struct vm_area_struct *vma)
+{
+	/* The shmem helper's fault handler counts from the mapping's start. */
+	if (vma->vm_pgoff)
+		return -EINVAL;
+	return drm_gem_dmabuf_mmap(buf, vma);
+}
+
 /*
  * Neither has the ops of DRM's own: importing such a dma-buf into this very device would find the
  * BO behind it, which a reader could then write to, and which may have another dma-buf already: DRM
@@ -25,7 +33,7 @@ static const struct dma_buf_ops kerf_user_rw_ops = {
 	.detach = drm_gem_map_detach,
 	.map_dma_buf = drm_gem_map_dma_buf,
 	.unmap_dma_buf = drm_gem_unmap_dma_buf,
-	.mmap = drm_gem_dmabuf_mmap,
+	.mmap = kerf_user_rw_mmap,
 	.vmap = drm_gem_dmabuf_vmap,
 	.vunmap = drm_gem_dmabuf_vunmap,
 	.release = drm_gem_dmabuf_release,
@@ -56,7 +64,6 @@ static int kerf_user_ro_mmap(struct dma_buf *buf, struct vm_area_struct *vma)
 	/* Nor private and copied on write: pages of a BO cannot be. */
 	if (vma->vm_flags & VM_MAYWRITE)
 		return -EACCES;
-	/* The shmem helper's fault handler counts from the mapping's start. */
 	if (vma->vm_pgoff)
 		return -EINVAL;
 	if (obj->import_attach)

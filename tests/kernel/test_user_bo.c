@@ -30,7 +30,7 @@ static void bo_for_writing(void)
 	ks_serve(&s, &reg);
 	client = ks_client(&s);
 	queue = ks_queue(&s, client);
-	REQUIRE_OK(kt_bo_create(client, PAGE, 0, &handle));
+	REQUIRE_OK(kt_bo_create(client, 2 * PAGE, 0, &handle));
 	ours = kt_bo_map(client, handle, NULL);
 	REQUIRE(ours);
 	ours[7] = 41;
@@ -42,6 +42,8 @@ static void bo_for_writing(void)
 	theirs = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	REQUIRE(theirs != MAP_FAILED);
 	theirs[7]++;
+	/* It would show the first page. */
+	EXPECT(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, PAGE) == MAP_FAILED && errno == EINVAL);
 	EXPECT_OK(ks_done(&s, &rec, 0));
 	EXPECT_EQ(0, ks_result(client, queue, 1));
 	EXPECT_EQ(42, ours[7]);
