@@ -9,6 +9,15 @@ mark() {
 	echo "kerf-vm: $*" >/dev/kmsg
 }
 
+# A process that was killed may hold its files for a moment longer.
+unload() {
+	for _ in 1 2 3 4 5 6 7 8 9; do
+		rmmod kerf 2>/dev/null && return
+		sleep 0.2
+	done
+	rmmod kerf
+}
+
 while read -r name limit source params; do
 	mark "begin $name"
 	if [ -n "$params" ] && [ "${KERF_RELOAD:-0}" = 0 ]; then
@@ -17,7 +26,7 @@ while read -r name limit source params; do
 		continue
 	fi
 	# shellcheck disable=SC2086
-	[ -z "$params" ] || { rmmod kerf && modprobe kerf $params; } ||
+	[ -z "$params" ] || { unload && modprobe kerf $params; } ||
 		echo "Bail out! kerf does not load with $params"
 	case $source in
 	*.sh) timeout -s KILL "$limit" sh "$source" ;;
@@ -25,7 +34,7 @@ while read -r name limit source params; do
 	esac </dev/null
 	status=$?
 	# shellcheck disable=SC2086
-	[ -z "$params" ] || { rmmod kerf && modprobe kerf $KERF_VM_PARAMS; } ||
+	[ -z "$params" ] || { unload && modprobe kerf $KERF_VM_PARAMS; } ||
 		echo "Bail out! kerf does not load again"
 	mark "end $name $status"
 done <"$1"
