@@ -24,6 +24,7 @@
 
 #define DEFAULT_CONTEXTS 2
 #define MAX_CONTEXTS 8
+#define MAX_ERRNO 4095
 #define REPLY_BYTES ((uint64_t)(sizeof(struct kerf_user_reply) + KERF_ALIGN - 1) / KERF_ALIGN * KERF_ALIGN)
 
 _Static_assert(KERF_USER_IO + 3 == KERF_MAX_JOB_BOS, "a job's windows");
@@ -90,13 +91,19 @@ static void *staged(const struct user_context *c, uint32_t k)
 	return (uint8_t *)c->bo.map + c->program->io_at[k];
 }
 
-/* The windows of a job; copies the inputs that have to be. */
-static void bind(struct user_context *c)
+/* The commands and windows of a job; copies the inputs that have to be. */
+static void bind(struct user_context *c, uint32_t op, struct kerf_user_cmd *cmd)
 {
 	struct user_program *p = c->program;
 	const struct kerf_graph *g = p->base.slice;
 	uint32_t k;
 
+	cmd->version = KERF_USER_VERSION;
+	cmd->op = op;
+	cmd->n_in = g->n_in;
+	cmd->n_out = g->n_out;
+	for (k = 0; k < g->n_in; k++)
+		memcpy(cmd->dims[k], c->base.job->in[k].dims, sizeof(cmd->dims[k]));
 	for (k = 0; k < g->n_in + g->n_out; k++) {
 		struct drm_kerf_bo_ref *ref = &c->ref[2 + k];
 		const void *data = k < g->n_in ? c->base.job->in[k].data : c->base.job->out[k - g->n_in].data;
@@ -111,7 +118,7 @@ static void bind(struct user_context *c)
 	}
 }
 
-/* The true dims of outputs, which no server may make larger than the slice says. */
+/* The true dims of outputs, which no server may make other than the slice says. */
 static int take_outputs(struct user_context *c)
 {
 	const struct kerf_graph *g = c->program->base.slice;
@@ -120,13 +127,14 @@ static int take_outputs(struct user_context *c)
 	int d;
 
 	for (k = 0; k < g->n_out; k++) {
-		const struct kerf_tensor *bound = &io_value(g, g->n_in + k)->t;
+		const struct kerf_value *v = io_value(g, g->n_in + k);
+		const struct kerf_tensor *bound = &v->t;
 		struct kerf_tensor *t = &c->base.job->out[k];
 
 		for (d = 0; d < bound->rank; d++) {
 			int64_t dim = __atomic_load_n(&reply->dims[k][d], __ATOMIC_RELAXED);
 
-			if (dim < 0 || dim > bound->dims[d])
+			if (dim < 0 || dim > bound->dims[d] || (!v->bounded && dim != bound->dims[d]))
 				return -EIO;
 			t->dims[d] = dim;
 		}
@@ -198,12 +206,9 @@ static void start(struct user_context *c)
 {
 	struct user_program *p = c->program;
 	const struct kerf_graph *g = p->base.slice;
-	struct kerf_user_cmd cmd = {.version = KERF_USER_VERSION,
-				    .op = KERF_USER_RUN,
-				    .n_in = g->n_in,
-				    .n_out = g->n_out};
+	struct kerf_user_cmd cmd;
 	struct drm_kerf_job job = {.cmd = (uintptr_t)&cmd,
-				   .cmd_size = sizeof(cmd),
+				   .cmd_size = KERF_USER_CMD_BYTES(g->n_in),
 				   .bos = {sizeof(c->ref[0]), 2 + g->n_in + g->n_out, (uintptr_t)c->ref}};
 	struct drm_kerf_queue_state state = {.busy_ns = 0};
 	int r = c->queue.dev ? 0 : make_queue(c);
@@ -213,7 +218,7 @@ static void start(struct user_context *c)
 		r = kerf_queue_state(&c->queue, &state);
 	c->base.job->engine_word = state.busy_ns;
 	if (!r) {
-		bind(c);
+		bind(c, KERF_USER_RUN, &cmd);
 		r = kerf_queue_submit(&c->queue, &job, 1, &c->event, NULL);
 	}
 	if (!r)
@@ -317,8 +322,8 @@ static int make_request(struct user_program *p, struct kerf_err *err)
 		return r;
 	p->request_bytes = strlen(text);
 	if (p->request_bytes > KERF_USER_REQUEST_MAX)
-		r = kerf_fail(err, -EOPNOTSUPP, "the slice's description has %llu bytes",
-			      (unsigned long long)p->request_bytes);
+		r = kerf_fail(err, -EOPNOTSUPP, "the slice's description has %llu bytes, at most %u",
+			      (unsigned long long)p->request_bytes, KERF_USER_REQUEST_MAX);
 	if (!r)
 		r = kerf_bo_create(engine_of(p)->dev, p->request_bytes, 0, &p->request);
 	if (!r)
@@ -334,10 +339,11 @@ static int ask(struct user_program *p, const struct kerf_bo *model, uint64_t mod
 	       struct kerf_err *err)
 {
 	struct user_context *c = &p->context[0];
-	struct kerf_user_cmd cmd = {.version = KERF_USER_VERSION, .op = KERF_USER_PREPARE};
+	struct kerf_user_cmd cmd = {
+		.version = KERF_USER_VERSION, .op = KERF_USER_PREPARE, .n_in = 0, .n_out = 0};
 	struct drm_kerf_bo_ref ref[3] = {c->ref[0], c->ref[1]};
 	struct drm_kerf_job job = {.cmd = (uintptr_t)&cmd,
-				   .cmd_size = sizeof(cmd),
+				   .cmd_size = KERF_USER_CMD_BYTES(0),
 				   .bos = {sizeof(ref[0]), model ? 3 : 2, (uintptr_t)ref},
 				   .timeout_ms = KERF_MAX_TIMEOUT_MS};
 	const struct kerf_graph *g = p->base.slice;
@@ -358,11 +364,15 @@ static int ask(struct user_program *p, const struct kerf_bo *model, uint64_t mod
 				 strerror(-r));
 	reply = *reply_of(c);
 	reply.message[sizeof(reply.message) - 1] = 0;
+	if (reply.status == -ENOENT && !model)
+		return -ENOENT;
+	if (reply.status > 0 || reply.status < -MAX_ERRNO)
+		return kerf_fail(err, -EPROTO,
+				 "the server's answer to PREPARE has status %d, expected 0 or a negative errno",
+				 reply.status);
 	if (reply.status)
-		return reply.status == -ENOENT && !model
-			       ? -ENOENT
-			       : kerf_fail(err, reply.status < 0 ? reply.status : -EPROTO, "%s",
-					   reply.message[0] ? reply.message : strerror(-reply.status));
+		return kerf_fail(err, reply.status, "%s",
+				 reply.message[0] ? reply.message : strerror(-reply.status));
 	if (reply.n_in != g->n_in || reply.n_out != g->n_out)
 		return kerf_fail(err, -EPROTO, "the server's slice has %u inputs and %u outputs, expected "
 					       "%u and %u",
@@ -417,7 +427,8 @@ static int user_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 	int r;
 
 	if (slice->n_in + slice->n_out > KERF_USER_IO)
-		return kerf_fail(err, -EOPNOTSUPP, "a slice of %u inputs and outputs, at most %d",
+		return kerf_fail(err, -EOPNOTSUPP,
+				 "engine q:%s: a slice of %u inputs and outputs, at most %d", e->name,
 				 slice->n_in + slice->n_out, KERF_USER_IO);
 	p = calloc(1, sizeof(*p));
 	if (!p)
@@ -457,13 +468,11 @@ static int user_profile(struct kerf_program *program, const struct kerf_tensor *
 	const struct kerf_graph *g = p->base.slice;
 	uint32_t n = 2 + g->n_in + g->n_out;
 	uint64_t bytes = g->n_op * sizeof(*op_ns), seqno;
-	struct kerf_user_cmd cmd = {.version = KERF_USER_VERSION,
-				    .op = KERF_USER_PROFILE,
-				    .n_in = g->n_in,
-				    .n_out = g->n_out};
+	struct kerf_user_cmd cmd;
 	struct kerf_job tensors = {.program = program, .in = in, .out = out};
 	struct user_context *c = calloc(1, sizeof(*c));
-	struct drm_kerf_job job = {.cmd = (uintptr_t)&cmd, .cmd_size = sizeof(cmd)};
+	struct drm_kerf_job job = {.cmd = (uintptr_t)&cmd,
+				   .cmd_size = KERF_USER_CMD_BYTES(g->n_in)};
 	int r, status = 0;
 
 	if (!c)
@@ -472,7 +481,7 @@ static int user_profile(struct kerf_program *program, const struct kerf_tensor *
 	if (r)
 		goto free_context;
 	c->base.job = &tensors;
-	bind(c);
+	bind(c, KERF_USER_PROFILE, &cmd);
 	c->ref[n] = (struct drm_kerf_bo_ref){.handle = c->bo.handle,
 					     .flags = KERF_BO_REF_WRITE,
 					     .offset = p->context_bytes,
@@ -515,7 +524,8 @@ static int user_open(const char *spec, const struct kerf_engine_config *cfg,
 	if (!r)
 		r = kerf_queue_device_info(e->dev, &device);
 	if (!r && (uint32_t)info.caps != KERF_USER_VERSION)
-		r = kerf_fail(err, -EOPNOTSUPP, "its server is of another version of kerf, or another program");
+		r = kerf_fail(err, -EOPNOTSUPP, "its server says version %u, expected %u: it is another kerf's, or another program",
+			      (uint32_t)info.caps, KERF_USER_VERSION);
 	if (r) {
 		kerf_err_prefix(err, "engine q%s", spec);
 		kerf_queue_close(e->dev);

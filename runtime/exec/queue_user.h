@@ -36,7 +36,10 @@
 struct kerf_user_cmd {
 	uint32_t version, op;
 	uint32_t n_in, n_out; /* RUN, PROFILE */
+	int64_t dims[KERF_USER_IO][KERF_MAX_RANK]; /* RUN, PROFILE: of each input, no more */
 };
+
+#define KERF_USER_CMD_BYTES(n_in) (uint32_t) offsetof(struct kerf_user_cmd, dims[n_in])
 
 struct kerf_user_reply {
 	int32_t status; /* 0 or a negative errno; PREPARE: -ENOENT: send the model */

@@ -245,6 +245,17 @@ static void on_done(struct kerf_job *engine_job, int status)
 	answer(engine_job->user, status, engine_job->busy_ns);
 }
 
+/* True if an input may have these dims. */
+static bool dims_fit(const struct kerf_value *v, const int64_t *dims)
+{
+	int d;
+
+	for (d = 0; d < v->t.rank; d++)
+		if (v->bounded ? dims[d] < 0 || dims[d] > v->t.dims[d] : dims[d] != v->t.dims[d])
+			return false;
+	return true;
+}
+
 /* The client's windows must be the slice's tensors. */
 static bool windows_fit(const struct serve_job *j)
 {
@@ -263,7 +274,8 @@ static bool windows_fit(const struct serve_job *j)
 		int32_t id = output ? g->out[i - g->n_in] : g->in[i];
 
 		if (w->size != KERF_MAX(kerf_tensor_bytes(&g->value[id].t), 1) ||
-		    (uintptr_t)w->data % KERF_ALIGN || (output && !w->writable))
+		    (uintptr_t)w->data % KERF_ALIGN || (output && !w->writable) ||
+		    (!output && !dims_fit(&g->value[id], cmd->dims[i])))
 			return false;
 	}
 	return true;
@@ -274,6 +286,7 @@ static bool place_tensors(struct serve_job *j)
 {
 	struct kerf_served *served = j->p->served;
 	const struct kerf_graph *g = served->graph;
+	const struct kerf_user_cmd *cmd = j->job->cmd;
 	uint32_t i;
 
 	if (!windows_fit(j)) {
@@ -294,6 +307,8 @@ static bool place_tensors(struct serve_job *j)
 
 		*t = i < g->n_in ? g->value[g->in[i]].t : g->value[g->out[i - g->n_in]].t;
 		t->data = j->job->window[2 + i].data;
+		if (i < g->n_in)
+			memcpy(t->dims, cmd->dims[i], t->rank * sizeof(t->dims[0]));
 		if (j->p->in_place[i])
 			continue;
 		t->data = i < g->n_in ? j->copies->in[i].data : j->copies->out[i - g->n_in].data;
@@ -460,8 +475,9 @@ static bool is_valid(const struct kerf_serve_job *job)
 {
 	const struct kerf_user_cmd *cmd = job->cmd;
 
-	if (job->cmd_size != sizeof(*cmd) || cmd->version != KERF_USER_VERSION ||
-	    cmd->op < KERF_USER_PREPARE || cmd->op > KERF_USER_PROFILE)
+	if (job->cmd_size < KERF_USER_CMD_BYTES(0) || cmd->version != KERF_USER_VERSION ||
+	    cmd->op < KERF_USER_PREPARE || cmd->op > KERF_USER_PROFILE || cmd->n_in > KERF_USER_IO ||
+	    job->cmd_size != KERF_USER_CMD_BYTES(cmd->op == KERF_USER_PREPARE ? 0 : cmd->n_in))
 		return false;
 	if (job->n_window < 2 || (cmd->op == KERF_USER_PREPARE && job->n_window > 3))
 		return false;
