@@ -18,6 +18,7 @@
 #define RECORDS 16
 #define TIMEOUT_MS 60000 /* of jobs that do not say: preparing a large slice takes its time */
 #define MAX_ATTEMPTS 3
+#define KEPT_MAPS 4096 /* of 65530 that a process may have */
 
 _Static_assert(KERF_SERVE_WINDOWS == KERF_MAX_JOB_BOS, "every job fits");
 
@@ -29,6 +30,7 @@ struct kerf_serve_map {
 	uint64_t size;
 	bool writable, gone;
 	uint32_t refs;
+	struct kerf_serve_map *older, *newer; /* while nobody refers to it */
 };
 
 struct kerf_serve {
@@ -43,6 +45,8 @@ struct kerf_serve {
 	pthread_cond_t idle;
 	uint32_t in_flight;
 	struct kerf_serve_map *map[BUCKETS];
+	struct kerf_serve_map *oldest, *newest; /* those without a reference, by last use */
+	uint32_t n_map;
 };
 
 /* --- Mappings --- */
@@ -52,14 +56,31 @@ static struct kerf_serve_map **bucket(struct kerf_serve *s, uint64_t bo_id)
 	return &s->map[bo_id % BUCKETS];
 }
 
-/* Unlinks and frees. Under s->lock. */
+/* Into and out of the list of those without a reference. Under s->lock. */
+static void rest(struct kerf_serve *s, struct kerf_serve_map *m)
+{
+	m->older = s->newest;
+	m->newer = NULL;
+	*(m->older ? &m->older->newer : &s->oldest) = m;
+	s->newest = m;
+}
+
+static void wake(struct kerf_serve *s, struct kerf_serve_map *m)
+{
+	*(m->older ? &m->older->newer : &s->oldest) = m->newer;
+	*(m->newer ? &m->newer->older : &s->newest) = m->older;
+}
+
+/* One without a reference: unlinks and frees. Under s->lock. */
 static void drop_map(struct kerf_serve *s, struct kerf_serve_map *m)
 {
 	struct kerf_serve_map **p;
 
+	wake(s, m);
 	for (p = bucket(s, m->bo_id); *p != m; p = &(*p)->next)
 		;
 	*p = m->next;
+	s->n_map--;
 	munmap(m->data, m->size);
 	free(m);
 }
@@ -67,8 +88,11 @@ static void drop_map(struct kerf_serve *s, struct kerf_serve_map *m)
 static void put_map(struct kerf_serve *s, struct kerf_serve_map *m)
 {
 	pthread_mutex_lock(&s->lock);
-	if (!--m->refs && m->gone)
-		drop_map(s, m);
+	if (!--m->refs) {
+		rest(s, m);
+		if (m->gone)
+			drop_map(s, m);
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -80,8 +104,8 @@ static struct kerf_serve_map *find_map(struct kerf_serve *s, uint64_t bo_id, boo
 	for (m = *bucket(s, bo_id); m; m = m->next)
 		if (m->bo_id == bo_id && m->writable == writable && !m->gone)
 			break;
-	if (m)
-		m->refs++;
+	if (m && !m->refs++)
+		wake(s, m);
 	pthread_mutex_unlock(&s->lock);
 	return m;
 }
@@ -117,6 +141,8 @@ static int make_map(struct kerf_serve *s, const struct kerf_serve_job *job, uint
 	pthread_mutex_lock(&s->lock);
 	m->next = *bucket(s, m->bo_id);
 	*bucket(s, m->bo_id) = m;
+	if (++s->n_map > KEPT_MAPS && s->oldest)
+		drop_map(s, s->oldest);
 	pthread_mutex_unlock(&s->lock);
 	*out = m;
 	return 0;
@@ -222,9 +248,11 @@ static void *serve_main(void *arg)
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			break;
 		for (i = 0; i < n / (ssize_t)sizeof(rec[0]); i++) {
-			/* CANCEL: the engine's jobs are not broken off; the end comes when it comes. */
 			if (rec[i].event == KERF_SERVER_RUN)
 				run_job(s, &rec[i]);
+			else if (rec[i].event == KERF_SERVER_CANCEL &&
+				 rec[i].generation == s->job[rec[i].slot].generation)
+				s->cfg.cancel(s->cfg.user, rec[i].slot);
 			else if (rec[i].event == KERF_SERVER_BO_GONE)
 				bo_gone(s, rec[i].bo_id);
 		}

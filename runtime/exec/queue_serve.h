@@ -4,7 +4,8 @@
  * windows mapped. What the commands mean is the caller's (node/serve_queue.c).
  *
  * Mappings are kept until the kernel says that no client has the buffer any more, so a
- * job whose buffers were seen before costs one read and one write.
+ * job whose buffers were seen before costs one read and one write. Beyond a number of them
+ * those that were not used for longest go first: a client may have any number of buffers.
  */
 #ifndef KERF_EXEC_QUEUE_SERVE_H
 #define KERF_EXEC_QUEUE_SERVE_H
@@ -46,6 +47,11 @@ struct kerf_serve_config {
 	void *user;
 	/* All on the serving thread. A job is the caller's until it gives it to kerf_serve_done(). */
 	void (*run)(void *user, struct kerf_serve_job *job);
+	/*
+	 * Nobody wants its result any more: it should end soon, for a server whose slots all
+	 * hold such jobs for two seconds is given up. Another thread may be ending it meanwhile.
+	 */
+	void (*cancel)(void *user, uint32_t slot);
 	void (*bo_gone)(void *user, uint64_t bo_id);
 	/* The kernel has given this server up; no call follows. */
 	void (*lost)(void *user);

@@ -35,6 +35,7 @@ struct serve_job {
 	struct kerf_node_serve *s;
 	struct program *p;
 	struct kerf_served_job *copies;
+	bool with_engine; /* engine_job is the engine's */
 	struct kerf_job engine_job;
 	struct kerf_tensor io[KERF_USER_IO];
 };
@@ -242,7 +243,12 @@ static void answer(struct serve_job *j, int status, uint64_t busy_ns)
 
 static void on_done(struct kerf_job *engine_job, int status)
 {
-	answer(engine_job->user, status, engine_job->busy_ns);
+	struct serve_job *j = engine_job->user;
+
+	pthread_mutex_lock(&j->s->lock);
+	j->with_engine = false;
+	pthread_mutex_unlock(&j->s->lock);
+	answer(j, status, engine_job->busy_ns);
 }
 
 /* True if an input may have these dims. */
@@ -321,6 +327,7 @@ static bool place_tensors(struct serve_job *j)
 static void start(struct serve_job *j)
 {
 	struct kerf_served *served = j->p->served;
+	struct kerf_node_serve *s = j->s;
 	int r;
 
 	if (!place_tensors(j))
@@ -330,11 +337,17 @@ static void start(struct serve_job *j)
 					  .out = j->io + served->graph->n_in,
 					  .done = on_done,
 					  .user = j};
+	pthread_mutex_lock(&s->lock);
+	j->with_engine = true;
+	pthread_mutex_unlock(&s->lock);
 	r = served->engine->ops->submit(&j->engine_job);
-	if (r) {
-		reply_of(j)->status = r;
-		end_job(j, 0, 0);
-	}
+	if (!r)
+		return;
+	pthread_mutex_lock(&s->lock);
+	j->with_engine = false;
+	pthread_mutex_unlock(&s->lock);
+	reply_of(j)->status = r;
+	end_job(j, 0, 0);
 }
 
 /* On the maker's thread: the engine is its own meanwhile. */
@@ -512,6 +525,45 @@ static void on_run(void *user, struct kerf_serve_job *job)
 		start(j);
 }
 
+/* Takes j out of the maker's line. Under s->lock. */
+static bool leave_line(struct kerf_node_serve *s, struct serve_job *j)
+{
+	struct serve_job **at;
+
+	for (at = &s->todo; *at && *at != j; at = &(*at)->next)
+		;
+	if (!*at)
+		return false;
+	*at = j->next;
+	if (!*at)
+		s->todo_tail = at;
+	return true;
+}
+
+/* What waits ends at once: only what is being computed holds its slot for longer. */
+static void on_cancel(void *user, uint32_t slot)
+{
+	struct kerf_node_serve *s = user;
+	struct serve_job *j = &s->jobs[slot];
+	struct program *p = NULL;
+	bool waited;
+
+	pthread_mutex_lock(&s->lock);
+	waited = leave_line(s, j);
+	if (!waited && j->with_engine && j->p->served->engine->ops->cancel) {
+		p = j->p;
+		p->refs++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (waited)
+		end_job(j, -EIO, 0);
+	if (!p)
+		return;
+	/* It may be over by now, but j is no other job's before this thread reads of one. */
+	p->served->engine->ops->cancel(&j->engine_job);
+	put_program(s, p);
+}
+
 static void on_lost(void *user)
 {
 	struct kerf_node_serve *s = user;
@@ -532,6 +584,7 @@ int kerf_node_serve_open(struct kerf_node *n, const char *spec, const char *name
 					.depth = DEPTH,
 					.grace_ms = GRACE_MS,
 					.run = on_run,
+					.cancel = on_cancel,
 					.bo_gone = on_bo_gone,
 					.lost = on_lost};
 	int r;
