@@ -9,11 +9,14 @@ mark() {
 	echo "kerf-vm: $*" >/dev/kmsg
 }
 
-# A process that was killed may hold its files for a moment longer.
+# A process that was killed may hold its files for a moment longer, and a job that hangs its fence
+# until its time is up, once for each that had to run again.
 unload() {
-	for _ in 1 2 3 4 5 6 7 8 9; do
+	tries=0
+	while [ $tries -lt 100 ]; do
 		rmmod kerf 2>/dev/null && return
 		sleep 0.2
+		tries=$((tries + 1))
 	done
 	rmmod kerf
 }
