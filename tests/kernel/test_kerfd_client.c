@@ -195,10 +195,88 @@ static void anything(void)
 	}
 }
 
+/* The model's file in a BO of its own; its bytes, 0: there is none. */
+static size_t read_model(const struct client *c, const char *path, uint32_t *bo)
+{
+	FILE *f = path ? fopen(path, "rb") : NULL;
+	size_t size = 0;
+	void *p;
+
+	if (!f)
+		return 0;
+	fseek(f, 0, SEEK_END);
+	size = (size_t)ftell(f);
+	rewind(f);
+	REQUIRE_OK(kt_bo_create(c->fd, size, 0, bo));
+	p = kt_bo_map(c->fd, *bo, NULL);
+	REQUIRE(p && fread(p, 1, size, f) == size);
+	fclose(f);
+	return size;
+}
+
+/*
+ * Long jobs in all slots, each given a millisecond: the one that is computed keeps its slot, the others
+ * give theirs back, so the kernel does not give the server up.
+ */
+static void long_jobs_without_time(void)
+{
+	struct client c = client();
+	struct cmd prepare = {1, PREPARE, 0, 0};
+	struct {
+		struct cmd head;
+		int64_t dims[1][8];
+	} run = {{1, RUN, 1, 1}, {{1, 3, 224, 224}}};
+	const char *sha = getenv("KERF_SLOW_SHA256"), *at;
+	unsigned long long fingerprint = 0;
+	struct drm_kerf_engine_info info;
+	struct drm_kerf_bo_ref ref[4];
+	struct drm_kerf_job j = {.cmd = (uintptr_t)&run,
+				 .cmd_size = sizeof(run),
+				 .bos = KT_ARRAY(ref, 4),
+				 .timeout_ms = 1};
+	uint32_t queue[64], io, model;
+	uint64_t seqno;
+	size_t size = read_model(&c, getenv("KERF_SLOW_MODEL"), &model);
+	int status;
+
+	if (!size || !sha)
+		ktap_skip("no KERF_SLOW_MODEL, or no KERF_SLOW_SHA256 of it");
+	REQUIRE_OK(kt_engine_info(c.fd, c.engine, &info));
+	/* What is wrong with the first request tells the fingerprint. */
+	for (int try = 0; try < 2; try++) {
+		snprintf(c.p, SIZE / 2, "{\"model\":\"%s\",\"fingerprint\":\"%016llx\",\"depth\":1,\"shapes\":{}}",
+			 sha, fingerprint);
+		usual_windows(&c, strlen(c.p), ref);
+		ref[2] = (struct drm_kerf_bo_ref){.handle = model, .flags = KERF_BO_REF_READ, .size = size};
+		REQUIRE(job(&c, &prepare, sizeof(prepare), ref, 3) == 0);
+		if (try)
+			break;
+		EXPECT_EQ(-ESTALE, reply_of(&c)->status);
+		at = strstr(reply_of(&c)->message, "fingerprint is ");
+		REQUIRE(at && sscanf(at, "fingerprint is %llx", &fingerprint) == 1);
+	}
+	REQUIRE(reply_of(&c)->status == 0);
+	REQUIRE_OK(kt_bo_create(c.fd, 1 << 20, 0, &io));
+	ref[2] = (struct drm_kerf_bo_ref){.handle = io, .flags = KERF_BO_REF_READ, .size = 3 * 224 * 224 * 4};
+	ref[3] = (struct drm_kerf_bo_ref){
+		.handle = io, .flags = KERF_BO_REF_WRITE, .offset = 3 * 224 * 224 * 4, .size = 4000};
+	for (uint32_t i = 0; i < info.depth; i++) {
+		REQUIRE_OK(kt_queue_create(c.fd, c.engine, KERF_PRIORITY_NORMAL, 1, &queue[i]));
+		REQUIRE_OK(kt_submit(c.fd, queue[i], &j, 1, &seqno));
+	}
+	for (uint32_t i = 0; i < info.depth; i++) {
+		EXPECT_OK(kt_wait(c.fd, queue[i], 1, -1, &status));
+		EXPECT_EQ(-ETIME, status);
+	}
+	usleep((KERF_SERVER_STUCK_MS + 1000) * 1000);
+	REQUIRE_OK(kt_engine_info(c.fd, c.engine, &info));
+	EXPECT_EQ(KERF_ENGINE_READY, info.state);
+}
+
 static const struct ktap_case cases[] = {
 	KTAP(commands_that_are_none), KTAP(windows_that_do_not_fit),
 	KTAP(memory_that_cannot_be_mapped), KTAP(requests_that_are_none),
-	KTAP(model_that_is_another), KTAP_SLOW(anything, 60),
+	KTAP(model_that_is_another), KTAP_SLOW(long_jobs_without_time, 60), KTAP_SLOW(anything, 60),
 };
 
 int main(int argc, char **argv)
