@@ -221,6 +221,7 @@ kmod:
 kmod-install: kmod
 	install -D -m 644 $(O)/kmod/$(KRELEASE)/kmod/kerf.ko $(DESTDIR)/lib/modules/$(KRELEASE)/extra/kerf.ko
 	install -D -m 644 packaging/udev/60-kerf.rules $(DESTDIR)/lib/udev/rules.d/60-kerf.rules
+	install -D -m 644 packaging/sysusers/kerf.conf $(DESTDIR)/usr/lib/sysusers.d/kerf.conf
 
 # For every kernel that DKMS knows: the sources; then `dkms add kerf/$(VERSION)`
 kmod-dkms:
@@ -230,6 +231,7 @@ kmod-dkms:
 	install -m 644 uapi/* $(DESTDIR)/usr/src/kerf-$(VERSION)/uapi
 	sed 's|@VERSION@|$(VERSION)|' packaging/dkms/dkms.conf.in >$(DESTDIR)/usr/src/kerf-$(VERSION)/dkms.conf
 	install -D -m 644 packaging/udev/60-kerf.rules $(DESTDIR)/lib/udev/rules.d/60-kerf.rules
+	install -D -m 644 packaging/sysusers/kerf.conf $(DESTDIR)/usr/lib/sysusers.d/kerf.conf
 
 # Debian's kernels, unpacked under $(O)/kernels
 kernels:

@@ -79,6 +79,7 @@ stage_tree() {
 	script includes tests/check_includes.sh
 	script spdx tests/check_spdx.sh
 	script uapi_doc tests/check_uapi_doc.sh
+	script merge tests/check_merge.sh
 }
 
 stage_scripts() {

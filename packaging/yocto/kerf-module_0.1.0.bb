@@ -18,4 +18,4 @@ do_install() {
 	oe_runmake ${MAKE_ARGS} DESTDIR=${D} kmod-install
 }
 
-FILES:${PN} += "${nonarch_base_libdir}/udev/rules.d"
+FILES:${PN} += "${nonarch_base_libdir}/udev/rules.d ${nonarch_libdir}/sysusers.d"

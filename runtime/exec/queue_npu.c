@@ -613,11 +613,12 @@ static int npu_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 	r = build_program(p, err);
 	if (r) {
 		npu_release(&p->base);
-		return kerf_fail(
-			err, r, "engine npu:%u: cannot prepare: %s%s", e->number, strerror(-r),
-			r == -ENOSPC
-				? " (the kernel bounds the buffers of a process: module parameter)"
-				: "");
+		if (r == -ENOSPC)
+			kerf_fail(err, r,
+				  "engine npu:%u: cannot prepare: a client may have %llu bytes of buffers and "
+				  "%d queues",
+				  e->number, (unsigned long long)e->memory_bytes, KERF_MAX_QUEUES);
+		return kerf_fail(err, r, "engine npu:%u: cannot prepare: %s", e->number, strerror(-r));
 	}
 	p->info.weight_bytes = p->im->weight_bytes;
 	p->info.arena_bytes = p->im->arena_bytes;

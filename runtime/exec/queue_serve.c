@@ -283,7 +283,9 @@ static int register_server(struct kerf_serve *s, struct kerf_err *err)
 	if (s->fd < 0) {
 		r = -errno;
 		return kerf_fail(err, r, "%s: %s%s", KERF_SERVER_NODE, strerror(-r),
-				 r == -ENOENT ? " (is the kernel module kerf loaded?)" : "");
+				 r == -ENOENT	? " (is the kernel module kerf loaded?)"
+				 : r == -EACCES ? " (it is root's and the group kerf's)"
+						: "");
 	}
 	if (!ioctl(s->fd, KERF_SERVER_IOCTL_REGISTER, &reg)) {
 		s->table_size = reg.table_size;

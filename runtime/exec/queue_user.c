@@ -448,7 +448,12 @@ static int user_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 		user_release(&p->base);
 		if (err && err->msg[0])
 			kerf_err_prefix(err, "engine q:%s", e->name);
-		return kerf_fail(err, r, "engine q:%s: %s", e->name, strerror(-r));
+		if (r == -ENOSPC)
+			kerf_fail(err, r,
+				  "engine q:%s: cannot prepare: a client may have %llu bytes of buffers and "
+				  "%d queues",
+				  e->name, (unsigned long long)e->memory_bytes, KERF_MAX_QUEUES);
+		return kerf_fail(err, r, "engine q:%s: cannot prepare: %s", e->name, strerror(-r));
 	}
 	p->info.prepare_ns = kerf_now_ns() - begin;
 	*program = &p->base;
