@@ -4,8 +4,9 @@
  * --serve-engine) runs slices; exec/queue_user.h says what the two say to each other.
  *
  * A program has a few contexts, each with a kernel queue of its own, since a job that fails
- * stops its queue, and a buffer for the reply and for tensors that do not lie in memory of
- * this engine's alloc; jobs beyond those wait in line. If the server dies its successor runs
+ * stops its queue, and a buffer for the reply, for inputs that do not lie in memory of this
+ * engine's alloc, and for outputs: the server may write to those at any time, so they are
+ * copied before anybody reads them. Jobs beyond the contexts wait in line. If the server dies its successor runs
  * them again, which the kernel sees to; nothing here knows of it.
  */
 #include "exec/engine.h"
@@ -80,12 +81,6 @@ static struct kerf_user_reply *reply_of(const struct user_context *c)
 	return c->bo.map;
 }
 
-/* True if tensor k lies in this context's buffer, not in memory that alloc gave. */
-static bool is_staged(const struct user_context *c, uint32_t k)
-{
-	return c->ref[2 + k].handle == c->bo.handle;
-}
-
 static void *staged(const struct user_context *c, uint32_t k)
 {
 	return (uint8_t *)c->bo.map + c->program->io_at[k];
@@ -102,19 +97,16 @@ static void bind(struct user_context *c, uint32_t op, struct kerf_user_cmd *cmd)
 	cmd->op = op;
 	cmd->n_in = g->n_in;
 	cmd->n_out = g->n_out;
-	for (k = 0; k < g->n_in; k++)
-		memcpy(cmd->dims[k], c->base.job->in[k].dims, sizeof(cmd->dims[k]));
-	for (k = 0; k < g->n_in + g->n_out; k++) {
+	for (k = 0; k < g->n_in; k++) {
+		const struct kerf_tensor *t = &c->base.job->in[k];
 		struct drm_kerf_bo_ref *ref = &c->ref[2 + k];
-		const void *data = k < g->n_in ? c->base.job->in[k].data : c->base.job->out[k - g->n_in].data;
-		size_t bytes = kerf_tensor_bytes(&io_value(g, k)->t);
 
-		if (kerf_queue_memory_find(&engine_of(p)->memory, data, ref->size, ref))
+		memcpy(cmd->dims[k], t->dims, sizeof(cmd->dims[k]));
+		if (kerf_queue_memory_find(&engine_of(p)->memory, t->data, ref->size, ref))
 			continue;
 		ref->handle = c->bo.handle;
 		ref->offset = p->io_at[k];
-		if (k < g->n_in)
-			memcpy(staged(c, k), data, bytes);
+		memcpy(staged(c, k), t->data, kerf_tensor_bytes(&io_value(g, k)->t));
 	}
 }
 
@@ -138,8 +130,7 @@ static int take_outputs(struct user_context *c)
 				return -EIO;
 			t->dims[d] = dim;
 		}
-		if (is_staged(c, g->n_in + k))
-			memcpy(t->data, staged(c, g->n_in + k), kerf_tensor_bytes(t));
+		memcpy(t->data, staged(c, g->n_in + k), kerf_tensor_bytes(t));
 	}
 	return 0;
 }
@@ -269,8 +260,11 @@ static int init_context(struct user_program *p, struct user_context *c, uint64_t
 					     .flags = KERF_BO_REF_WRITE,
 					     .size = sizeof(struct kerf_user_reply)};
 	for (k = 0; k < g->n_in + g->n_out; k++) {
-		c->ref[2 + k].flags = k < g->n_in ? KERF_BO_REF_READ : KERF_BO_REF_WRITE;
-		c->ref[2 + k].size = KERF_MAX(kerf_tensor_bytes(&io_value(g, k)->t), 1);
+		c->ref[2 + k] = (struct drm_kerf_bo_ref){
+			.handle = c->bo.handle,
+			.flags = k < g->n_in ? KERF_BO_REF_READ : KERF_BO_REF_WRITE,
+			.offset = p->io_at[k],
+			.size = KERF_MAX(kerf_tensor_bytes(&io_value(g, k)->t), 1)};
 	}
 	return 0;
 }
