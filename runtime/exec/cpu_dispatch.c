@@ -3,6 +3,9 @@
 #include "exec/cpu_kernels.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #define ISA(isa)                                                             \
 	extern const struct kerf_cpu_tile_fns kerf_cpu_tile_##isa;           \
@@ -28,12 +31,21 @@ ISA(baseline)
 static const struct kerf_cpu_isa *const all[] = {&isa_baseline};
 #endif
 
+#if defined(__x86_64__)
+/* clang 14 has no name for it in __builtin_cpu_supports(). */
+static bool has_f16c(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
+#endif
+
 /* What the compiler was told to use in isa_avx2.o and isa_avx512.o (Makefile). */
 static bool runs_here(const struct kerf_cpu_isa *isa)
 {
 #if defined(__x86_64__)
-	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-		    __builtin_cpu_supports("f16c");
+	bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 
 	if (isa == &isa_avx2)
 		return avx2;
