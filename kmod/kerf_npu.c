@@ -527,6 +527,7 @@ static int kerf_npu_identify(struct kerf_npu *npu)
 {
 	struct device *dev = &npu->pdev->dev;
 	u32 bits;
+	int ret;
 
 	if (kerf_npu_read(npu, KERF_NPU_MAGIC) != KERF_NPU_MAGIC_VALUE ||
 	    kerf_npu_read(npu, KERF_NPU_VERSION) >> 16 != KERF_NPU_VERSION_VALUE >> 16)
@@ -540,7 +541,13 @@ static int kerf_npu_identify(struct kerf_npu *npu)
 	npu->engine.caps = kerf_npu_read(npu, KERF_NPU_FEATURES) |
 			   (u64)kerf_npu_read(npu, KERF_NPU_COMMAND_SET) << 32;
 	dma_set_max_seg_size(dev, UINT_MAX);
-	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(bits));
+	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(bits));
+	if (ret)
+		return ret;
+	/* BOs would be bounced, and clients that look at them after a job would see old bytes. */
+	if (dma_addressing_limited(dev))
+		return dev_err_probe(dev, -EIO, "reaches %u bits of addresses, memory has more\n", bits);
+	return 0;
 }
 
 static void __iomem *kerf_npu_map_bar(struct pci_dev *pdev, int bar, resource_size_t size)
