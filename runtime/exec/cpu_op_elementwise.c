@@ -205,61 +205,11 @@ static const struct {
 	{"Log", KERF_MAP_LOG},	 {"Softplus", KERF_MAP_SOFTPLUS},
 };
 
-static const struct {
-	const char *name;
-	enum kerf_act_kind kind;
-	const char *attr[2];
-	float absent[2];
-} acts[] = {
-	{"Relu", KERF_ACT_RELU, {NULL, NULL}, {0, 0}},
-	{"LeakyRelu", KERF_ACT_LEAKY_RELU, {"alpha", NULL}, {0.01f, 0}},
-	{"Sigmoid", KERF_ACT_SIGMOID, {NULL, NULL}, {0, 0}},
-	{"Tanh", KERF_ACT_TANH, {NULL, NULL}, {0, 0}},
-	{"HardSigmoid", KERF_ACT_HARD_SIGMOID, {"alpha", "beta"}, {0.2f, 0.5f}},
-	{"HardSwish", KERF_ACT_HARD_SWISH, {NULL, NULL}, {0, 0}},
-	{"Mish", KERF_ACT_MISH, {NULL, NULL}, {0, 0}},
-	{"Elu", KERF_ACT_ELU, {"alpha", NULL}, {1, 0}},
-	{"Gelu", KERF_ACT_GELU, {NULL, NULL}, {0, 0}},
-};
-
-/* One bound of Clip: an attribute before opset 11, an input since. */
-static bool clip_bound(const struct kerf_cpu_step *s, int k, const char *name, float absent,
-		       float *v)
-{
-	const struct kerf_tensor *t = kerf_op_opt(s->op, s->in, k);
-
-	*v = kerf_op_float(s->op, name, absent);
-	if (t && t->data)
-		*v = (float)kerf_tensor_float(t, 0);
-	return !t || t->data;
-}
-
+/* The internal "act" is nothing but its op->act. */
 static bool act_of(const struct kerf_cpu_step *s, struct kerf_act *act)
 {
-	const char *name = s->op->def->name;
-	unsigned i;
-
-	if (!strcmp(name, "Clip")) {
-		act->kind = KERF_ACT_CLIP;
-		return clip_bound(s, 1, "min", -__FLT_MAX__, &act->a) &&
-		       clip_bound(s, 2, "max", __FLT_MAX__, &act->b);
-	}
-	/* Nothing but op->act. */
-	if (!strcmp(name, "act"))
-		return true;
-	if (!strcmp(name, "Gelu") && strcmp(kerf_op_string(s->op, "approximate", "none"), "none"))
-		return false;
-	for (i = 0; i < KERF_ARRAY_SIZE(acts); i++) {
-		if (strcmp(acts[i].name, name))
-			continue;
-		act->kind = acts[i].kind;
-		act->a = acts[i].attr[0] ? kerf_op_float(s->op, acts[i].attr[0], acts[i].absent[0])
-					 : 0;
-		act->b = acts[i].attr[1] ? kerf_op_float(s->op, acts[i].attr[1], acts[i].absent[1])
-					 : 0;
-		return true;
-	}
-	return false;
+	return !strcmp(s->op->def->name, "act") || kerf_op_activation(s->op, act) ||
+	       kerf_op_clip(s->op, s->in, act);
 }
 
 /* x to a power that needs no pow: 2 or 1/2. */

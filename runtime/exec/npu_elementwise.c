@@ -133,64 +133,15 @@ static void emit_unary(struct kerf_lower *b, enum kerf_npu_opcode opcode, struct
 	NPU_EMIT(b, opcode, c, npu_count(&c->y));
 }
 
-/* A bound of Clip: an attribute before opset 11, an input since. */
-static bool clip_bound(const struct kerf_lower_op *o, int k, const char *name, float absent,
-		       float *v)
-{
-	const struct kerf_tensor *t = kerf_op_opt(o->op, o->in, k);
-
-	*v = kerf_op_float(o->op, name, absent);
-	if (t && t->data)
-		*v = (float)kerf_tensor_float(t, 0);
-	return !t || t->data;
-}
-
 /* The operator as an activation; the internal "act" is its op->act alone. */
 static bool act_of(const struct kerf_lower_op *o, struct kerf_act *act)
 {
-	static const struct {
-		const char *name;
-		enum kerf_act_kind kind;
-		const char *attr[2];
-		float absent[2];
-	} acts[] = {
-		{"Relu", KERF_ACT_RELU, {NULL, NULL}, {0, 0}},
-		{"LeakyRelu", KERF_ACT_LEAKY_RELU, {"alpha", NULL}, {0.01f, 0}},
-		{"Sigmoid", KERF_ACT_SIGMOID, {NULL, NULL}, {0, 0}},
-		{"Tanh", KERF_ACT_TANH, {NULL, NULL}, {0, 0}},
-		{"HardSigmoid", KERF_ACT_HARD_SIGMOID, {"alpha", "beta"}, {0.2f, 0.5f}},
-		{"HardSwish", KERF_ACT_HARD_SWISH, {NULL, NULL}, {0, 0}},
-		{"Mish", KERF_ACT_MISH, {NULL, NULL}, {0, 0}},
-		{"Elu", KERF_ACT_ELU, {"alpha", NULL}, {1, 0}},
-		{"Gelu", KERF_ACT_GELU, {NULL, NULL}, {0, 0}},
-	};
-	const struct kerf_op *op = o->op;
-	unsigned i;
-
-	if (!strcmp(op->def->name, "act")) {
-		*act = op->act;
+	if (!strcmp(o->op->def->name, "act")) {
+		*act = o->op->act;
 		return true;
 	}
-	if (op->act.kind != KERF_ACT_NONE)
-		return false;
-	*act = (struct kerf_act){.kind = KERF_ACT_CLIP};
-	if (!strcmp(op->def->name, "Clip"))
-		return clip_bound(o, 1, "min", -__FLT_MAX__, &act->a) &&
-		       clip_bound(o, 2, "max", __FLT_MAX__, &act->b);
-	if (!strcmp(op->def->name, "Gelu") &&
-	    strcmp(kerf_op_string(op, "approximate", "none"), "none"))
-		return false;
-	for (i = 0; i < KERF_ARRAY_SIZE(acts); i++) {
-		if (strcmp(acts[i].name, op->def->name))
-			continue;
-		act->kind = acts[i].kind;
-		if (acts[i].attr[0])
-			act->a = kerf_op_float(op, acts[i].attr[0], acts[i].absent[0]);
-		if (acts[i].attr[1])
-			act->b = kerf_op_float(op, acts[i].attr[1], acts[i].absent[1]);
-		return true;
-	}
-	return false;
+	return o->op->act.kind == KERF_ACT_NONE &&
+	       (kerf_op_activation(o->op, act) || kerf_op_clip(o->op, o->in, act));
 }
 
 static int activation(struct kerf_lower *b, const struct kerf_lower_op *o)

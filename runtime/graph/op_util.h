@@ -93,6 +93,11 @@ static inline const struct kerf_tensor *kerf_op_opt(const struct kerf_op *op,
 	return k < op->n_in && in[k].dtype != KERF_NONE ? &in[k] : NULL;
 }
 
+/* Whether the operator is an activation that its attributes tell all of (not Clip, PRelu or "act"). */
+bool kerf_op_activation(const struct kerf_op *op, struct kerf_act *act);
+/* Whether it is a Clip whose bounds are known; in: its inputs, with data where they are constant. */
+bool kerf_op_clip(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_act *act);
+
 static inline bool kerf_op_has_out(const struct kerf_op *op, const struct kerf_tensor *out, int k)
 {
 	return k < op->n_out && out[k].dtype != KERF_NONE;

@@ -6,6 +6,7 @@
  * re-associates: (sum x w) s + b is computed as sum x (w s) + b s', so results
  * differ from the unfused ones by rounding, a few units in the last place.
  */
+#include "graph/op_util.h"
 #include "graph/rewrite_passes.h"
 
 #include <float.h>
@@ -38,16 +39,6 @@ static bool clip_bounds(const struct kerf_edit *e, const struct kerf_op *op, str
 
 bool kerf_fuse_as_act(const struct kerf_edit *e, const struct kerf_op *op, struct kerf_act *a)
 {
-	static const struct {
-		const char *type;
-		enum kerf_act_kind kind;
-	} plain[] = {
-		{"Relu", KERF_ACT_RELU}, {"Sigmoid", KERF_ACT_SIGMOID},
-		{"Tanh", KERF_ACT_TANH}, {"HardSwish", KERF_ACT_HARD_SWISH},
-		{"Mish", KERF_ACT_MISH},
-	};
-	unsigned i;
-
 	*a = (struct kerf_act){0};
 	if (kerf_op_is(op, "act")) {
 		*a = op->act;
@@ -55,26 +46,11 @@ bool kerf_fuse_as_act(const struct kerf_edit *e, const struct kerf_op *op, struc
 	}
 	if (op->act.kind != KERF_ACT_NONE)
 		return false;
-	for (i = 0; i < KERF_ARRAY_SIZE(plain); i++)
-		if (kerf_op_is(op, plain[i].type)) {
-			a->kind = plain[i].kind;
-			return true;
-		}
 	if (kerf_op_is(op, "Clip"))
 		return clip_bounds(e, op, a);
-	if (kerf_op_is(op, "LeakyRelu"))
-		*a = (struct kerf_act){KERF_ACT_LEAKY_RELU, kerf_op_float(op, "alpha", 0.01f), 0};
-	else if (kerf_op_is(op, "Elu"))
-		*a = (struct kerf_act){KERF_ACT_ELU, kerf_op_float(op, "alpha", 1), 0};
-	else if (kerf_op_is(op, "HardSigmoid"))
-		*a = (struct kerf_act){KERF_ACT_HARD_SIGMOID, kerf_op_float(op, "alpha", 0.2f),
-		                       kerf_op_float(op, "beta", 0.5f)};
-	else if (kerf_op_is(op, "Gelu") &&
-	         !strcmp(kerf_op_string(op, "approximate", "none"), "none"))
-		a->kind = KERF_ACT_GELU;
-	else if (kerf_op_is(op, "PRelu") && kerf_edit_scalar(e, kerf_edit_in(e, op, 1), &a->a))
+	if (kerf_op_is(op, "PRelu") && kerf_edit_scalar(e, kerf_edit_in(e, op, 1), &a->a))
 		a->kind = KERF_ACT_LEAKY_RELU;
-	return a->kind != KERF_ACT_NONE;
+	return a->kind != KERF_ACT_NONE || kerf_op_activation(op, a);
 }
 
 static bool takes_act(const struct kerf_op *p)
