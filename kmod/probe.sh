@@ -69,18 +69,6 @@ probe IMPORT_NS_WORD "$@" <<'EOF'
 MODULE_IMPORT_NS(DMA_BUF);
 EOF
 
-# Pages of a shmem BO are pinned under the reservation lock (6.10)
-probe SHMEM_PIN_LOCKED "$@" <<'EOF'
-#include <drm/drm_gem_shmem_helper.h>
-int f(struct drm_gem_shmem_object *s) { return drm_gem_shmem_pin_locked(s); }
-EOF
-
-# shmem BOs have a mutex for their pages (until 6.5)
-probe SHMEM_PAGES_LOCK "$@" <<'EOF'
-#include <drm/drm_gem_shmem_helper.h>
-struct mutex *f(struct drm_gem_shmem_object *s) { return &s->pages_lock; }
-EOF
-
 # hrtimer_setup() (6.13)
 probe HRTIMER_SETUP "$@" <<'EOF'
 #include <linux/hrtimer.h>
