@@ -39,7 +39,7 @@ CFLAGS ?= -O2 -g
 KERF_CFLAGS := -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
 	-Wvla -Wno-unused-parameter -ffp-contract=off -fno-math-errno -fno-trapping-math \
 	-fvisibility=hidden -fPIC -pthread -ffile-prefix-map=$(CURDIR)=. $(EXTRA_CFLAGS)
-KERF_CPPFLAGS := -D_GNU_SOURCE -DKERF_VERSION='"$(VERSION)"' -Iruntime -Iuapi -I$(O)/gen
+KERF_CPPFLAGS := -D_GNU_SOURCE -DKERF_VERSION='"$(VERSION)"' -Iruntime -Iuapi -Ibpf -I$(O)/gen
 LIBS := -lm -pthread
 
 # --- dependencies -----------------------------------------------------------

@@ -18,6 +18,7 @@
 
 #include "graph/graph.h"
 #include "util/err.h"
+#include "util/observer.h"
 
 #define KERF_ENGINE_ABI 1
 
@@ -31,6 +32,7 @@ struct kerf_engine_config {
 	const char *isa; /* cpu: "auto" or NULL, "baseline", "avx2", "avx512", "neon" */
 	bool insecure;	 /* remote: plain TCP to other than loopback */
 	uint32_t depth;	 /* jobs that may wait; 0: local, any number; remote, its default */
+	const struct kerf_observer *observer; /* remote: is told of traffic; outlives it. NULL: none */
 };
 
 struct kerf_engine_info {

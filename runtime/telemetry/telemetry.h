@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Telemetry: links and load, measured as well as this machine and our rights allow.
+ *
+ * Opening tries the sources from the best down (bpf/kerf_state.h, enum kerf_source), each by
+ * loading and attaching, and keeps for each region the first that works and, in words, why
+ * none better did. Nothing that is missing is an error: with no rights at all there are the
+ * runtime's own timings and /proc. One thread samples every period and makes struct kerf_state.
+ *
+ * Open before other threads are made if privileges are to be dropped: they are a thread's own.
+ */
+#ifndef KERF_TELEMETRY_TELEMETRY_H
+#define KERF_TELEMETRY_TELEMETRY_H
+
+#include "kerf_state.h"
+#include "util/err.h"
+#include "util/observer.h"
+
+struct kerf_telemetry;
+
+struct kerf_telemetry_config {
+	enum kerf_source best;	/* nothing better is tried; NONE: anything */
+	uint32_t period_ms;	/* 0: 50 */
+	bool drop_privileges;	/* CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_RESOURCE */
+	const char *publish;	/* path of a Unix socket to serve readers on; NULL: none */
+	const char *proc, *sys; /* roots, for tests; NULL: /proc, /sys */
+};
+
+/* The engines of this process; fills out[], returns how many (at most max). Any thread. */
+typedef uint32_t (*kerf_engines_fn)(void *user, struct kerf_engine_rec *out, uint32_t max);
+
+int kerf_telemetry_open(const struct kerf_telemetry_config *cfg, struct kerf_telemetry **t,
+			struct kerf_err *err);
+void kerf_telemetry_close(struct kerf_telemetry *t); /* NULL allowed */
+
+/* Which source each region has, and why not a better one. Constant after open. */
+const struct kerf_state_head *kerf_telemetry_head(const struct kerf_telemetry *t);
+
+/* To hand to engines' configurations; lives as long as t. */
+const struct kerf_observer *kerf_telemetry_observer(struct kerf_telemetry *t);
+
+void kerf_telemetry_engines(struct kerf_telemetry *t, kerf_engines_fn fn, void *user);
+
+/* The plan that is in force from now on: shown to readers, recorded. */
+void kerf_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan_note *note);
+
+/* A consistent snapshot. About 80 KB. Any thread. */
+void kerf_telemetry_state(struct kerf_telemetry *t, struct kerf_state *state);
+
+/* This node's load as now, for replies to peers: a short text, no newline. Any thread. */
+size_t kerf_telemetry_load_text(struct kerf_telemetry *t, char *text, size_t size);
+
+/* bytes to or from the node at url; est->rate_bytes_s 0: not known. Any thread. */
+void kerf_telemetry_estimate(struct kerf_telemetry *t, const char *url, bool down,
+			     struct kerf_link_estimate *est);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Traces of the state over time: JSON Lines, one object a line, documented in docs/trace.md.
+ * The first line is {"kerf_trace": 1, ...}; then, each with "t_ns" that never goes back:
+ * links, loads, engines, transfers, plans, and events. Written by `kerf record`, read by tests,
+ * `kerf report`, replay and the simulator.
+ */
+#ifndef KERF_TELEMETRY_TRACE_H
+#define KERF_TELEMETRY_TRACE_H
+
+#include "kerf_state.h"
+#include "util/err.h"
+
+#include <stdio.h>
+
+enum kerf_trace_kind {
+	KERF_TRACE_LINK,     /* rec.link, as it was */
+	KERF_TRACE_NODE,     /* rec.node: url, estimates, load, of one node */
+	KERF_TRACE_TRANSFER, /* rec.transfer to node.url, with what was predicted */
+	KERF_TRACE_PLAN,     /* rec.plan */
+	KERF_TRACE_MARK,     /* rec.mark: a word from outside ("rate 20mbit") */
+};
+
+struct kerf_trace_rec {
+	enum kerf_trace_kind kind;
+	uint64_t t_ns;
+	uint32_t node; /* index, for NODE and TRANSFER */
+	double predicted_s, low_s, high_s; /* of a TRANSFER; 0: there was no prediction */
+	union {
+		struct kerf_link_rec link;
+		struct kerf_node_state node;
+		struct kerf_transfer transfer;
+		struct kerf_plan_note plan;
+		char mark[128];
+	} u;
+};
+
+struct kerf_trace_writer;
+int kerf_trace_create(const char *path, struct kerf_trace_writer **w, struct kerf_err *err);
+int kerf_trace_put(struct kerf_trace_writer *w, const struct kerf_trace_rec *rec);
+int kerf_trace_finish(struct kerf_trace_writer *w, struct kerf_err *err); /* flushes; frees always */
+
+struct kerf_trace_reader;
+int kerf_trace_open(const char *path, struct kerf_trace_reader **r, struct kerf_err *err);
+/* 1: *rec is filled; 0: the end; -EINVAL names line, field, expected and found; -EIO. */
+int kerf_trace_next(struct kerf_trace_reader *r, struct kerf_trace_rec *rec, struct kerf_err *err);
+void kerf_trace_close(struct kerf_trace_reader *r); /* NULL allowed */
+
+#endif
