@@ -29,6 +29,7 @@
 #define KERF_STATE_ENGINES 64
 #define KERF_STATE_ZONES 32
 #define KERF_STATE_NODES 65 /* this one and 64 peers */
+#define KERF_STATE_TRANSFERS 64 /* the last ones */
 #define KERF_NODE_LOAD_ENGINES 16
 #define KERF_URL_BYTES 96
 
@@ -45,12 +46,13 @@ enum kerf_source {
 };
 
 enum kerf_region {
-	KERF_REGION_HEAD,    /* one struct kerf_state_head */
-	KERF_REGION_LINKS,   /* KERF_STATE_LINKS struct kerf_link_rec */
-	KERF_REGION_CPUS,    /* struct kerf_cpu_rec, indexed by CPU */
-	KERF_REGION_ENGINES, /* struct kerf_engine_rec */
-	KERF_REGION_ZONES,   /* struct kerf_zone_rec */
-	KERF_REGION_STATE,   /* one struct kerf_state */
+	KERF_REGION_HEAD,      /* one struct kerf_state_head */
+	KERF_REGION_LINKS,     /* KERF_STATE_LINKS struct kerf_link_rec */
+	KERF_REGION_CPUS,      /* struct kerf_cpu_rec, indexed by CPU */
+	KERF_REGION_ENGINES,   /* struct kerf_engine_rec */
+	KERF_REGION_ZONES,     /* struct kerf_zone_rec */
+	KERF_REGION_STATE,     /* one struct kerf_state */
+	KERF_REGION_TRANSFERS, /* KERF_STATE_TRANSFERS struct kerf_transfer_rec: a ring */
 	KERF_N_REGION
 };
 
@@ -294,12 +296,30 @@ struct kerf_transfer {
 	__u32 reserved;
 };
 
+/*
+ * A transfer and what was expected of it before it began. 96 bytes. Number n (from 1, in the
+ * order they ended) stands in slot n % KERF_STATE_TRANSFERS: a reader that comes at least once in
+ * KERF_STATE_TRANSFERS transfers sees each, and one that comes late sees by the numbers how many
+ * it has missed.
+ */
+struct kerf_transfer_rec {
+	__u32 seq;
+	__u32 node; /* index in kerf_state.node */
+	__u64 number; /* 0: a free slot */
+	__u64 predicted_ns; /* without hold_ns; 0: nothing was expected */
+	__u64 low_ns, high_ns; /* 80 % */
+	struct kerf_transfer transfer;
+	__u32 reserved;
+	__u32 check;
+};
+
 _Static_assert(sizeof(struct kerf_link_rec) == 192, "ABI");
 _Static_assert(sizeof(struct kerf_cpu_rec) == 128, "ABI");
 _Static_assert(sizeof(struct kerf_engine_rec) == 128, "ABI");
 _Static_assert(sizeof(struct kerf_zone_rec) == 64, "ABI");
 _Static_assert(sizeof(struct kerf_engine_load) == 64, "ABI");
 _Static_assert(sizeof(struct kerf_link_estimate) == 48, "ABI");
+_Static_assert(sizeof(struct kerf_transfer_rec) == 96, "ABI");
 _Static_assert(sizeof(struct kerf_state) % 8 == 0, "ABI");
 
 /*

@@ -37,6 +37,7 @@ struct kerf_state_reader {
 	const struct kerf_engine_rec *engine;
 	const struct kerf_zone_rec *zone;
 	const struct kerf_state *state;
+	const struct kerf_transfer_rec *transfer;
 	uint32_t n[KERF_N_REGION]; /* records of each */
 	size_t size[KERF_N_REGION];
 	uint32_t n_cpu; /* CPUs that were ever written */
