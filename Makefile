@@ -2,7 +2,8 @@
 # kerf: build, tests, installation. README.md says how; `make help` lists targets.
 #
 # Honours CC, AR, CFLAGS, CPPFLAGS, LDFLAGS, CROSS_COMPILE, PKG_CONFIG, DESTDIR,
-# prefix, libdir, O (build folder) and WITH_CURL, WITH_MICROHTTPD, WITH_DRM = auto|yes|no.
+# prefix, libdir, O (build folder), CLANG, BPFTOOL and WITH_CURL, WITH_MICROHTTPD, WITH_DRM,
+# WITH_BPF = auto|yes|no.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -46,16 +47,17 @@ LIBS := -lm -pthread
 
 NEEDED := libprotobuf-c json-c nettle
 have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
-# $(call feature,NAME,pkg): sets WITH_NAME to yes or no; yes asked and absent is an error
+found = $(shell command -v $(1) 2>/dev/null)
+# $(call feature,NAME,pkg,tools): sets WITH_NAME to yes or no; yes asked and absent is an error
 define feature
 WITH_$(1) ?= auto
 ifneq ($$(WITH_$(1)),no)
-ifeq ($$(call have,$(2)),yes)
+ifeq ($$(call have,$(2))$(foreach t,$(3),$(if $(call found,$(t)),,no)),yes)
 override WITH_$(1) := yes
 PKGS += $(2)
 KERF_CPPFLAGS += -DWITH_$(1)
 else ifeq ($$(WITH_$(1)),yes)
-$$(error WITH_$(1)=yes but pkg-config does not find $(2); `make deps` installs it)
+$$(error WITH_$(1)=yes but not found: $(2) (by pkg-config)$(foreach t,$(3), or $(t)); `make deps` installs it)
 else
 override WITH_$(1) := no
 endif
@@ -65,6 +67,10 @@ PKGS := $(NEEDED)
 $(eval $(call feature,CURL,libcurl))
 $(eval $(call feature,MICROHTTPD,libmicrohttpd))
 $(eval $(call feature,DRM,libdrm))
+# BPF programs are compiled by clang whatever compiles the rest; Debian puts bpftool in sbin.
+CLANG ?= clang
+BPFTOOL ?= $(or $(call found,bpftool),$(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool),bpftool)
+$(eval $(call feature,BPF,libbpf,$(CLANG) $(BPFTOOL)))
 NO_BUILD_GOALS := help clean deps demo check asan kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
@@ -79,6 +85,9 @@ SRC := runtime/api.c $(wildcard $(ROOMS:%=runtime/%/*.c))
 CLI_SRC := $(wildcard runtime/cli/*.c)
 ifneq ($(WITH_DRM),yes)
 SRC := $(filter-out runtime/exec/queue% runtime/node/serve_queue.c,$(SRC))
+endif
+ifneq ($(WITH_BPF),yes)
+SRC := $(filter-out runtime/telemetry/bpf_%,$(SRC))
 endif
 
 # Kernels compiled once for each instruction set they may meet; cpu_dispatch picks.
@@ -113,6 +122,29 @@ COMPILE = $(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) $(KERF_CFLAGS) $(CFLAGS) -MMD -MP -
 $(O)/%.o: runtime/%.c | $(O)/gen/onnx.pb-c.h
 	@mkdir -p $(@D)
 	$(COMPILE)
+
+# bpf/x.bpf.c -> an object for the kernel's verifier -> a header with it, for telemetry/bpf_*.c.
+# The headers are those that $(CC) sees: clang's BPF target has no folder for an architecture.
+BPF_SKEL := $(patsubst bpf/%.bpf.c,$(O)/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
+BPF_CPPFLAGS = -Ibpf $(shell $(PKG_CONFIG) --cflags libbpf) $(shell $(CC) $(CPPFLAGS) -v -E -x c \
+	/dev/null 2>&1 | sed -n '/^#include </,/^End/s/^ /-idirafter /p')
+BPF_CFLAGS ?= -O2 -g
+
+# `gen object` leaves the types in and the rest of the debugging information out.
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Wno-unused-parameter \
+		-ffile-prefix-map=$(CURDIR)=. $(BPF_CPPFLAGS) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ \
+		-c -o $@.tmp $<
+	$(BPFTOOL) gen object $@ $@.tmp && rm -f $@.tmp
+
+$(O)/gen/%.skel.h: $(O)/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf >$@.tmp && mv $@.tmp $@
+
+ifeq ($(WITH_BPF),yes)
+$(patsubst runtime/%.c,$(O)/%.o,$(filter runtime/telemetry/bpf_%,$(SRC))): | $(BPF_SKEL)
+endif
 
 define isa_rule
 $(O)/%.$(1).o: runtime/%.c | $(O)/gen/onnx.pb-c.h
@@ -277,10 +309,12 @@ vm-bench:
 # Installs build and demo dependencies (Debian, as root)
 deps:
 	packaging/deps.sh build demo
+	-packaging/deps.sh bpf
 
 # Every test; what cannot run here is skipped and says why
 check:
 	packaging/deps.sh build
+	-packaging/deps.sh bpf
 	-packaging/deps.sh test arm64
 	-packaging/deps.sh kernel
 	@O=$(O) MAKE="$(MAKE)" tests/check.sh $(STAGES)
@@ -288,6 +322,7 @@ check:
 # A model split over two nodes on this box
 demo:
 	packaging/deps.sh build
+	-packaging/deps.sh bpf
 	-packaging/deps.sh demo
 	@$(MAKE) -s all
 	@O=$(O) tests/net/demo.sh

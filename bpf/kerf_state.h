@@ -60,12 +60,13 @@ enum kerf_region {
 
 enum kerf_link_life { KERF_LINK_FREE, KERF_LINK_LIVE };
 
-#define KERF_LINK_HAS_RTT 0x1u	       /* srtt, rttvar, min_rtt */
+#define KERF_LINK_HAS_RTT 0x1u	       /* srtt, min_rtt */
 #define KERF_LINK_HAS_RATE 0x2u	       /* rate_bytes_s */
 #define KERF_LINK_HAS_APP_LIMITED 0x4u /* app_limited is told apart; without it, it is 0 */
 #define KERF_LINK_HAS_NOTSENT 0x8u
 #define KERF_LINK_HAS_RTO 0x10u
 #define KERF_LINK_HAS_DELIVERED 0x20u
+#define KERF_LINK_HAS_RTTVAR 0x40u     /* BPF: only since Linux 6.12 */
 
 /* One TCP connection, this end's view. 192 bytes. Written under the socket's lock. */
 struct kerf_link_rec {

@@ -1,17 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what kerf needs on Debian. Run by `make deps`, `make demo`, `make check`.
-# usage: packaging/deps.sh build|demo|test|arm64|kernel...
+# usage: packaging/deps.sh build|bpf|demo|test|arm64|kernel...
 # What is installed already costs nothing; without root and with something missing, says
 # what to install and fails.
 set -eu
 
 build="pkg-config libprotobuf-c-dev protobuf-c-compiler libjson-c-dev nettle-dev
 libmicrohttpd-dev libcurl4-gnutls-dev libdrm-dev"
+bpf="clang bpftool libbpf-dev libelf-dev zlib1g-dev"
 demo="iproute2"
 test="libcmocka-dev libonnx-testdata python3-onnx iproute2 procps"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libprotobuf-c-dev:arm64
-libjson-c-dev:arm64 nettle-dev:arm64 libcmocka-dev:arm64"
+libjson-c-dev:arm64 nettle-dev:arm64 libcmocka-dev:arm64 libbpf-dev:arm64"
 kernel="qemu-system-x86 busybox-static kmod cpio bc xz-utils zstd gcc-12 libelf-dev
 libdrm-dev linux-libc-dev sparse pahole perl procps python3"
 
@@ -19,6 +20,7 @@ want=
 for set in "$@"; do
 	case $set in
 	build) want="$want $build" ;;
+	bpf) want="$want $bpf" ;;
 	demo) want="$want $demo" ;;
 	test) want="$want $test" ;;
 	arm64) want="$want $arm64" ;;

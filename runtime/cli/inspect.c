@@ -51,6 +51,13 @@ static const struct {
 	 false
 #endif
 	},
+	{"bpf", "links and load measured in the kernel (libbpf)",
+#ifdef WITH_BPF
+	 true
+#else
+	 false
+#endif
+	},
 };
 
 static int show_build(bool json)

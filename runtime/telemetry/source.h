@@ -37,6 +37,12 @@ void kerf_bpf_close(struct kerf_bpf *b); /* NULL allowed; detaches, leaves the c
 const char *kerf_bpf_why(const struct kerf_bpf *b, enum kerf_bpf_object o);
 const char *kerf_bpf_name(enum kerf_bpf_object o); /* "link_core" */
 
+/* What libbpf and the verifier said while it was tried, many lines; NULL: nothing. */
+const char *kerf_bpf_log(const struct kerf_bpf *b, enum kerf_bpf_object o);
+
+/* Things the object saw and found no free record for, each time; 0 if it is not loaded. */
+uint64_t kerf_bpf_missed(const struct kerf_bpf *b, enum kerf_bpf_object o);
+
 /*
  * The frozen map behind a region, mapped read-only; *fd can be handed to readers, and is ours.
  * NULL if no program writes that region.
