@@ -32,6 +32,7 @@
 #define KERF_STATE_TRANSFERS 64 /* the last ones */
 #define KERF_NODE_LOAD_ENGINES 16
 #define KERF_URL_BYTES 96
+#define KERF_LOAD_TEXT 2048 /* a node's load as text: at most, with its NUL */
 
 /* Who gave a figure; a higher one is better. */
 enum kerf_source {
@@ -228,10 +229,12 @@ struct kerf_node_load {
 /*
  * What is expected of a transfer of n bytes in one direction:
  *   latency_ns + n / rate_bytes_s, and with 80 % probability between low and high times that.
+ * latency_ns may be below 0, the sum may not: a shaper lets the first bytes after a pause
+ * through at line speed, so the line that fits all larger transfers begins below 0.
  */
 struct kerf_link_estimate {
 	__u64 updated_ns;   /* the newest measurement in it */
-	__u64 latency_ns;
+	__s64 latency_ns;
 	__u64 rate_bytes_s; /* 0: not known; nothing below counts then */
 	__u32 low_permille, high_permille;
 	__u32 transfers; /* that it has learned from */
@@ -293,11 +296,24 @@ struct kerf_state_head {
 	struct kerf_region_info region[KERF_N_REGION];
 };
 
-/* One direction of one exchange with a peer, seen by its client. */
+/*
+ * One direction of one exchange with a peer, seen by its client; it took end - start - hold.
+ *
+ *   up    from the request's first byte leaving to the reply's first byte read here. hold is what
+ *	   the peer says it was silent for (Kerf-Hold-Ns): from the request's last byte there to the
+ *	   reply's first. So what is left is the bytes' way there and one round trip.
+ *   down  from that first read to the last. bytes are those that came in between, so they took
+ *	   all of the time and nothing else did: there is no round trip in it, as that is in up
+ *	   already and no client can tell its halves apart. A reply that came in one read has no down.
+ *
+ * up + down, estimated each by itself, is therefore what an exchange takes beside hold. Bytes are
+ * the connection's, heads included. Only whole exchanges that succeeded are told, up only if the
+ * peer said what it held and that is less than the time it had.
+ */
 struct kerf_transfer {
-	__u64 cookie;
+	__u64 cookie; /* SO_COOKIE of the connection; 0: not known */
 	__u64 start_ns, end_ns;
-	__u64 hold_ns; /* of [start, end]: the peer had all it needed, and computed */
+	__u64 hold_ns; /* of an up: not to be counted */
 	__u64 bytes;
 	__u32 down; /* 0: from here to the peer */
 	__u32 reserved;

@@ -86,6 +86,7 @@ static int make_plan(struct kerf_handle *k, const struct kerf_config *cfg,
 {
 	const struct kerf_policy *policy = kerf_policy_find(cfg->policy);
 	const struct kerf_profile_options profile = {.seconds = 0};
+	struct kerf_cluster_view view = {0};
 	struct kerf_cluster_problem problem;
 	int r;
 
@@ -93,9 +94,9 @@ static int make_plan(struct kerf_handle *k, const struct kerf_config *cfg,
 		return kerf_fail(err, -EINVAL, "unknown policy '%s'", cfg->policy);
 	if (k->cluster.n_engine == 1)
 		return kerf_plan_only(k->graph, k->cluster.info[0].name, &k->plan, err);
-	r = kerf_cluster_probe(&k->cluster, engine, err);
+	r = kerf_cluster_probe(&k->cluster, engine, &view, err);
 	if (!r)
-		r = kerf_cluster_problem(&k->cluster, k->graph, &profile, &problem, err);
+		r = kerf_cluster_problem(&k->cluster, k->graph, &profile, &view, &problem, err);
 	if (r)
 		return r;
 	r = policy->plan(&problem.p, &k->plan, err);

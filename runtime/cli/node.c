@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kerf node run, also installed as kerfd. */
 #include "cli/cli.h"
-#include "net/link_probe.h"
+#include "net/probe.h"
 #include "node/node.h"
 
 #include <getopt.h>
@@ -219,7 +219,7 @@ static int probe(int argc, char **argv)
 		{0},
 	};
 	bool insecure = false, json = false;
-	struct kerf_link_state s;
+	struct kerf_probe s;
 	struct kerf_err err = {""};
 	int opt, r;
 
@@ -232,16 +232,22 @@ static int probe(int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		return usage(stderr);
-	r = kerf_link_probe(argv[optind], insecure, &s, &err);
+	r = kerf_probe_run(argv[optind], insecure, &kerf_probe_thorough, NULL, &s, &err);
 	if (r)
 		return kerf_cli_fail(&err, r);
 	if (json)
-		printf("{\"rtt_s\":%.6f,\"request_s\":%.6f,\"up_bytes_s\":%.0f,\"down_bytes_s\":%.0f,"
-		       "\"tcp_rate_bytes_s\":%.0f,\"source\":\"%s\"}\n",
-		       s.rtt_s, s.request_s, s.up_bytes_s, s.down_bytes_s, s.tcp_rate_bytes_s, s.source);
+		printf("{\"rtt_s\":%.6f,\"request_s\":%.6f,\"up_bytes_s\":%llu,\"down_bytes_s\":%llu,"
+		       "\"up_high_permille\":%u,\"down_high_permille\":%u,\"tcp_rate_bytes_s\":%.0f,"
+		       "\"bytes\":%llu}\n",
+		       s.rtt_s, s.request_s, (unsigned long long)s.up.rate_bytes_s,
+		       (unsigned long long)s.down.rate_bytes_s, s.up.high_permille,
+		       s.down.high_permille, s.tcp_rate_bytes_s, (unsigned long long)s.bytes);
 	else
-		printf("round trip %.3f ms, small request %.3f ms, up %.2f Mbit/s, down %.2f Mbit/s of payload\n",
-		       s.rtt_s * 1e3, s.request_s * 1e3, s.up_bytes_s * 8e-6, s.down_bytes_s * 8e-6);
+		printf("round trip %.3f ms, small request %.3f ms, up %.2f Mbit/s (within a factor of %.2f), "
+		       "down %.2f Mbit/s (%.2f) of payload; %.1f MB moved\n",
+		       s.rtt_s * 1e3, s.request_s * 1e3, (double)s.up.rate_bytes_s * 8e-6,
+		       s.up.high_permille * 1e-3, (double)s.down.rate_bytes_s * 8e-6,
+		       s.down.high_permille * 1e-3, (double)s.bytes * 1e-6);
 	return KERF_EXIT_OK;
 }
 

@@ -86,10 +86,10 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 	if (s->cluster.n_engine == 1) {
 		r = kerf_plan_only(s->graph, s->cluster.info[0].name, &s->plan, err);
 	} else {
-		r = kerf_cluster_probe(&s->cluster, &o->engine, err);
+		r = kerf_cluster_probe(&s->cluster, &o->engine, &s->view, err);
 		if (!r)
-			r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->problem,
-						 err);
+			r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->view,
+						 &s->problem, err);
 		s->problem.p.cut = o->cut;
 		if (!r)
 			r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);

@@ -58,6 +58,7 @@ int kerf_cli_number(const char *what, const char *arg, long min, long max, long 
 struct kerf_cli_setup {
 	struct kerf_graph *graph;
 	struct kerf_cluster cluster;
+	struct kerf_cluster_view view;
 	struct kerf_cluster_problem problem;
 	struct kerf_plan plan;
 };

@@ -2,6 +2,7 @@
 /* kerf plan: where each policy would run what, and what it thinks that costs. */
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "util/clock.h"
 
 #include <json-c/json.h>
 #include <math.h>
@@ -44,17 +45,36 @@ static void print_ranges(const uint32_t *id, uint32_t n, char *out, size_t size)
 	}
 }
 
-static void print_links(const struct kerf_cluster *c)
+static double age_s(const struct kerf_link_estimate *e)
 {
+	uint64_t now = kerf_now_ns();
+
+	return now > e->updated_ns ? (double)(now - e->updated_ns) * 1e-9 : 0;
+}
+
+static void print_link(const char *what, const struct kerf_link_estimate *e)
+{
+	printf("  %s %.3f ms + bytes / %.3f MB/s, 80 %% within %.2f to %.2f of it (%.11s, %u transfer%s, %.1f s old)\n",
+	       what, (double)e->latency_ns * 1e-6, (double)e->rate_bytes_s * 1e-6,
+	       e->low_permille * 1e-3, e->high_permille * 1e-3, e->estimator, e->transfers,
+	       e->transfers == 1 ? "" : "s", age_s(e));
+}
+
+static void print_state(const struct kerf_cli_setup *s)
+{
+	const struct kerf_cluster *c = &s->cluster;
 	uint32_t i;
 
-	for (i = 0; i < c->n_engine; i++)
-		if (c->info[i].remote)
-			printf("link to %s: rtt %.3f ms, request %.3f ms, up %.2f MB/s, down %.2f MB/s (%s)\n",
-			       c->info[i].name, c->link[i].rtt_s * 1e3,
-			       c->link[i].request_s * 1e3,
-			       c->link[i].up_bytes_s / 1e6, c->link[i].down_bytes_s / 1e6,
-			       c->link[i].source);
+	for (i = 0; i < c->n_engine; i++) {
+		if (c->info[i].remote) {
+			printf("link to %s:\n", c->info[i].name);
+			print_link("up  ", &s->view.up[i]);
+			print_link("down", &s->view.down[i]);
+		}
+		if (s->view.slowdown[i] > 0)
+			printf("load of %s: a slice there takes %.2f times what it takes when idle\n",
+			       c->info[i].name, s->view.slowdown[i]);
+	}
 }
 
 static void print_steps(const struct kerf_cli_setup *s, const struct kerf_plan *plan)
@@ -77,7 +97,7 @@ static void explain(const struct kerf_cli_setup *s)
 	const struct kerf_policy *policy;
 	uint32_t i;
 
-	print_links(&s->cluster);
+	print_state(s);
 	for (i = 0; (policy = kerf_policy_at(i)); i++) {
 		struct kerf_err err = {""};
 		struct kerf_plan plan;
@@ -94,6 +114,45 @@ static void explain(const struct kerf_cli_setup *s)
 	}
 }
 
+static struct json_object *link_json(const struct kerf_link_estimate *e)
+{
+	struct json_object *o = json_object_new_object();
+	char name[sizeof(e->estimator) + 1];
+
+	snprintf(name, sizeof(name), "%.11s", e->estimator);
+	json_object_object_add(o, "latency_s", json_object_new_double((double)e->latency_ns * 1e-9));
+	json_object_object_add(o, "rate_bytes_s", json_object_new_double((double)e->rate_bytes_s));
+	json_object_object_add(o, "low", json_object_new_double(e->low_permille * 1e-3));
+	json_object_object_add(o, "high", json_object_new_double(e->high_permille * 1e-3));
+	json_object_object_add(o, "estimator", json_object_new_string(name));
+	json_object_object_add(o, "transfers", json_object_new_int64(e->transfers));
+	json_object_object_add(o, "age_s", json_object_new_double(age_s(e)));
+	return o;
+}
+
+/* What the plan was made from: each engine's load, and the link to it. */
+static struct json_object *state_json(const struct kerf_cli_setup *s)
+{
+	struct json_object *list = json_object_new_array();
+	uint32_t i;
+
+	for (i = 0; i < s->cluster.n_engine; i++) {
+		struct json_object *o = json_object_new_object();
+
+		json_object_object_add(o, "engine",
+				       json_object_new_string(s->cluster.info[i].name));
+		if (s->view.slowdown[i] > 0)
+			json_object_object_add(o, "slowdown",
+					       json_object_new_double(s->view.slowdown[i]));
+		if (s->cluster.info[i].remote && s->problem.op_s) {
+			json_object_object_add(o, "up", link_json(&s->view.up[i]));
+			json_object_object_add(o, "down", link_json(&s->view.down[i]));
+		}
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static void print_json(const struct kerf_cli_setup *s)
 {
 	struct json_object *o = json_object_new_object(), *steps = json_object_new_array();
@@ -102,6 +161,7 @@ static void print_json(const struct kerf_cli_setup *s)
 	json_object_object_add(o, "policy", json_object_new_string(s->plan.policy));
 	json_object_object_add(o, "total_s", json_object_new_double(s->plan.total_s));
 	json_object_object_add(o, "reason", json_object_new_string(s->plan.reason));
+	json_object_object_add(o, "engines", state_json(s));
 	for (i = 0; i < s->plan.n_step; i++) {
 		const struct kerf_plan_step *st = &s->plan.step[i];
 		struct json_object *step = json_object_new_object(), *ops = json_object_new_array();

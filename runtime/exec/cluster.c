@@ -2,14 +2,16 @@
 #include "exec/cluster.h"
 
 #include "exec/measure.h"
+#include "net/http_client.h"
+#include "net/probe.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a job on an engine of this process costs beside its operators: a thread woken twice. */
-#define LOCAL_JOB_S 20e-6
+/* What a job costs beside its operators where its engine is: a thread woken twice. */
+#define JOB_S 20e-6
 
 static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
 		    struct kerf_err *err)
@@ -53,16 +55,33 @@ void kerf_cluster_close(struct kerf_cluster *c)
 		kerf_engine_close(c->engine[--c->n_engine]);
 }
 
-int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
-		       struct kerf_err *err)
+void kerf_cluster_url(const struct kerf_cluster *c, uint32_t engine, char url[KERF_URL_BYTES])
 {
-	uint32_t i;
-	int r = 0;
+	const char *host, *rest;
 
-	for (i = 0; i < c->n_engine && !r; i++)
-		if (c->info[i].remote)
-			r = kerf_link_probe(c->info[i].name, cfg->insecure, &c->link[i], err);
-	return r;
+	if (!c->info[engine].remote ||
+	    kerf_url_split(c->info[engine].name, url, KERF_URL_BYTES, &host, &rest, NULL))
+		url[0] = 0;
+}
+
+int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
+		       struct kerf_cluster_view *view, struct kerf_err *err)
+{
+	struct kerf_probe found;
+	uint32_t i;
+	int r;
+
+	for (i = 0; i < c->n_engine; i++) {
+		if (!c->info[i].remote || (view->up[i].rate_bytes_s && view->down[i].rate_bytes_s))
+			continue;
+		r = kerf_probe_run(c->info[i].name, cfg->insecure, &kerf_probe_short, cfg->observer,
+				   &found, err);
+		if (r)
+			return r;
+		view->up[i] = found.up;
+		view->down[i] = found.down;
+	}
+	return 0;
 }
 
 int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_graph *g,
@@ -93,7 +112,8 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 }
 
 static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
-		       const struct kerf_profile_options *opt, double *op_s, struct kerf_err *err)
+		       const struct kerf_profile_options *opt, double slowdown, double *op_s,
+		       struct kerf_err *err)
 {
 	struct kerf_engine *engine = c->engine[e];
 	struct kerf_profile profile;
@@ -104,13 +124,23 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 		return r;
 	for (o = 0; o < g->n_op; o++)
 		op_s[(size_t)o * c->n_engine + e] =
-			engine->ops->supports(engine, g, &g->op[o]) ? profile.op_s[o] : INFINITY;
+			engine->ops->supports(engine, g, &g->op[o]) ? profile.op_s[o] * slowdown
+								    : INFINITY;
 	kerf_profile_finish(&profile);
 	return 0;
 }
 
+static struct kerf_link_model link_model(const struct kerf_link_estimate *e)
+{
+	return (struct kerf_link_model){.latency_s = (double)e->latency_ns * 1e-9,
+					.rate_bytes_s = (double)e->rate_bytes_s,
+					.low = e->low_permille * 1e-3,
+					.high = e->high_permille * 1e-3};
+}
+
 int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
-			 const struct kerf_profile_options *opt, struct kerf_cluster_problem *cp,
+			 const struct kerf_profile_options *opt,
+			 const struct kerf_cluster_view *view, struct kerf_cluster_problem *cp,
 			 struct kerf_err *err)
 {
 	struct kerf_problem *p = &cp->p;
@@ -130,18 +160,16 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	p->link = cp->link;
 	p->op_s = cp->op_s;
 	for (i = 0; i < c->n_engine && !r; i++) {
-		const struct kerf_link_state *l = &c->link[i];
+		double slowdown = c->info[i].threads ? fmax(view->slowdown[i], 1) : 1;
 
 		p->engine[i].name = c->info[i].name;
 		p->engine[i].node = c->node[i];
-		p->engine[i].job_s = c->info[i].remote ? 0 : LOCAL_JOB_S;
-		r = fill_engine(c, i, g, opt, cp->op_s, err);
+		p->engine[i].job_s = JOB_S;
+		r = fill_engine(c, i, g, opt, slowdown, cp->op_s, err);
 		if (!c->info[i].remote)
 			continue;
-		/* A request of no work: holds what a job costs beside its operators. */
-		cp->link[c->node[i]] = (struct kerf_link_model){l->request_s / 2, l->up_bytes_s};
-		cp->link[c->node[i] * c->n_node] =
-			(struct kerf_link_model){l->request_s / 2, l->down_bytes_s};
+		cp->link[c->node[i]] = link_model(&view->up[i]);
+		cp->link[c->node[i] * c->n_node] = link_model(&view->down[i]);
 	}
 	if (r)
 		kerf_cluster_problem_finish(cp);

@@ -2,22 +2,23 @@
 /*
  * A cluster: the engines a user named, the links to them, and from both the problem
  * that policies solve. Engines of this process are one node, home; every remote engine
- * is a node of its own.
+ * is a node of its own. What is known of links and loads comes as values, from whoever
+ * measures; links of which nothing is known are probed.
  */
 #ifndef KERF_EXEC_CLUSTER_H
 #define KERF_EXEC_CLUSTER_H
 
 #include "cost/profile.h"
 #include "exec/engine.h"
-#include "net/link_probe.h"
 #include "plan/plan.h"
+
+#include "kerf_state.h"
 
 struct kerf_cluster {
 	uint32_t n_engine, n_node;
 	struct kerf_engine *engine[KERF_MAX_ENGINES];
 	struct kerf_engine_info info[KERF_MAX_ENGINES];
 	uint32_t node[KERF_MAX_ENGINES];
-	struct kerf_link_state link[KERF_MAX_ENGINES]; /* of remote engines, once probed */
 };
 
 /* list: engine specs separated by commas, at least one ("cpu,http://10.0.0.2:8470"). */
@@ -25,9 +26,23 @@ int kerf_cluster_open(const char *list, const struct kerf_engine_config *cfg,
 		      struct kerf_cluster *c, struct kerf_err *err);
 void kerf_cluster_close(struct kerf_cluster *c);
 
-/* Measures the link to every remote engine anew. Blocks. */
+/* "http://host:port" of a remote engine's node, as observers are told it; "" for a local one. */
+void kerf_cluster_url(const struct kerf_cluster *c, uint32_t engine, char url[KERF_URL_BYTES]);
+
+/* What is known of links and loads, by engine. All zero: nothing. */
+struct kerf_cluster_view {
+	/* Of remote engines: from here to there, and back. */
+	struct kerf_link_estimate up[KERF_MAX_ENGINES], down[KERF_MAX_ENGINES];
+	/* Of engines that compute on CPUs: their time there beside what an idle node takes. 0: 1. */
+	double slowdown[KERF_MAX_ENGINES];
+};
+
+/*
+ * Sends a probe train to every remote engine whose link view does not know in both directions
+ * (rate 0), and puts what it finds into view. Blocks. Observers see the train's transfers.
+ */
 int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
-		       struct kerf_err *err);
+		       struct kerf_cluster_view *view, struct kerf_err *err);
 
 struct kerf_profile_options {
 	double seconds;	   /* measuring time an engine; 0: 1 s */
@@ -36,8 +51,8 @@ struct kerf_profile_options {
 };
 
 /*
- * The problem of running g on the cluster: profiles loaded, or measured and stored.
- * Owns its arrays; g and c outlive it.
+ * The problem of running g on the cluster: profiles loaded, or measured and stored; links and
+ * loads as view has them (a link not known is no path). Owns its arrays; g and c outlive it.
  */
 struct kerf_cluster_problem {
 	struct kerf_problem p;
@@ -45,7 +60,8 @@ struct kerf_cluster_problem {
 	double *op_s;
 };
 int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
-			 const struct kerf_profile_options *opt, struct kerf_cluster_problem *cp,
+			 const struct kerf_profile_options *opt,
+			 const struct kerf_cluster_view *view, struct kerf_cluster_problem *cp,
 			 struct kerf_err *err);
 void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp);
 

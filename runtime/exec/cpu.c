@@ -95,6 +95,7 @@ static void cpu_describe(struct kerf_engine *engine, struct kerf_engine_info *in
 	info->dtypes = 1u << KERF_F32 | 1u << KERF_U8 | 1u << KERF_I8;
 	info->memory_bytes = kerf_machine_memory();
 	info->depth = kerf_worker_depth(&e->worker);
+	info->threads = (uint32_t)n;
 }
 
 static bool cpu_supports(struct kerf_engine *engine, const struct kerf_graph *g,

@@ -43,6 +43,7 @@ struct kerf_engine_info {
 	uint32_t dtypes;  /* bit i: enum kerf_dtype i natively */
 	uint64_t memory_bytes;
 	uint32_t depth; /* jobs worth having in flight */
+	uint32_t threads; /* of a job, on the CPUs of its node; 0: none, or not known */
 	bool remote;
 };
 

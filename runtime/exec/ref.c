@@ -103,6 +103,7 @@ static void ref_describe(struct kerf_engine *engine, struct kerf_engine_info *in
 	info->memory_bytes = kerf_machine_memory();
 	info->dtypes = ~0u;
 	info->depth = kerf_worker_depth(&e->worker);
+	info->threads = 1;
 }
 
 static bool ref_supports(struct kerf_engine *engine, const struct kerf_graph *g,

@@ -47,7 +47,7 @@ static int read_status(struct remote_engine *e, struct json_object *status, stru
 {
 	struct json_object *list, *o = NULL;
 	char device[sizeof(e->info.device)] = "";
-	int64_t memory = 0, dtypes = 0;
+	int64_t memory = 0, dtypes = 0, threads = 0;
 	const char *name = NULL;
 	size_t i;
 
@@ -66,15 +66,30 @@ static int read_status(struct remote_engine *e, struct json_object *status, stru
 	if (snprintf(e->engine, sizeof(e->engine), "%s", name) >= (int)sizeof(e->engine))
 		return kerf_fail(err, -EPROTO, "engine name too long");
 	if (kerf_json_int_opt(o, "memory_bytes", 0, INT64_MAX, &memory, err) ||
-	    kerf_json_int_opt(o, "dtypes", 0, UINT32_MAX, &dtypes, err))
+	    kerf_json_int_opt(o, "dtypes", 0, UINT32_MAX, &dtypes, err) ||
+	    kerf_json_int_opt(o, "threads", 0, UINT32_MAX, &threads, err))
 		return -EPROTO;
 	copy_text(o, "device", device, sizeof(device));
 	copy_text(o, "machine", e->info.machine, sizeof(e->info.machine));
 	e->info.memory_bytes = (uint64_t)memory;
 	e->info.dtypes = (uint32_t)dtypes;
+	e->info.threads = (uint32_t)threads;
 	snprintf(e->info.device, sizeof(e->info.device), "%.40s on %.40s: %.40s", e->engine, e->host,
 		 device);
 	return 0;
+}
+
+/* How busy the node is before it does anything for us. */
+static void tell_load(struct remote_engine *e, struct json_object *status)
+{
+	const char *text;
+	size_t n;
+
+	if (!e->observer || !e->observer->load || kerf_json_string(status, "load", &text, NULL))
+		return;
+	n = strlen(text);
+	if (n && n < KERF_LOAD_TEXT)
+		e->observer->load(e->observer->user, e->url, text, n);
 }
 
 static int get_status(struct remote_engine *e, struct kerf_err *err)
@@ -90,6 +105,8 @@ static int get_status(struct remote_engine *e, struct kerf_err *err)
 	free(res.body);
 	if (!r) {
 		r = read_status(e, o, err);
+		if (!r)
+			tell_load(e, o);
 		json_object_put(o);
 	}
 	if (r)
@@ -109,6 +126,7 @@ static int remote_open(const char *spec, const struct kerf_engine_config *cfg,
 		return -ENOMEM;
 	e->base.ops = &kerf_engine_remote;
 	e->insecure = cfg->insecure;
+	e->observer = cfg->observer;
 	r = kerf_url_split(spec, e->url, sizeof(e->url), &host, &rest, err);
 	if (r)
 		goto free_engine;

@@ -19,6 +19,7 @@ struct remote_engine {
 	struct kerf_engine_info info;
 	char url[256], host[256], engine[64]; /* "http://h:p", "h:p", "cpu" or "" */
 	bool insecure;
+	const struct kerf_observer *observer; /* NULL: nobody is told */
 
 	/* Calls other than jobs, one at a time. */
 	pthread_mutex_t call_lock;

@@ -10,6 +10,9 @@
  * byte of a reply is sent once more on a new connection. If that cannot be made, the
  * engine is dead: every job ends with -EIO and submit says -ENODEV.
  *
+ * An observer, if there is one, is told of each connection and of what each job's exchange took
+ * (kerf_state.h, struct kerf_transfer): two reads of the clock and three calls a job.
+ *
  * Locks: e->lock for the queue and who has which connection; c->lock for what goes on
  * on one. e->lock may be taken under c->lock, not the other way round.
  */
@@ -57,6 +60,11 @@ struct remote_conn {
 	struct kerf_http_head head;
 	uint64_t received; /* of the outputs */
 	uint64_t expected;
+
+	/* For the observer. */
+	uint64_t cookie;
+	uint64_t first_ns; /* the reply's first read was over, and brought first_bytes */
+	size_t first_bytes, heads;
 };
 
 static struct remote_program *program_of(const struct kerf_job *job)
@@ -76,8 +84,12 @@ static void set_events(struct remote_conn *c, bool out)
 
 static void disconnect(struct remote_conn *c)
 {
+	const struct kerf_observer *o = c->e->observer;
+
 	if (!c->wire)
 		return;
+	if (o && o->disconnected)
+		o->disconnected(o->user, c->e->url, kerf_wire_fd(c->wire));
 	epoll_ctl(c->e->epoll_fd, EPOLL_CTL_DEL, kerf_wire_fd(c->wire), NULL);
 	kerf_wire_close(c->wire);
 	c->wire = NULL;
@@ -88,6 +100,8 @@ static void disconnect(struct remote_conn *c)
 static int do_connect(struct remote_conn *c)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+	const struct kerf_observer *o = c->e->observer;
+	socklen_t n = sizeof(c->cookie);
 	int r = kerf_wire_open(c->e->url, c->e->insecure, &c->wire, NULL);
 
 	if (r)
@@ -99,6 +113,10 @@ static int do_connect(struct remote_conn *c)
 		return r;
 	}
 	__atomic_store_n(&c->connected, true, __ATOMIC_RELAXED);
+	if (getsockopt(kerf_wire_fd(c->wire), SOL_SOCKET, SO_COOKIE, &c->cookie, &n))
+		c->cookie = 0;
+	if (o && o->connected)
+		o->connected(o->user, c->e->url, kerf_wire_fd(c->wire));
 	return 0;
 }
 
@@ -284,6 +302,36 @@ static int take_rest(struct remote_conn *c, const char *data, size_t n)
 	return 0;
 }
 
+static void tell_load(const struct remote_conn *c)
+{
+	const struct kerf_observer *o = c->e->observer;
+
+	if (o && o->load && c->head.load)
+		o->load(o->user, c->e->url, c->head.load, c->head.load_size);
+}
+
+/* The exchange is over and went well. */
+static void tell_transfers(const struct remote_conn *c)
+{
+	const struct kerf_observer *o = c->e->observer;
+	const struct remote_program *p = program_of(c->job);
+	uint64_t took = c->first_ns - c->job->start_ns, bytes = c->heads + c->expected;
+	struct kerf_transfer t = {.cookie = c->cookie, .start_ns = c->job->start_ns,
+				  .end_ns = c->first_ns, .hold_ns = (uint64_t)c->head.hold_ns,
+				  .bytes = p->head_size + p->in_bytes};
+
+	if (!o || !o->transfer)
+		return;
+	if (c->head.hold_ns >= 0 && t.hold_ns < took)
+		o->transfer(o->user, c->e->url, &t);
+	if (bytes <= c->first_bytes)
+		return;
+	t = (struct kerf_transfer){.cookie = c->cookie, .start_ns = c->first_ns,
+				   .end_ns = kerf_now_ns(), .bytes = bytes - c->first_bytes,
+				   .down = 1};
+	o->transfer(o->user, c->e->url, &t);
+}
+
 /* 1: the reply is whole; 0: more to come; or a negative errno. */
 static int pull(struct remote_conn *c)
 {
@@ -297,6 +345,10 @@ static int pull(struct remote_conn *c)
 				   KERF_MIN(HEAD_ROOM - c->rx_size, FIRST_READ));
 		if (n <= 0)
 			return (int)n;
+		if (!c->rx_size) {
+			c->first_ns = kerf_now_ns();
+			c->first_bytes = (size_t)n;
+		}
 		c->rx_size += (size_t)n;
 		n = read_heads(c);
 		if (n < 0)
@@ -304,6 +356,8 @@ static int pull(struct remote_conn *c)
 		if (!n)
 			continue;
 		c->in_data = true;
+		c->heads = (size_t)n;
+		tell_load(c);
 		r = take_rest(c, c->rx + n, c->rx_size - (size_t)n);
 		if (r)
 			return r;
@@ -433,6 +487,8 @@ static void on_event(struct remote_conn *c, uint32_t events)
 	} else if (!r) {
 		pthread_mutex_unlock(&c->lock);
 	} else {
+		if (c->head.status == 200 && !c->wants_out)
+			tell_transfers(c);
 		/* After a reply to half a request the rest would be taken for the next one. */
 		if (c->head.close || c->wants_out)
 			disconnect(c);

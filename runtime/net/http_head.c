@@ -70,7 +70,17 @@ static int field(const char *s, size_t n, struct kerf_http_head *h, bool *has_le
 		if (!r)
 			h->oip_length = (int64_t)v;
 	} else if (is(s, k, "Kerf-Busy-Ns")) {
-		r = number(colon, n, &h->busy_ns);
+		if (number(colon, n, &h->busy_ns))
+			h->busy_ns = 0;
+	} else if (is(s, k, "Kerf-Hold-Ns")) {
+		h->hold_ns = number(colon, n, &v) ? -1 : (int64_t)v;
+	} else if (is(s, k, "Kerf-Load")) {
+		while (n && (*colon == ' ' || *colon == '\t')) {
+			colon++;
+			n--;
+		}
+		h->load = n && n < KERF_LOAD_TEXT ? colon : NULL;
+		h->load_size = h->load ? n : 0;
 	}
 	return r;
 }
@@ -85,7 +95,7 @@ static ssize_t one_head(const char *buf, size_t n, struct kerf_http_head *h)
 	if ((size_t)(end - buf) + 4 > KERF_HTTP_REPLY_HEAD_MAX)
 		return -EMSGSIZE;
 	memset(h, 0, sizeof(*h));
-	h->oip_length = -1;
+	h->oip_length = h->hold_ns = -1;
 	if (end - buf < 12 || memcmp(buf, "HTTP/1.1 ", 9) || buf[9] < '1' || buf[9] > '5' ||
 	    buf[10] < '0' || buf[10] > '9' || buf[11] < '0' || buf[11] > '9')
 		return -EPROTO;

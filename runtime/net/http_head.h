@@ -6,6 +6,7 @@
 #ifndef KERF_NET_HTTP_HEAD_H
 #define KERF_NET_HTTP_HEAD_H
 
+#include "kerf_state.h"
 #include "util/err.h"
 
 #include <sys/types.h>
@@ -17,7 +18,11 @@ struct kerf_http_head {
 	bool close;	    /* the peer closes the connection after the body */
 	uint64_t length;    /* of the body */
 	int64_t oip_length; /* Inference-Header-Content-Length; -1 if absent */
+	/* What a node tells of itself: absent also if it is no number or too long. */
 	uint64_t busy_ns;   /* Kerf-Busy-Ns; 0 if absent */
+	int64_t hold_ns;    /* Kerf-Hold-Ns; -1 if absent */
+	const char *load;   /* Kerf-Load, in the buffer: not checked, not terminated; NULL if absent */
+	size_t load_size;   /* less than KERF_LOAD_TEXT */
 };
 
 /*

@@ -63,6 +63,7 @@ struct conn {
 	uint64_t charged;
 	bool nul_path; /* the path had a %00, which ends the string we are given */
 	bool begun, drop, unending;
+	uint64_t whole_ns; /* the request was; 0: it is not yet */
 	int status;
 	struct MHD_Response *reply; /* made, not yet queued */
 	uint64_t reply_bytes;
@@ -73,6 +74,7 @@ struct conn {
 struct kerf_http_server {
 	struct MHD_Daemon *mhd;
 	const struct kerf_http_route *routes;
+	void (*on_reply)(struct kerf_http_request *r, int64_t hold_ns);
 	void *user;
 	uint64_t budget, head_ns, body_ns;
 	uint16_t port;
@@ -137,6 +139,10 @@ void kerf_http_reply_header(struct kerf_http_request *r, const char *name, const
 {
 	struct conn *c = conn_of(r);
 
+	if (c->reply) {
+		MHD_add_response_header(c->reply, name, value);
+		return;
+	}
 	if (c->n_head == MAX_HEADERS)
 		return;
 	snprintf(c->head[c->n_head][0], sizeof(c->head[0][0]), "%s", name);
@@ -451,6 +457,8 @@ static void take_body(struct conn *c, const char *data, size_t n)
 	else
 		memcpy(c->r.body + c->r.got, data, n);
 	c->r.got += n;
+	if (c->r.got == c->r.length)
+		c->whole_ns = kerf_now_ns();
 }
 
 static enum MHD_Result send_reply(struct conn *c)
@@ -459,6 +467,8 @@ static enum MHD_Result send_reply(struct conn *c)
 
 	if (!c->reply) /* out of memory */
 		return MHD_NO;
+	if (c->s->on_reply)
+		c->s->on_reply(&c->r, c->whole_ns ? (int64_t)(kerf_now_ns() - c->whole_ns) : -1);
 	set_phase(c, PHASE_SEND, transfer_ns(SEND_MS * MS, c->reply_bytes));
 	ok = MHD_queue_response(c->mhd, (unsigned)c->status, c->reply);
 	MHD_destroy_response(c->reply);
@@ -487,12 +497,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 	if (c->phase == PHASE_HEAD) {
 		if (stopping(c->s))
 			return MHD_NO;
+		c->whole_ns = 0;
 		check_head(c, method, url);
 		/* Who expects 100 has not sent the body yet. */
 		if (c->reply &&
 		    (c->r.length > DRAIN_MAX || c->unending || kerf_http_header(&c->r, "Expect")))
 			return send_reply(c);
 		c->drop = c->reply != NULL;
+		if (!c->r.length)
+			c->whole_ns = kerf_now_ns();
 		set_phase(c, PHASE_BODY, transfer_ns(c->s->body_ns, c->r.length));
 		return MHD_YES;
 	}
@@ -669,6 +682,7 @@ int kerf_http_server_open(const struct kerf_http_config *cfg, struct kerf_http_s
 	if (!s)
 		return -ENOMEM;
 	s->routes = cfg->routes;
+	s->on_reply = cfg->reply;
 	s->user = cfg->user;
 	s->budget = cfg->body_budget ? cfg->body_budget : 256u << 20;
 	s->head_ns = (cfg->head_timeout_ms ? cfg->head_timeout_ms : 10000) * MS;

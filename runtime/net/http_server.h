@@ -68,6 +68,11 @@ struct kerf_http_config {
 	uint32_t head_timeout_ms; /* 0: 10 s */
 	uint32_t body_timeout_ms; /* 0: 30 s; more for large bodies */
 	const struct kerf_http_route *routes; /* ended by a NULL method; not copied */
+	/*
+	 * Just before a reply is sent, for headers that every reply carries. hold_ns: since the
+	 * request's last byte was read; -1 if it was not whole. NULL: none.
+	 */
+	void (*reply)(struct kerf_http_request *r, int64_t hold_ns);
 	void *user;
 };
 
@@ -84,7 +89,10 @@ uint16_t kerf_http_server_port(const struct kerf_http_server *server);
 const char *kerf_http_header(struct kerf_http_request *r, const char *name);
 const char *kerf_http_query(struct kerf_http_request *r, const char *name);
 
-/* Before the reply. Copied; at most 8 of them, the rest are dropped. */
+/*
+ * Before the reply: copied, at most 127 bytes, at most 8 of them, the rest are dropped. After
+ * it, so from the configuration's reply(): any length that fits in a head.
+ */
 void kerf_http_reply_header(struct kerf_http_request *r, const char *name, const char *value);
 
 /*

@@ -16,6 +16,8 @@
 #define DEFAULT_LISTEN "127.0.0.1:8470"
 #define DEFAULT_CACHE_BYTES (4ull << 30)
 #define MODEL_DEPTH 4u
+/* The load is asked for no oftener. */
+#define LOAD_NS 50000000u
 #define SLICE_NAME "kerf-slice-"
 
 /* --- Tables --- */
@@ -358,6 +360,39 @@ int kerf_node_add_slice(struct kerf_node *n, const struct kerf_slice_request *q,
 	return r;
 }
 
+/* --- What every reply tells --- */
+
+void kerf_node_load(struct kerf_node *n, char text[KERF_LOAD_TEXT])
+{
+	uint64_t now = kerf_now_ns();
+	size_t size;
+
+	text[0] = 0;
+	if (!n->load_text)
+		return;
+	pthread_mutex_lock(&n->load_lock);
+	if (!n->load_ns || now - n->load_ns >= LOAD_NS) {
+		size = n->load_text(n->load_user, n->load, sizeof(n->load));
+		n->load[KERF_MIN(size, sizeof(n->load) - 1)] = 0;
+		n->load_ns = now;
+	}
+	memcpy(text, n->load, strlen(n->load) + 1);
+	pthread_mutex_unlock(&n->load_lock);
+}
+
+static void on_reply(struct kerf_http_request *r, int64_t hold_ns)
+{
+	char text[KERF_LOAD_TEXT];
+
+	kerf_node_load(r->server_user, text);
+	if (text[0])
+		kerf_http_reply_header(r, "Kerf-Load", text);
+	if (hold_ns < 0)
+		return;
+	snprintf(text, sizeof(text), "%lld", (long long)hold_ns);
+	kerf_http_reply_header(r, "Kerf-Hold-Ns", text);
+}
+
 /* --- Life --- */
 
 static int open_engine(struct kerf_node *n, const char *spec, const struct kerf_node_config *cfg,
@@ -442,6 +477,7 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 					.head_timeout_ms = cfg->head_timeout_ms,
 					.body_timeout_ms = cfg->body_timeout_ms,
 					.routes = kerf_node_routes,
+					.reply = on_reply,
 					.user = n};
 	uint32_t i;
 	int r;
@@ -450,6 +486,9 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 		return -ENOMEM;
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_mutex_init(&n->prepare_lock, NULL);
+	pthread_mutex_init(&n->load_lock, NULL);
+	n->load_text = cfg->load_text;
+	n->load_user = cfg->load_user;
 	n->start_ns = kerf_now_ns();
 	n->id_salt = kerf_clock_ns(CLOCK_REALTIME);
 	n->slice_bytes = cfg->slice_bytes ? cfg->slice_bytes : kerf_machine_memory() / 2;
@@ -494,6 +533,7 @@ void kerf_node_close(struct kerf_node *n)
 	kerf_model_store_close(n->store);
 	for (i = 0; i < n->n_engine; i++)
 		kerf_engine_close(n->engine[i]);
+	pthread_mutex_destroy(&n->load_lock);
 	pthread_mutex_destroy(&n->prepare_lock);
 	pthread_mutex_destroy(&n->lock);
 	free(n);

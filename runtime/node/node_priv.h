@@ -33,7 +33,17 @@ struct kerf_node {
 	uint64_t id_salt;
 	uint32_t jobs_in_flight;
 	uint64_t jobs, failures;
+
+	/* This machine's load, as it was asked for last. */
+	size_t (*load_text)(void *user, char *text, size_t size); /* NULL: nobody tells */
+	void *load_user;
+	pthread_mutex_t load_lock;
+	uint64_t load_ns;
+	char load[KERF_LOAD_TEXT];
 };
+
+/* The load as text, terminated; empty if there is none. Any thread. */
+void kerf_node_load(struct kerf_node *n, char text[KERF_LOAD_TEXT]);
 
 extern const struct kerf_http_route kerf_node_routes[];
 

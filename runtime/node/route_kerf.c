@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* kerf's own resources: status, models by hash, slices, and the link probe's two ends. */
+/* kerf's own resources: status, models by hash, slices, and the probe's two ends. */
 #include "node/node_priv.h"
 
 #include "net/json.h"
@@ -60,6 +60,7 @@ static struct json_object *engines_json(const struct kerf_node *n)
 		add_number(o, "dtypes", info->dtypes);
 		add_number(o, "memory_bytes", info->memory_bytes);
 		add_number(o, "depth", info->depth);
+		add_number(o, "threads", info->threads);
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -81,7 +82,7 @@ void kerf_route_status(struct kerf_http_request *r)
 	struct kerf_node *n = node_of(r);
 	struct json_object *o = json_object_new_object(), *names = json_object_new_array();
 	struct kerf_served *s;
-	char host[256] = "";
+	char host[256] = "", load[KERF_LOAD_TEXT];
 
 	if (!o || !names) {
 		json_object_put(o);
@@ -106,6 +107,9 @@ void kerf_route_status(struct kerf_http_request *r)
 	pthread_mutex_unlock(&n->lock);
 	json_object_object_add(o, "served", names);
 	json_object_object_add(o, "cache", cache_json(n));
+	kerf_node_load(n, load);
+	if (load[0])
+		add_text(o, "load", load);
 	reply_json(r, 200, o);
 }
 
@@ -317,7 +321,7 @@ void kerf_route_slice_delete(struct kerf_http_request *r)
 		kerf_http_reply(r, 200, "application/json", "{}");
 }
 
-/* --- the link probe's ends --- */
+/* --- the probe's ends --- */
 
 void kerf_route_sink_begin(struct kerf_http_request *r)
 {

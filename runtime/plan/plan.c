@@ -14,7 +14,7 @@ double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint
 		return 0;
 	if (l->rate_bytes_s <= 0)
 		return INFINITY;
-	return l->latency_s + bytes / l->rate_bytes_s;
+	return fmax(l->latency_s + bytes / l->rate_bytes_s, 0);
 }
 
 /*

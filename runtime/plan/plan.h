@@ -21,10 +21,11 @@ struct kerf_plan_engine {
 	double job_s;	/* fixed cost of one job on it: submit, wake, reply handling */
 };
 
-/* Time to move n bytes from node a to b: latency_s + n / rate_bytes_s. */
+/* Time to move n bytes from node a to b: latency_s + n / rate_bytes_s, never below 0. */
 struct kerf_link_model {
-	double latency_s;
+	double latency_s;    /* may be below 0: kerf_state.h, struct kerf_link_estimate */
 	double rate_bytes_s; /* INFINITY within a node; 0: no path */
+	double low, high;    /* with 80 % probability between these times that; both 0: not told */
 };
 
 struct kerf_problem {

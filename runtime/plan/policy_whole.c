@@ -33,7 +33,7 @@ int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *
 int kerf_plan_only(const struct kerf_graph *g, const char *engine, struct kerf_plan *plan,
 		   struct kerf_err *err)
 {
-	struct kerf_link_model none = {0, 0};
+	struct kerf_link_model none = {0};
 	struct kerf_problem p = {.graph = g, .n_engine = 1, .n_node = 1, .link = &none};
 	double *op_s = calloc(g->n_op + 1, sizeof(*op_s));
 	int r;

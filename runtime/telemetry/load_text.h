@@ -10,8 +10,6 @@
 #include "kerf_state.h"
 #include "util/err.h"
 
-#define KERF_LOAD_TEXT 2048
-
 /* Length without the terminating NUL; what does not fit (engines) is left out whole. */
 size_t kerf_load_format(const struct kerf_node_load *load, char *text, size_t size);
 

@@ -56,7 +56,7 @@ static void make(struct setup *s, struct kerf_rng *rng, bool chain, double laten
 	for (i = 1; i <= n; i++)
 		if (!read[i])
 			kerf_graph_add_output(s->g, made[i]);
-	s->link[1] = s->link[2] = (struct kerf_link_model){latency_s, 1e6};
+	s->link[1] = s->link[2] = (struct kerf_link_model){.latency_s = latency_s, .rate_bytes_s = 1e6};
 	s->p = (struct kerf_problem){.graph = s->g,
 				     .n_engine = 2,
 				     .n_node = 2,
@@ -228,7 +228,7 @@ static void test_engines_of_one_node(void **state)
 
 	kerf_rng_seed(&rng, 8);
 	for (round = 0; round < 200; round++) {
-		struct kerf_link_model none = {0, 0};
+		struct kerf_link_model none = {0};
 		struct kerf_plan plan;
 		struct setup s;
 		double best = 0;

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The link probe against shaped links: rates must be right within 5 % of what the shaper
+# The probe against shaped links: rates must be right within 5 % of what the shaper
 # lets through as payload (1448 of 1514 bytes of a frame), also after the shaper's
 # bucket filled up while the link was idle. Needs root.
-# usage: test_link_probe.sh [MBIT...]
+# usage: test_probe.sh [MBIT...]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 KERF=${KERF:-build/kerf}
