@@ -150,10 +150,14 @@ struct kerf_engine_rec {
 	__u8 pad[3];
 	char name[32]; /* as an engine spec where known ("npu:0"), or the scheduler's name */
 	__u64 queued, started, done, dropped; /* dropped: ended without being started */
-	__u64 errors;
+	__u64 errors; /* ended with another status than 0 and -ECANCELED */
 	__u64 wait_ns, busy_ns, bytes; /* of jobs that are done */
 	__u64 updated_ns;
-	__u64 reserved;
+	/*
+	 * Time during which anything ran. While something does, less the time at which it began:
+	 * as __s64 it is negative then, and now is to be added. One word, so never torn.
+	 */
+	__u64 occupied_ns;
 };
 
 /* A thermal zone or a cpufreq policy. 64 bytes. */
@@ -185,8 +189,8 @@ struct kerf_engine_load {
 	__u16 depth;   /* jobs waiting */
 	__u16 running; /* jobs on the engine */
 	__u16 reserved;
-	__u32 busy_permille; /* of the window */
-	__u32 wait_us;	     /* mean wait of the jobs that ended in the window */
+	__u32 busy_permille; /* of the window: something ran; at most 1000 */
+	__u32 wait_us;	     /* mean wait of the jobs that ended in the window, or last did */
 	__u64 jobs, errors;  /* since the engine was opened */
 };
 

@@ -61,7 +61,7 @@ int kerf_engine_run(struct kerf_program *p, const struct kerf_tensor *in, struct
 	int r;
 
 	kerf_completion_init(&c);
-	r = p->engine->ops->submit(&job);
+	r = kerf_engine_submit(&job);
 	if (r)
 		return r;
 	r = kerf_completion_wait(&c);

@@ -2,7 +2,7 @@
 /*
  * An engine runs slices. Local and remote engines stand behind the same table.
  *
- *   open -> prepare(slice) -> program -> submit(job) ... -> release -> close
+ *   open -> prepare(slice) -> program -> kerf_engine_submit(job) ... -> release -> close
  *
  * A slice is a frozen graph (graph/slice.h): a whole model, a cut or a tile of it;
  * an engine does not know which. A program is a slice made ready: kernels chosen,
@@ -16,6 +16,7 @@
 #ifndef KERF_EXEC_ENGINE_H
 #define KERF_EXEC_ENGINE_H
 
+#include "exec/meter.h"
 #include "graph/graph.h"
 #include "util/err.h"
 #include "util/observer.h"
@@ -45,6 +46,8 @@ struct kerf_engine_info {
 	uint32_t depth; /* jobs worth having in flight */
 	uint32_t threads; /* of a job, on the CPUs of its node; 0: none, or not known */
 	bool remote;
+	bool kernel_queue; /* behind kerf's module: its node's minor, its index there */
+	uint32_t kernel_device, kernel_index;
 };
 
 struct kerf_program_info {
@@ -67,7 +70,7 @@ struct kerf_job {
 	void (*done)(struct kerf_job *job, int status);
 	void *user;
 
-	/* Filled by the engine before done: when it was taken, begun and ended. */
+	/* Filled before done is called: when it was submitted, begun and ended. */
 	uint64_t queued_ns, start_ns, end_ns;
 	/* Of [start, end]: time on the engine itself; for a remote one, as the peer says. */
 	uint64_t busy_ns;
@@ -97,7 +100,9 @@ struct kerf_engine_ops {
 	void (*program_info)(const struct kerf_program *p, struct kerf_program_info *info);
 	/*
 	 * Queues the job; returns at once, without allocating. 0, or -EAGAIN when the
-	 * queue is full (done is not called then), or -ENODEV after the engine died.
+	 * queue is full (done is not called then), or -ENODEV after the engine died. Called by
+	 * kerf_engine_submit() alone (exec/meter.h); the engine says kerf_job_start() when the job
+	 * begins and kerf_job_done() when it is over.
 	 */
 	int (*submit)(struct kerf_job *job);
 	/* Asks; done still comes, with -ECANCELED if it helped. NULL: cannot. */
@@ -119,6 +124,7 @@ struct kerf_engine_ops {
 /* First member of every engine and program. */
 struct kerf_engine {
 	const struct kerf_engine_ops *ops;
+	struct kerf_meter meter;
 };
 
 struct kerf_program {

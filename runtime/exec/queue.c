@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include <xf86drm.h>
 
@@ -337,6 +339,13 @@ void kerf_queue_close(struct kerf_queue_dev *d)
 const char *kerf_queue_path(const struct kerf_queue_dev *d)
 {
 	return d->path;
+}
+
+uint32_t kerf_queue_minor(const struct kerf_queue_dev *d)
+{
+	struct stat st;
+
+	return fstat(d->fd, &st) ? 0 : minor(st.st_rdev);
 }
 
 static int query(struct kerf_queue_dev *d, uint32_t type, uint32_t index, void *info, size_t size)

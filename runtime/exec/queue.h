@@ -50,6 +50,7 @@ int kerf_queue_open_engine(uint32_t engine_class, const char *name, uint32_t num
 void kerf_queue_close(struct kerf_queue_dev *d); /* NULL allowed */
 
 const char *kerf_queue_path(const struct kerf_queue_dev *d);
+uint32_t kerf_queue_minor(const struct kerf_queue_dev *d);
 int kerf_queue_device_info(struct kerf_queue_dev *d, struct drm_kerf_device_info *info);
 /* -ENOENT: no engine has this index (a higher one may: see n_engines). */
 int kerf_queue_engine_info(struct kerf_queue_dev *d, uint32_t index,

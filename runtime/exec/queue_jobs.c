@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/queue_jobs.h"
 
-#include "util/clock.h"
-
 #include <errno.h>
 
 void kerf_queue_jobs_init(struct kerf_queue_jobs *q, uint32_t depth)
@@ -44,7 +42,6 @@ int kerf_queue_jobs_submit(struct kerf_queue_jobs *q, struct kerf_job *job,
 {
 	int r = 0;
 
-	job->queued_ns = kerf_now_ns();
 	job->next = NULL;
 	pthread_mutex_lock(&q->lock);
 	*c = take_idle(q, job);
@@ -117,7 +114,5 @@ void kerf_queue_jobs_cancel(struct kerf_queue_jobs *q, struct kerf_job *job)
 	pthread_mutex_unlock(&q->lock);
 	if (!waits)
 		return;
-	job->start_ns = job->end_ns = kerf_now_ns();
-	job->busy_ns = 0;
-	job->done(job, -ECANCELED);
+	kerf_job_done(job, -ECANCELED);
 }

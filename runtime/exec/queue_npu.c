@@ -199,7 +199,7 @@ static void go_on(struct npu_context *c, bool on_thread);
 
 static void start(struct npu_context *c)
 {
-	c->base.job->start_ns = kerf_now_ns();
+	kerf_job_start(c->base.job);
 	c->stage = c->piece = 0;
 	c->host_ns = 0;
 	c->status = 0;
@@ -226,7 +226,7 @@ static void finish(struct npu_context *c, int status)
 	if (kerf_queue_jobs_next(&p->jobs, &c->base))
 		start(c);
 	/* The program may be released as soon as its last job is done. */
-	job->done(job, status);
+	kerf_job_done(job, status);
 }
 
 /* What the kernel says of a job after the first that failed is not the cause. */
@@ -715,6 +715,9 @@ static void npu_describe(struct kerf_engine *engine, struct kerf_engine_info *in
 		info->dtypes |= 1u << KERF_U8 | 1u << KERF_I8;
 	info->memory_bytes = e->memory_bytes;
 	info->depth = e->contexts;
+	info->kernel_queue = true;
+	info->kernel_device = kerf_queue_minor(e->dev);
+	info->kernel_index = e->index;
 }
 
 /* What becomes commands. A slice may hold other operators: the host runs them for it. */

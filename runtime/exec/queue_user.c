@@ -178,7 +178,7 @@ static void finish(struct user_context *c, int status)
 	if (kerf_queue_jobs_next(&p->jobs, &c->base))
 		start(c);
 	/* The program may be released as soon as its last job is done. */
-	job->done(job, status);
+	kerf_job_done(job, status);
 }
 
 static void on_event(struct kerf_queue_event *event, uint64_t seqno, int status)
@@ -204,7 +204,7 @@ static void start(struct user_context *c)
 	struct drm_kerf_queue_state state = {.busy_ns = 0};
 	int r = c->queue.dev ? 0 : make_queue(c);
 
-	c->base.job->start_ns = kerf_now_ns();
+	kerf_job_start(c->base.job);
 	if (!r)
 		r = kerf_queue_state(&c->queue, &state);
 	c->base.job->engine_word = state.busy_ns;
@@ -565,6 +565,9 @@ static void user_describe(struct kerf_engine *engine, struct kerf_engine_info *i
 	info->dtypes = e->dtypes;
 	info->memory_bytes = e->memory_bytes;
 	info->depth = e->contexts;
+	info->kernel_queue = true;
+	info->kernel_device = kerf_queue_minor(e->dev);
+	info->kernel_index = e->index;
 }
 
 static bool user_supports(struct kerf_engine *engine, const struct kerf_graph *g,

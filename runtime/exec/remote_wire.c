@@ -157,7 +157,7 @@ static void start_send(struct remote_conn *c)
 	c->in_data = false;
 	c->received = 0;
 	c->started = true;
-	c->job->start_ns = kerf_now_ns();
+	kerf_job_start(c->job);
 	c->deadline_ns = c->job->start_ns + JOB_LIMIT_NS;
 }
 
@@ -391,7 +391,7 @@ static int job_status(int status)
 static void finish_job(struct kerf_job *job, int status)
 {
 	job->end_ns = kerf_now_ns();
-	job->done(job, status);
+	kerf_job_done(job, status);
 }
 
 /* Gives the connection its next job, or none. Under c->lock. */
@@ -534,7 +534,6 @@ static void fail_queue(struct remote_engine *e)
 	pthread_mutex_unlock(&e->lock);
 	for (; job; job = next) {
 		next = job->next;
-		job->start_ns = kerf_now_ns();
 		finish_job(job, -EIO);
 	}
 }
@@ -603,8 +602,6 @@ int remote_wire_submit(struct kerf_job *job)
 	struct remote_engine *e = (struct remote_engine *)job->program->engine;
 	struct remote_conn *c;
 
-	job->queued_ns = kerf_now_ns();
-	job->start_ns = job->end_ns = job->busy_ns = 0;
 	pthread_mutex_lock(&e->lock);
 	if (e->dead) {
 		pthread_mutex_unlock(&e->lock);
@@ -642,7 +639,6 @@ void remote_wire_cancel(struct kerf_job *job)
 		if (!*p)
 			e->queue_tail = p;
 		pthread_mutex_unlock(&e->lock);
-		job->start_ns = kerf_now_ns();
 		finish_job(job, -ECANCELED);
 		return;
 	}

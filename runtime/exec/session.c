@@ -311,7 +311,7 @@ static void submit_step(struct request *q, uint32_t index)
 	}
 	if (q->times)
 		q->times[index].submit_ns = kerf_now_ns() - q->begin_ns;
-	r = step->program->engine->ops->submit(job);
+	r = kerf_engine_submit(job);
 	if (r)
 		job_done(job, r);
 }

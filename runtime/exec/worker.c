@@ -24,12 +24,12 @@ static void *worker_main(void *arg)
 		pthread_mutex_unlock(&w->lock);
 
 		pthread_mutex_lock(&w->busy);
-		job->start_ns = kerf_now_ns();
+		kerf_job_start(job);
 		status = w->run(job);
 		job->end_ns = kerf_now_ns();
 		pthread_mutex_unlock(&w->busy);
 		job->busy_ns = job->end_ns - job->start_ns;
-		job->done(job, status);
+		kerf_job_done(job, status);
 
 		pthread_mutex_lock(&w->lock);
 	}
@@ -75,7 +75,6 @@ int kerf_worker_submit(struct kerf_worker *w, struct kerf_job *job)
 {
 	int r = 0;
 
-	job->queued_ns = kerf_now_ns();
 	job->next = NULL;
 	pthread_mutex_lock(&w->lock);
 	if (w->stop) {
@@ -112,7 +111,5 @@ void kerf_worker_cancel(struct kerf_worker *w, struct kerf_job *job)
 	pthread_mutex_unlock(&w->lock);
 	if (!found)
 		return;
-	job->start_ns = job->end_ns = kerf_now_ns();
-	job->busy_ns = 0;
-	job->done(job, -ECANCELED);
+	kerf_job_done(job, -ECANCELED);
 }

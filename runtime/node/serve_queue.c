@@ -340,7 +340,7 @@ static void start(struct serve_job *j)
 	pthread_mutex_lock(&s->lock);
 	j->with_engine = true;
 	pthread_mutex_unlock(&s->lock);
-	r = served->engine->ops->submit(&j->engine_job);
+	r = kerf_engine_submit(&j->engine_job);
 	if (!r)
 		return;
 	pthread_mutex_lock(&s->lock);

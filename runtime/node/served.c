@@ -247,7 +247,7 @@ int kerf_served_run(struct kerf_served_job *j)
 {
 	int r;
 
-	r = j->s->engine->ops->submit(&j->job);
+	r = kerf_engine_submit(&j->job);
 	if (r)
 		return r;
 	while (sem_wait(&j->done))

@@ -341,7 +341,7 @@ static void run_jobs(struct kerf_program **p, unsigned n_p, const struct kerf_te
 			.cond = &cond,
 			.left = &left,
 		};
-		while (p[0]->engine->ops->submit(&c[i].job) == -EAGAIN)
+		while (kerf_engine_submit(&c[i].job) == -EAGAIN)
 			usleep(100);
 	}
 	for (i = 0; i < JOBS && cancel; i += 3) {

@@ -207,7 +207,7 @@ static void submit_all(struct kerf_program **p, int n_p, struct kerf_io *io, str
 				.user = &c[i]},
 			.crowd = &crowd,
 		};
-		assert_int_equal(npu->ops->submit(&c[i].job), 0);
+		assert_int_equal(kerf_engine_submit(&c[i].job), 0);
 	}
 	for (i = JOBS - 1; i >= 0 && cancel; i -= 3) {
 		bool over;
@@ -300,7 +300,7 @@ static void test_crowded(void **state)
 		};
 	}
 	for (i = 0; i < PROGRAMS * EACH; i++)
-		assert_int_equal(npu->ops->submit(&c[i].job), 0);
+		assert_int_equal(kerf_engine_submit(&c[i].job), 0);
 	pthread_mutex_lock(&crowd.lock);
 	while (crowd.left)
 		pthread_cond_wait(&crowd.cond, &crowd.lock);

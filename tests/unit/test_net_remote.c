@@ -261,7 +261,7 @@ static void crowd_submit(struct crowd *c, struct crowd_job *j, uint32_t n, struc
 					     .done = crowd_done};
 	}
 	for (i = 0; i < n; i++)
-		assert_int_equal(p->engine->ops->submit(&j[i].job), 0);
+		assert_int_equal(kerf_engine_submit(&j[i].job), 0);
 }
 
 static void crowd_wait(struct crowd *c, uint32_t n)
@@ -521,7 +521,12 @@ static void test_peer_death(void **state)
 		failed += c.status[i] == -EIO;
 	}
 	assert_true(failed > JOBS / 4);
-	assert_int_equal(e->ops->submit(&j[0].job), -ENODEV);
+	assert_int_equal(kerf_engine_submit(&j[0].job), -ENODEV);
+	/* What never reached a connection and what was refused just now did not start. */
+	assert_int_equal(e->meter.queued, JOBS + 1);
+	assert_int_equal(e->meter.started, e->meter.done);
+	assert_int_equal(e->meter.queued, e->meter.done + e->meter.dropped);
+	assert_int_equal(e->meter.errors, failed + 1);
 	for (i = 0; i < JOBS; i++)
 		io_finish(&j[i].io);
 	p->engine->ops->release(p);

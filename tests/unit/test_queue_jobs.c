@@ -77,13 +77,15 @@ static void test_cancel(void **state)
 {
 	struct kerf_queue_jobs q;
 	struct kerf_queue_context context = {.job = NULL}, *c;
+	struct kerf_engine engine = {.ops = NULL};
+	struct kerf_program program = {.engine = &engine};
 	int ended = 0, i;
 	struct kerf_job job[4];
 
 	kerf_queue_jobs_init(&q, 3);
 	kerf_queue_jobs_add(&q, &context);
 	for (i = 0; i < 4; i++) {
-		job[i] = (struct kerf_job){.done = count_end, .user = &ended};
+		job[i] = (struct kerf_job){.program = &program, .done = count_end, .user = &ended};
 		assert_int_equal(kerf_queue_jobs_submit(&q, &job[i], &c), 0);
 	}
 	/* The last of the line, one in it, one that is nowhere any more, one that runs. */
@@ -107,6 +109,7 @@ static void test_cancel(void **state)
 	assert_true(kerf_queue_jobs_next(&q, &context));
 	assert_ptr_equal(context.job, &job[1]);
 	assert_false(kerf_queue_jobs_next(&q, &context));
+	assert_int_equal(engine.meter.dropped, 2);
 	kerf_queue_jobs_finish(&q);
 }
 

@@ -310,7 +310,7 @@ static void test_profile_without_store(void **state)
 /* Takes every job and fails it: what a session does when an engine dies. */
 static int fail_submit(struct kerf_job *job)
 {
-	job->done(job, -EIO);
+	kerf_job_done(job, -EIO);
 	return 0;
 }
 
