@@ -203,6 +203,18 @@ $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: KERF_CPPFLAGS += -I.
 $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: LIBS := $(NPU_LIB) $(LIB) $(LIBS)
 $(O)/tests/fuzz/fuzz_uapi: KERF_CPPFLAGS += -I/usr/include/drm
 
+# The emulated network (docs/telemetry.md); the scripts of tests/net/ make what they use of it.
+CLANG ?= clang
+
+$(O)/tests/net/%: tests/net/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Wmissing-prototypes \
+		-Wstrict-prototypes -Wshadow $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(O)/tests/net/%.bpf.o: tests/net/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) -target bpf -O2 -g -Wall -Wextra -I/usr/include/$(TRIPLET) -c -o $@ $<
+
 # tests/fuzz/fuzz_x.c is one program, linked with the driver in main.c
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 

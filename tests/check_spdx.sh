@@ -28,7 +28,7 @@ for f in $list; do
 	case $f in
 	kmod/* | Kbuild) want="GPL-2.0-only" ;;
 	uapi/*) want="GPL-2.0-only WITH Linux-syscall-note OR MIT" ;;
-	bpf/*.bpf.c) want="GPL-2.0-only OR BSD-2-Clause" ;;
+	*.bpf.c) want="GPL-2.0-only OR BSD-2-Clause" ;;
 	bpf/*) continue ;;
 	*) want="MIT" ;;
 	esac

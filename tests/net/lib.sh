@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# Two hosts on one box: network namespaces kerf-PID-dev and kerf-PID-srv, a veth pair
-# shaped by TBF, and a CPU quota for the device. Sourced by the demo and the tests.
-# Everything made is removed by net_finish, also on a signal.
+# Two hosts on one box: network namespaces kerf-PID-dev and kerf-PID-srv, a veth pair or a
+# delay line between them, shaped by TBF, with packets lost at random, and a CPU quota for
+# the device. Sourced by the demo and the tests. Everything made is removed by net_finish, also
+# on a signal. Rate and loss can be changed at any time, connections stay.
 
 NET_DEV=kerf-$$-dev NET_SRV=kerf-$$-srv
 NET_DEV_ADDR=10.77.0.1 NET_SRV_ADDR=10.77.0.2
+NET_IF=veth0 # what the two hosts are joined by: veth0, or delay0 after net_delay
+NET_MBIT=    # as set by net_rate, for a new NET_IF
+NET_PPM=0
+NET_LINE= # pid of the delay line
+NET_TMP=
 NET_CGROUP=
 NET_PIDS=
 
@@ -35,13 +41,89 @@ net_init() {
 		ip -n "$ns" link set lo up
 		ip -n "$ns" link set veth0 up
 	done
+	net_route
 }
 
-# net_rate MBIT: both directions. The burst is small, so that it does not hide the rate.
+# Traffic to the other host goes through NET_IF, under cubic: the kernel's default may be
+# another, and a namespace may not be allowed to set its own.
+net_route() {
+	ip -n "$NET_DEV" route replace $NET_SRV_ADDR/32 dev $NET_IF src $NET_DEV_ADDR congctl cubic &&
+		ip -n "$NET_SRV" route replace $NET_DEV_ADDR/32 dev $NET_IF src $NET_SRV_ADDR congctl cubic
+}
+
+# net_rate MBIT: both directions. The burst is small, so that it does not hide the rate: a
+# quarter of a millisecond, but one segment of TCP's at least.
 net_rate() {
+	NET_MBIT=$1
+	burst=$((NET_MBIT * 250 / 8))
+	[ $burst -gt 16384 ] || burst=16384
 	for ns in "$NET_DEV" "$NET_SRV"; do
-		tc -n "$ns" qdisc replace dev veth0 root tbf rate "$1mbit" burst 16kb latency 100ms || return 1
+		tc -n "$ns" qdisc replace dev $NET_IF root tbf rate "${NET_MBIT}mbit" burst $burst \
+			latency 100ms || return 1
 	done
+}
+
+# net_rate_command MBIT: what net_rate would do, as one command for another shell; it prints
+# "rate MBITmbit".
+net_rate_command() {
+	(
+		tc() { printf 'tc %s && ' "$*"; }
+		net_rate "$1"
+		echo "echo rate ${1}mbit"
+	)
+}
+
+# net_program NAME: one of tests/net/, made if it is missing or old; its path.
+net_program() {
+	${MAKE:-make} -s O="${O:-build}" "${O:-build}/tests/net/$1" >&2 && echo "${O:-build}/tests/net/$1"
+}
+
+# net_delay MS: from now on the round trip takes MS longer than a wire's; 0: a wire again.
+net_delay() {
+	net_line_end
+	NET_IF=veth0
+	if [ "$1" != 0 ]; then
+		line=$(net_program delay_line) || { echo "no delay line" >&2; return 1; }
+		NET_TMP=$(mktemp -d) && mkfifo "$NET_TMP/ready" || return 1
+		"$line" "/run/netns/$NET_DEV" "/run/netns/$NET_SRV" delay0 $(($1 * 500)) >"$NET_TMP/ready" &
+		NET_LINE=$!
+		read -r ready <"$NET_TMP/ready" && [ "$ready" = ready ] || return 1
+		NET_IF=delay0
+	fi
+	net_route || return 1
+	[ -z "$NET_MBIT" ] || net_rate "$NET_MBIT" || return 1
+	net_loss "$NET_PPM"
+}
+
+net_line_end() {
+	[ -z "$NET_LINE" ] || { kill "$NET_LINE" && wait "$NET_LINE"; } 2>/dev/null
+	NET_LINE=
+	[ -z "$NET_TMP" ] || rm -rf "$NET_TMP"
+	NET_TMP=
+}
+
+# net_loss PPM: of the packets of either direction, after the shaper; at most 999984.
+net_loss() {
+	NET_PPM=$1
+	for ns in "$NET_DEV" "$NET_SRV"; do
+		tc -n "$ns" qdisc del dev $NET_IF clsact 2>/dev/null
+		if [ "$NET_PPM" = 0 ]; then
+			ip -n "$ns" link set dev $NET_IF gso_max_segs 65535 || return 1
+			continue
+		fi
+		program=$(net_program loss.bpf.o) || { echo "no loss program" >&2; return 1; }
+		ip -n "$ns" link set dev $NET_IF gso_max_segs 1 &&
+			tc -n "$ns" qdisc add dev $NET_IF clsact &&
+			tc -n "$ns" filter add dev $NET_IF ingress bpf direct-action obj "$program" \
+				sec classifier classid "1:$(printf %x $(((NET_PPM * 65536 + 500000) / 1000000)))" ||
+			return 1
+	done
+}
+
+# net_lost: packets that reached the server's end of the line, and how many of them were dropped there.
+net_lost() {
+	tc -s -n "$NET_SRV" qdisc show dev $NET_IF clsact |
+		sed -n 's/.* bytes \([0-9]*\) pkt (dropped \([0-9]*\),.*/\1 \2/p'
 }
 
 # net_quota PERCENT: of one core, for what net_dev starts from now on. The period is short,
@@ -105,6 +187,7 @@ net_finish() {
 		wait "$pid" 2>/dev/null
 	done
 	NET_PIDS=
+	net_line_end
 	ip netns del "$NET_DEV" 2>/dev/null
 	ip netns del "$NET_SRV" 2>/dev/null
 	if [ -n "$NET_CGROUP" ]; then
