@@ -48,20 +48,31 @@ __u64 link_missed;
 /* More than the context shows, by who can: fields, and their bits in has. */
 typedef void (*link_more_fn)(struct bpf_sock_ops *ops, struct kerf_link_rec *rec);
 
+/*
+ * barrier_var() keeps the compiler from choosing an address in place of a word: the verifier
+ * wants constant offsets into the context, and without CAP_PERFMON into maps too.
+ */
 static __always_inline void link_address(struct bpf_sock_ops *ops, struct kerf_link_rec *rec)
 {
 	__u32 *addr = (__u32 *)rec->remote_addr;
+	__u32 a = ops->remote_ip4, b = 0, c = 0, d = 0;
 
-	rec->family = ops->family;
+	barrier_var(a);
 	if (ops->family == LINK_FAMILY_INET6) {
-		addr[0] = ops->remote_ip6[0];
-		addr[1] = ops->remote_ip6[1];
-		addr[2] = ops->remote_ip6[2];
-		addr[3] = ops->remote_ip6[3];
-	} else {
-		addr[0] = ops->remote_ip4;
-		addr[1] = addr[2] = addr[3] = 0;
+		a = ops->remote_ip6[0];
+		barrier_var(a);
+		b = ops->remote_ip6[1];
+		barrier_var(b);
+		c = ops->remote_ip6[2];
+		barrier_var(c);
+		d = ops->remote_ip6[3];
+		barrier_var(d);
 	}
+	addr[0] = a;
+	addr[1] = b;
+	addr[2] = c;
+	addr[3] = d;
+	rec->family = ops->family;
 	rec->remote_port = __builtin_bswap32(ops->remote_port);
 	rec->local_port = ops->local_port;
 }

@@ -71,6 +71,11 @@ int kerf_bpf_open(const struct kerf_bpf_config *cfg, struct kerf_bpf **out, stru
 	for (i = 0; i < KERF_N_BPF; i++)
 		say(&b->object[i], "not in this build (make WITH_BPF=yes says what it misses)");
 	try_all(b);
+	/* Without a program on it there is no reason to be in a cgroup of our own. */
+	if (!attached(b, KERF_BPF_LINK) && !attached(b, KERF_BPF_LINK_CORE)) {
+		kerf_cgroup_close(b->cgroup);
+		b->cgroup = NULL;
+	}
 	*out = b;
 	return 0;
 }

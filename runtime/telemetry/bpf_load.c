@@ -61,6 +61,7 @@ int kerf_bpf_try(struct kerf_bpf *b, const struct kerf_bpf_ops *ops, struct kerf
 {
 	struct log *log = calloc(1, sizeof(*log));
 	libbpf_print_fn_t before;
+	struct kerf_bpf_facts facts;
 	struct kerf_err err = {0};
 	int r;
 
@@ -73,10 +74,14 @@ int kerf_bpf_try(struct kerf_bpf *b, const struct kerf_bpf_ops *ops, struct kerf
 	r = ops->load(b, &err);
 	current = NULL;
 	libbpf_set_print(before);
-	if (r && err.msg[0])
+	if (r && err.msg[0]) {
 		snprintf(o->why, sizeof(o->why), "%.*s", (int)sizeof(o->why) - 1, err.msg);
-	else if (r)
-		kerf_bpf_explain(b, ops, r, log->text, o->why, sizeof(o->why));
+	} else if (r) {
+		kerf_bpf_facts(&facts);
+		if (b->cfg.btf)
+			facts.btf = true;
+		kerf_bpf_explain(ops, &facts, r, log->text, o->why, sizeof(o->why));
+	}
 	o->log = log->n ? strdup(log->text) : NULL;
 	free(log);
 	return r;

@@ -91,8 +91,21 @@ int kerf_bpf_cgroup(struct kerf_bpf *b, struct kerf_err *err);
  */
 int kerf_bpf_try(struct kerf_bpf *b, const struct kerf_bpf_ops *ops, struct kerf_bpf_loaded *o);
 
-/* bpf_why.c: words for a failure with code (negative), from what this process and kernel are. */
-void kerf_bpf_explain(const struct kerf_bpf *b, const struct kerf_bpf_ops *ops, int code,
+/* --- bpf_why.c --- */
+
+/* What decides whether bpf() is allowed here, as far as a process can tell. */
+struct kerf_bpf_facts {
+	uint64_t caps;	   /* effective, of this thread */
+	uint64_t memlock;  /* bytes; UINT64_MAX: no limit */
+	bool user_ns;	   /* not in the first user namespace: its capabilities do not count */
+	bool seccomp;	   /* a filter is on */
+	bool lockdown;
+	bool btf;	   /* /sys/kernel/btf/vmlinux is there */
+};
+void kerf_bpf_facts(struct kerf_bpf_facts *f);
+
+/* One sentence with advice for a failure with code (negative); log: what libbpf said. */
+void kerf_bpf_explain(const struct kerf_bpf_ops *ops, const struct kerf_bpf_facts *f, int code,
 		      const char *log, char *why, size_t size);
 
 #endif
