@@ -36,13 +36,24 @@ struct kerf_trace_rec {
 	} u;
 };
 
+/*
+ * Writes to path, over what was there. Buffered: a full disk shows at some put, or at finish.
+ * Text that is not UTF-8 is written with '?' in place of such bytes.
+ */
 struct kerf_trace_writer;
 int kerf_trace_create(const char *path, struct kerf_trace_writer **w, struct kerf_err *err);
+
+/*
+ * -EINVAL: time goes back, or a value that no reader would take; nothing was written, and the
+ * trace can go on. -ENOSPC, ...: the trace is lost from here on, as later calls say too.
+ */
 int kerf_trace_put(struct kerf_trace_writer *w, const struct kerf_trace_rec *rec);
 int kerf_trace_finish(struct kerf_trace_writer *w, struct kerf_err *err); /* flushes; frees always */
 
 struct kerf_trace_reader;
 int kerf_trace_open(const char *path, struct kerf_trace_reader **r, struct kerf_err *err);
+/* Takes f, closed at the end or on failure; name is for sentences. */
+int kerf_trace_read(FILE *f, const char *name, struct kerf_trace_reader **r, struct kerf_err *err);
 /* 1: *rec is filled; 0: the end; -EINVAL names line, field, expected and found; -EIO. */
 int kerf_trace_next(struct kerf_trace_reader *r, struct kerf_trace_rec *rec, struct kerf_err *err);
 void kerf_trace_close(struct kerf_trace_reader *r); /* NULL allowed */
