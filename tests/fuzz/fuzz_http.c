@@ -26,13 +26,19 @@ static void close_node(void)
 	kerf_node_close(node);
 }
 
+static size_t load_text(void *user, char *text, size_t size)
+{
+	return (size_t)snprintf(text, size, "v=1 cpus=2");
+}
+
 static void open_node(void)
 {
 	static const char *const engines[] = {"null"};
 	static char dir[] = "/tmp/kerf-fuzz-XXXXXX";
 	struct kerf_node_config cfg = {.listen = "127.0.0.1:0", .engine = engines, .n_engine = 1,
 				       .cache_dir = dir, .cache_bytes = 1 << 20,
-				       .head_timeout_ms = 100, .body_timeout_ms = 100};
+				       .head_timeout_ms = 100, .body_timeout_ms = 100,
+				       .load_text = load_text};
 	struct kerf_err err = {""};
 
 #ifndef WITH_MICROHTTPD
@@ -147,6 +153,10 @@ static void reply(const uint8_t *data, size_t n)
 			abort();
 		if (kerf_http_head_parse(copy, (size_t)r - 1, &again) > 0)
 			abort();
+		if (head.hold_ns < -1 || head.load_size >= KERF_LOAD_TEXT ||
+		    !head.load != !head.load_size ||
+		    (head.load && (head.load < copy || head.load + head.load_size > copy + r)))
+			abort();
 	}
 	free(copy);
 }
@@ -182,5 +192,9 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 	SEED("\0\x10GET /v2%00" H " folded\r\n\r\n");
 	SEED("\1HTTP/1.1 200 OK\r\nContent-Length: 12\r\nKerf-Busy-Ns: 77\r\nConnection: close\r\n"
 	     "Inference-Header-Content-Length: 5\r\n\r\n");
+	SEED("\1HTTP/1.1 200 OK\r\nKerf-Load: v=1 cpus=2 fair=1200 engine=cpu,1,2,3\r\n"
+	     "Kerf-Hold-Ns: 123456\r\nContent-Length: 0\r\n\r\n");
+	SEED("\1HTTP/1.1 503 Busy\r\nKerf-Load:\t\r\nKerf-Hold-Ns: -1\r\n"
+	     "Kerf-Load: \x01\xff\r\nContent-Length: 1\r\n\r\n");
 	SEED("\1HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
 }

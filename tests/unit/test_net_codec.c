@@ -339,6 +339,44 @@ static void test_head(void **state)
 	assert_int_equal(kerf_http_head_parse(big, sizeof(big) - 1, &h), -EMSGSIZE);
 }
 
+/* What a peer tells of itself is kept if it is what it should be, and is never an error. */
+static void test_head_telemetry(void **state)
+{
+	static const char begin[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+	static const struct {
+		const char *line;
+		int64_t hold;
+		const char *load;
+	} c[] = {
+		{"", -1, NULL},
+		{"Kerf-Hold-Ns: 12345\r\nKerf-Load: v=1 cpus=2\r\n", 12345, "v=1 cpus=2"},
+		{"kerf-hold-ns:0\r\nkerf-load:v=1\r\n", 0, "v=1"},
+		{"Kerf-Hold-Ns: 9223372036854775807\r\nKerf-Load: \r\n", INT64_MAX, NULL},
+		{"Kerf-Hold-Ns: 9223372036854775808\r\nKerf-Load:\r\n", -1, NULL},
+		{"Kerf-Hold-Ns: -5\r\nKerf-Load: \t \x7f\xff\r\n", -1, "\x7f\xff"},
+		{"Kerf-Hold-Ns: 5 6\r\nKerf-Busy-Ns: x\r\n", -1, NULL},
+		{"Kerf-Hold-Ns: 5\r\nKerf-Hold-Ns: x\r\nKerf-Load: a\r\nKerf-Load:\r\n", -1, NULL},
+	};
+	char text[KERF_HTTP_REPLY_HEAD_MAX];
+	struct kerf_http_head h;
+	size_t i, n;
+
+	for (i = 0; i < KERF_ARRAY_SIZE(c); i++) {
+		snprintf(text, sizeof(text), "%s%s\r\n", begin, c[i].line);
+		if (head(text, &h) != (ssize_t)strlen(text) || h.hold_ns != c[i].hold || h.busy_ns ||
+		    h.load_size != (c[i].load ? strlen(c[i].load) : 0) ||
+		    (c[i].load && memcmp(h.load, c[i].load, h.load_size)))
+			fail_msg("case %zu", i);
+	}
+	for (i = KERF_LOAD_TEXT - 1; i <= KERF_LOAD_TEXT; i++) {
+		n = (size_t)snprintf(text, sizeof(text), "%sKerf-Load: ", begin);
+		memset(text + n, 'a', i);
+		strcpy(text + n + i, "\r\n\r\n");
+		assert_int_equal(head(text, &h), n + i + 4);
+		assert_int_equal(h.load_size, i < KERF_LOAD_TEXT ? i : 0);
+	}
+}
+
 static void test_addresses(void **state)
 {
 	static const char *const bad[] = {"", "127.0.0.1", "localhost:0", "127.0.0.1:", ":80",
@@ -391,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_reply),	       cmocka_unit_test(test_request_encode),
 		cmocka_unit_test(test_slice_request),  cmocka_unit_test(test_slice_request_bad),
 		cmocka_unit_test(test_head),	       cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_head_telemetry),
 		cmocka_unit_test(test_rate_fit),
 	};
 

@@ -3,14 +3,12 @@
  * The remote engine against a node in this process: the bits of the local run, for
  * whole models, slices and tiles; many jobs at once; peers that die, lie or dawdle.
  */
-#include "net_node.h"
+#include "net_job.h"
 
-#include "exec/engine.h"
 #include "graph/slice.h"
 #include "net/http_client.h"
 #include "net/listen.h"
 #include "util/clock.h"
-#include "util/rng.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -41,81 +39,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The model with so many rows, loaded as any client would. */
 static struct kerf_graph *load(int64_t rows)
 {
-	struct kerf_input_fix fix[2] = {{"x", {.rank = 2, .dims = {rows, 5}}},
-					{"y", {.rank = 2, .dims = {rows, 5}}}};
-	struct kerf_load_options opt = {.n_fix = 2, .fix = fix};
-	struct kerf_err err = {""};
-	struct kerf_graph *g;
-
-	if (kerf_model_load(node.model, &opt, &g, &err))
-		net_die("load", &err);
-	return g;
+	return net_load(&node, rows);
 }
 
-static struct kerf_engine *open_engine(const char *url, const char *name, uint32_t depth)
-{
-	struct kerf_engine_config cfg = {.depth = depth};
-	struct kerf_err err = {""};
-	struct kerf_engine *e;
-	char spec[96];
-
-	snprintf(spec, sizeof(spec), "%s/%s", url, name);
-	if (kerf_engine_open(spec, &cfg, &e, &err))
-		net_die(spec, &err);
-	return e;
-}
-
-static struct kerf_program *prepare(struct kerf_engine *e, struct kerf_graph *g)
-{
-	struct kerf_err err = {""};
-	struct kerf_program *p;
-
-	if (e->ops->prepare(e, g, &p, &err))
-		net_die("prepare", &err);
-	return p;
-}
-
-/* Random inputs, zeroed outputs of a graph. */
-struct io {
-	struct kerf_tensor in[8], out[8];
-	uint32_t n_in, n_out;
-};
-
-static void io_init(struct io *io, const struct kerf_graph *g, uint64_t seed)
-{
-	struct kerf_rng rng;
-	uint32_t i;
-	int64_t k;
-
-	kerf_rng_seed(&rng, seed);
-	io->n_in = g->n_in;
-	io->n_out = g->n_out;
-	for (i = 0; i < g->n_in; i++) {
-		io->in[i] = g->value[g->in[i]].t;
-		io->in[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&io->in[i]));
-		for (k = 0; k < kerf_tensor_count(&io->in[i]); k++)
-			((float *)io->in[i].data)[k] = (float)kerf_rng_below(&rng, 1000) / 100 - 5;
-	}
-	for (i = 0; i < g->n_out; i++) {
-		io->out[i] = g->value[g->out[i]].t;
-		io->out[i].data = kerf_tensor_alloc(kerf_tensor_bytes(&io->out[i]));
-	}
-}
-
-static void io_finish(struct io *io)
-{
-	uint32_t i;
-
-	for (i = 0; i < io->n_in; i++)
-		free(io->in[i].data);
-	for (i = 0; i < io->n_out; i++)
-		free(io->out[i].data);
-}
-
-static void same_outputs(const struct io *a, const struct io *b)
+static void same_outputs(const struct net_io *a, const struct net_io *b)
 {
 	uint32_t i;
 
@@ -130,21 +59,21 @@ static void compare(struct kerf_engine *remote, struct kerf_graph *g, uint64_t s
 {
 	struct kerf_engine *local;
 	struct kerf_program *p, *q;
-	struct io a, b;
+	struct net_io a, b;
 	struct kerf_job times;
 
 	assert_int_equal(kerf_engine_open("ref", NULL, &local, NULL), 0);
-	p = prepare(local, g);
-	q = prepare(remote, g);
-	io_init(&a, g, seed);
-	io_init(&b, g, seed);
+	p = net_prepare(local, g);
+	q = net_prepare(remote, g);
+	net_io_init(&a, g, seed);
+	net_io_init(&b, g, seed);
 	assert_int_equal(kerf_engine_run(p, a.in, a.out, NULL), 0);
 	assert_int_equal(kerf_engine_run(q, b.in, b.out, &times), 0);
 	same_outputs(&a, &b);
 	assert_true(times.queued_ns <= times.start_ns && times.start_ns <= times.end_ns);
 	assert_true(times.busy_ns <= times.end_ns - times.start_ns);
-	io_finish(&a);
-	io_finish(&b);
+	net_io_finish(&a);
+	net_io_finish(&b);
 	q->engine->ops->release(q);
 	p->engine->ops->release(p);
 	kerf_engine_close(local);
@@ -154,7 +83,7 @@ static void compare(struct kerf_engine *remote, struct kerf_graph *g, uint64_t s
 static void test_whole(void **state)
 {
 	static const int64_t rows[] = {1, 3, 700, 1000, 20000, 300000};
-	struct kerf_engine *e = open_engine(node.url, "ref", 0);
+	struct kerf_engine *e = net_engine(node.url, "ref", 0);
 	struct kerf_engine_info info;
 	unsigned i;
 
@@ -172,7 +101,7 @@ static void test_whole(void **state)
 
 static void test_slices(void **state)
 {
-	struct kerf_engine *e = open_engine(node.url, "ref", 0);
+	struct kerf_engine *e = net_engine(node.url, "ref", 0);
 	struct kerf_graph *g = load(7), *slice;
 	uint32_t ids[8], a, b, i;
 
@@ -194,7 +123,7 @@ static void test_slices(void **state)
 static void test_bounded_input(void **state)
 {
 	struct kerf_slice_spec spec = {1, (uint32_t[]){1}, {0, 0}};
-	struct kerf_engine *e = open_engine(node.url, "ref", 0);
+	struct kerf_engine *e = net_engine(node.url, "ref", 0);
 	struct kerf_program *p = NULL;
 	struct kerf_graph *g, *slice;
 	struct kerf_err err = {""};
@@ -230,7 +159,7 @@ struct crowd {
 
 struct crowd_job {
 	struct kerf_job job;
-	struct io io;
+	struct net_io io;
 	struct crowd *c;
 	uint32_t i;
 };
@@ -254,7 +183,7 @@ static void crowd_submit(struct crowd *c, struct crowd_job *j, uint32_t n, struc
 	pthread_cond_init(&c->cond, NULL);
 	c->done = 0;
 	for (i = 0; i < n; i++) {
-		io_init(&j[i].io, p->slice, i);
+		net_io_init(&j[i].io, p->slice, i);
 		j[i].c = c;
 		j[i].i = i;
 		j[i].job = (struct kerf_job){.program = p, .in = j[i].io.in, .out = j[i].io.out,
@@ -282,25 +211,25 @@ static void crowd_wait(struct crowd *c, uint32_t n)
 static void test_crowd(void **state)
 {
 	static struct crowd_job j[JOBS];
-	struct kerf_engine *e = open_engine(node.url, "ref", 3), *local;
+	struct kerf_engine *e = net_engine(node.url, "ref", 3), *local;
 	struct kerf_graph *g = load(4000);
-	struct kerf_program *p = prepare(e, g), *q;
+	struct kerf_program *p = net_prepare(e, g), *q;
 	struct crowd c;
 	uint32_t i;
 
 	assert_int_equal(kerf_engine_open("ref", NULL, &local, NULL), 0);
-	q = prepare(local, g);
+	q = net_prepare(local, g);
 	crowd_submit(&c, j, JOBS, p);
 	crowd_wait(&c, JOBS);
 	for (i = 0; i < JOBS; i++) {
-		struct io want;
+		struct net_io want;
 
 		assert_int_equal(c.status[i], 0);
-		io_init(&want, g, i);
+		net_io_init(&want, g, i);
 		assert_int_equal(kerf_engine_run(q, want.in, want.out, NULL), 0);
 		same_outputs(&want, &j[i].io);
-		io_finish(&want);
-		io_finish(&j[i].io);
+		net_io_finish(&want);
+		net_io_finish(&j[i].io);
 	}
 	q->engine->ops->release(q);
 	p->engine->ops->release(p);
@@ -312,9 +241,9 @@ static void test_crowd(void **state)
 static void test_cancel(void **state)
 {
 	static struct crowd_job j[JOBS];
-	struct kerf_engine *e = open_engine(node.url, "ref", 2);
+	struct kerf_engine *e = net_engine(node.url, "ref", 2);
 	struct kerf_graph *g = load(40000);
-	struct kerf_program *p = prepare(e, g);
+	struct kerf_program *p = net_prepare(e, g);
 	uint32_t i, canceled = 0;
 	struct crowd c;
 
@@ -325,7 +254,7 @@ static void test_cancel(void **state)
 	for (i = 0; i < JOBS; i++) {
 		assert_true(c.status[i] == 0 || c.status[i] == -ECANCELED);
 		canceled += c.status[i] == -ECANCELED;
-		io_finish(&j[i].io);
+		net_io_finish(&j[i].io);
 	}
 	assert_true(canceled > JOBS / 4);
 	/* The engine is as good as before. */
@@ -364,7 +293,7 @@ static void test_no_peer(void **state)
 /* Somebody began an upload of the model with other bytes: ours goes through all the same. */
 static void test_spoilt_upload(void **state)
 {
-	struct kerf_engine *e = open_engine(node.url, "ref", 1);
+	struct kerf_engine *e = net_engine(node.url, "ref", 1);
 	struct kerf_http_client *client;
 	struct kerf_http_result res;
 	char path[128], range[80];
@@ -413,7 +342,7 @@ static void test_memory_bomb(void **state)
 		net_die("load", &err);
 	getrusage(RUSAGE_SELF, &before);
 	for (i = 0; i < 2; i++) {
-		struct kerf_engine *e = open_engine(node.url, engine[i], 1);
+		struct kerf_engine *e = net_engine(node.url, engine[i], 1);
 
 		err.msg[0] = 0;
 		assert_int_equal(e->ops->prepare(e, g, &p, &err), -ENOSPC);
@@ -429,28 +358,15 @@ static void test_memory_bomb(void **state)
 /* A slice that the node dropped: the job fails, the engine lives. */
 static void test_dropped_slice(void **state)
 {
-	struct kerf_engine *e = open_engine(node.url, "ref", 1);
+	struct kerf_engine *e = net_engine(node.url, "ref", 1);
 	struct kerf_graph *g = load(2);
-	struct kerf_program *p = prepare(e, g);
-	struct kerf_http_client *client;
-	struct kerf_http_result res;
-	struct kerf_http_call call = {.method = "GET", .path = "/kerf/v1/status"};
-	char path[128], *name;
-	struct io io;
+	struct kerf_program *p = net_prepare(e, g);
+	struct net_io io;
 
-	assert_int_equal(kerf_http_client_open(node.url, false, &client, NULL), 0);
-	assert_int_equal(kerf_http_call_ok(client, &call, &res, NULL), 0);
-	name = strstr(res.body, "kerf-slice-");
-	assert_non_null(name);
-	snprintf(path, sizeof(path), "/kerf/v1/slices/%.16s", name + strlen("kerf-slice-"));
-	free(res.body);
-	call = (struct kerf_http_call){.method = "DELETE", .path = path};
-	assert_int_equal(kerf_http_call_ok(client, &call, &res, NULL), 0);
-	free(res.body);
-	kerf_http_client_close(client);
-	io_init(&io, g, 1);
+	net_drop_slice(&node);
+	net_io_init(&io, g, 1);
 	assert_int_equal(kerf_engine_run(p, io.in, io.out, NULL), -EIO);
-	io_finish(&io);
+	net_io_finish(&io);
 	compare(e, g, 3);
 	p->engine->ops->release(p);
 	kerf_graph_unref(g);
@@ -508,8 +424,8 @@ static void test_peer_death(void **state)
 	pid_t pid = spawn_node(&port);
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
-	e = open_engine(url, "ref", 2);
-	p = prepare(e, g);
+	e = net_engine(url, "ref", 2);
+	p = net_prepare(e, g);
 	crowd_submit(&c, j, JOBS, p);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -528,7 +444,7 @@ static void test_peer_death(void **state)
 	assert_int_equal(e->meter.queued, e->meter.done + e->meter.dropped);
 	assert_int_equal(e->meter.errors, failed + 1);
 	for (i = 0; i < JOBS; i++)
-		io_finish(&j[i].io);
+		net_io_finish(&j[i].io);
 	p->engine->ops->release(p);
 	kerf_graph_unref(g);
 	kerf_engine_close(e);
@@ -542,20 +458,20 @@ static void test_peer_restart(void **state)
 	struct kerf_engine *e;
 	uint16_t port = 0;
 	pid_t pid = spawn_node(&port);
-	struct io io;
+	struct net_io io;
 	char url[64];
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
-	e = open_engine(url, "ref", 2);
-	p = prepare(e, g);
-	io_init(&io, g, 1);
+	e = net_engine(url, "ref", 2);
+	p = net_prepare(e, g);
+	net_io_init(&io, g, 1);
 	assert_int_equal(kerf_engine_run(p, io.in, io.out, NULL), 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	pid = spawn_node(&port);
 	assert_int_equal(kerf_engine_run(p, io.in, io.out, NULL), -EIO);
 	compare(e, g, 5);
-	io_finish(&io);
+	net_io_finish(&io);
 	p->engine->ops->release(p);
 	kerf_graph_unref(g);
 	kerf_engine_close(e);

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an observer of the remote engine is told: connections, both directions of each job's
+ * exchange, the peer's load; from a node as it is, and from one whose replies say absurd things
+ * of it (a proxy in between writes other headers).
+ */
+#include "net_job.h"
+
+#include "exec/cluster.h"
+#include "net/listen.h"
+#include "net/probe.h"
+#include "util/clock.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+
+static struct test_node node;
+
+/* --- What was told --- */
+
+static struct {
+	pthread_mutex_t lock;
+	uint32_t connected, disconnected, up, down, load;
+	struct kerf_transfer last_up, last_down;
+	uint64_t up_bytes, down_bytes, most_bytes;
+	char url[128], text[KERF_LOAD_TEXT];
+	bool absurd;
+} told = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void begin(void **user)
+{
+	pthread_mutex_lock(&told.lock);
+	told.absurd |= user != (void **)&told;
+}
+
+static void on_connected(void *user, const char *url, int fd)
+{
+	begin(user);
+	told.connected++;
+	told.absurd |= fd < 0;
+	snprintf(told.url, sizeof(told.url), "%s", url);
+	pthread_mutex_unlock(&told.lock);
+}
+
+static void on_disconnected(void *user, const char *url, int fd)
+{
+	uint64_t cookie;
+	socklen_t n = sizeof(cookie);
+
+	begin(user);
+	told.disconnected++;
+	/* It is about to be closed, and is not yet. */
+	told.absurd |= getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) != 0;
+	pthread_mutex_unlock(&told.lock);
+}
+
+static void on_transfer(void *user, const char *url, const struct kerf_transfer *t)
+{
+	begin(user);
+	told.absurd |= !t->cookie || !t->bytes || t->end_ns < t->start_ns || t->down > 1 ||
+		       t->hold_ns > t->end_ns - t->start_ns || (t->down && t->hold_ns);
+	if (t->down) {
+		told.down++;
+		told.last_down = *t;
+		told.down_bytes += t->bytes;
+	} else {
+		told.up++;
+		told.last_up = *t;
+		told.up_bytes += t->bytes;
+	}
+	told.most_bytes = KERF_MAX(told.most_bytes, t->bytes);
+	pthread_mutex_unlock(&told.lock);
+}
+
+static void on_load(void *user, const char *url, const char *text, size_t n)
+{
+	begin(user);
+	told.load++;
+	told.absurd |= !n || n >= sizeof(told.text);
+	memcpy(told.text, text, KERF_MIN(n, sizeof(told.text) - 1));
+	told.text[KERF_MIN(n, sizeof(told.text) - 1)] = 0;
+	pthread_mutex_unlock(&told.lock);
+}
+
+static const struct kerf_observer observer = {&told, on_connected, on_disconnected, on_transfer,
+					      on_load};
+
+static void forget(void)
+{
+	told.connected = told.disconnected = told.up = told.down = told.load = 0;
+	told.up_bytes = told.down_bytes = told.most_bytes = 0;
+	told.text[0] = told.url[0] = 0;
+}
+
+/* --- The node's load --- */
+
+static uint32_t asked;
+static char load_now[KERF_LOAD_TEXT + 100] = "v=1 cpus=2";
+
+static size_t load_text(void *user, char *text, size_t size)
+{
+	__atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED);
+	return (size_t)snprintf(text, size, "%s", load_now);
+}
+
+static int setup(void **state)
+{
+	struct kerf_node_config cfg = {.slice_bytes = 256 << 20, .load_text = load_text};
+
+	net_open(&node, &cfg, "N");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	net_close(&node);
+	return 0;
+}
+
+/* --- A proxy that rewrites one header of replies --- */
+
+struct proxy {
+	int listener;
+	uint16_t port;
+	const char *find, *line; /* the line that begins with find becomes line */
+	pthread_t thread;
+};
+
+/* Copies n bytes of buf to out with the header rewritten; out has room. How many. */
+static size_t rewrite(const struct proxy *p, const char *buf, size_t n, char *out)
+{
+	const char *at = memmem(buf, n, p->find, strlen(p->find)), *eol;
+	size_t head, line = strlen(p->line);
+
+	eol = at ? memmem(at, n - (size_t)(at - buf), "\r\n", 2) : NULL;
+	if (!eol) {
+		memcpy(out, buf, n);
+		return n;
+	}
+	head = (size_t)(at - buf);
+	memcpy(out, buf, head);
+	memcpy(out + head, p->line, line);
+	memcpy(out + head + line, eol, n - (size_t)(eol - buf));
+	return head + line + n - (size_t)(eol - buf);
+}
+
+static void *pump(void *arg)
+{
+	struct proxy *p = ((void **)arg)[0];
+	int client = (int)(intptr_t)((void **)arg)[1], server = net_connect(&node);
+	static __thread char buf[65536], out[2 * 65536];
+	ssize_t n = 1;
+
+	free(arg);
+	while (n > 0) {
+		struct pollfd fd[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
+
+		if (poll(fd, 2, 20000) <= 0)
+			break;
+		if (fd[0].revents) {
+			n = recv(client, buf, sizeof(buf), 0);
+			if (n > 0)
+				net_send(server, buf, (size_t)n);
+		} else {
+			n = recv(server, buf, sizeof(buf), 0);
+			if (n > 0)
+				net_send(client, out, rewrite(p, buf, (size_t)n, out));
+		}
+	}
+	close(client);
+	close(server);
+	return NULL;
+}
+
+static void *accept_all(void *arg)
+{
+	struct proxy *p = arg;
+	int fd;
+
+	while ((fd = accept(p->listener, NULL, NULL)) >= 0) {
+		void **two = malloc(2 * sizeof(*two));
+		pthread_t thread;
+
+		two[0] = p;
+		two[1] = (void *)(intptr_t)fd;
+		if (pthread_create(&thread, NULL, pump, two))
+			abort();
+		pthread_detach(thread);
+	}
+	return NULL;
+}
+
+static void proxy_open(struct proxy *p, char *url)
+{
+	p->listener = kerf_listen("127.0.0.1:0", false, &p->port, NULL);
+	assert_true(p->listener >= 0 &&
+		    !pthread_create(&p->thread, NULL, accept_all, p));
+	sprintf(url, "http://127.0.0.1:%u", p->port);
+}
+
+static void proxy_close(struct proxy *p)
+{
+	shutdown(p->listener, SHUT_RDWR);
+	pthread_join(p->thread, NULL);
+	close(p->listener);
+}
+
+/* --- Tests --- */
+
+static void run(struct kerf_program *p, struct kerf_graph *g, struct kerf_job *times, int status)
+{
+	struct net_io io;
+
+	net_io_init(&io, g, 1);
+	assert_int_equal(kerf_engine_run(p, io.in, io.out, times), status);
+	net_io_finish(&io);
+}
+
+/* Both directions of a job fit into it, one after the other, and what the peer held is in up. */
+static void test_transfers(void **state)
+{
+	static const int64_t rows[] = {1000, 20000, 200000};
+	struct kerf_engine *e;
+	unsigned i;
+
+	forget();
+	e = net_engine_watched(node.url, "ref", 1, &observer);
+	assert_string_equal(told.url, node.url);
+	for (i = 0; i < KERF_ARRAY_SIZE(rows); i++) {
+		struct kerf_graph *g = net_load(&node, rows[i]);
+		struct kerf_program *p = net_prepare(e, g);
+		uint64_t bytes = (uint64_t)rows[i] * 5 * 4 * 2;
+		struct kerf_job job;
+
+		told.up = told.down = 0;
+		run(p, g, &job, 0);
+		assert_int_equal(told.up, 1);
+		assert_int_equal(told.down, 1);
+		assert_true(told.last_up.bytes > bytes && told.last_up.bytes < bytes + 1024);
+		assert_true(told.last_down.bytes < bytes + 4096 &&
+			    told.last_down.bytes + 8192 > bytes);
+		assert_true(told.last_up.start_ns == job.start_ns);
+		assert_true(told.last_down.start_ns == told.last_up.end_ns);
+		assert_true(told.last_down.end_ns <= job.end_ns);
+		assert_true(job.busy_ns && told.last_up.hold_ns >= job.busy_ns);
+		p->engine->ops->release(p);
+		kerf_graph_unref(g);
+	}
+	assert_int_equal(told.connected, 1);
+	assert_int_equal(told.disconnected, 0);
+	kerf_engine_close(e);
+	assert_int_equal(told.disconnected, 1);
+	assert_false(told.absurd);
+}
+
+/* A job that the node refuses tells nothing of the link, and its load all the same. */
+static void test_refused(void **state)
+{
+	struct kerf_engine *e = net_engine_watched(node.url, "ref", 1, &observer);
+	struct kerf_graph *g = net_load(&node, 2);
+	struct kerf_program *p = net_prepare(e, g);
+
+	net_drop_slice(&node);
+	forget();
+	run(p, g, NULL, -EIO);
+	assert_int_equal(told.up + told.down, 0);
+	assert_int_equal(told.load, 1);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+	assert_false(told.absurd);
+}
+
+/* In the status when an engine is opened, in every reply, renewed now and then. */
+static void test_load(void **state)
+{
+	struct kerf_graph *g = net_load(&node, 3);
+	struct kerf_engine *e;
+	struct kerf_program *p;
+	uint64_t start = kerf_now_ns(), jobs = 0;
+	uint32_t before = asked;
+
+	forget();
+	snprintf(load_now, sizeof(load_now), "v=1 cpus=2 fair=17");
+	e = net_engine_watched(node.url, "ref", 1, &observer);
+	assert_int_equal(told.load, 1);
+	assert_memory_equal(told.text, "v=1 cpus=2", 10);
+	p = net_prepare(e, g);
+	do {
+		run(p, g, NULL, 0);
+		jobs++;
+		assert_int_equal(told.load, 1 + jobs);
+	} while (kerf_now_ns() - start < 120000000u);
+	assert_string_equal(told.text, "v=1 cpus=2 fair=17");
+	assert_true(asked - before <= (kerf_now_ns() - start) / 50000000u + 1);
+	/* Longer than it may be, and nothing at all: the first is cut to what is promised. */
+	memset(load_now, 'a', sizeof(load_now) - 1);
+	usleep(60000);
+	run(p, g, NULL, 0);
+	assert_int_equal(strlen(told.text), KERF_LOAD_TEXT - 1);
+	load_now[0] = 0;
+	usleep(60000);
+	told.load = 0;
+	run(p, g, NULL, 0);
+	assert_int_equal(told.load, 0);
+	snprintf(load_now, sizeof(load_now), "v=1 cpus=2");
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+	assert_false(told.absurd);
+}
+
+static char long_load[3000] = "Kerf-Load: ";
+
+/* Whatever a peer says of itself, jobs end well; what is absurd is not told. */
+static void test_absurd_peer(void **state)
+{
+	static const struct {
+		const char *find, *line;
+		bool up, load;
+	} c[] = {
+		{"Kerf-Hold-Ns:", "Kerf-Hold-Ns: 0", true, true},
+		{"Kerf-Hold-Ns:", "Somebody-Elses: 1", false, true},
+		{"Kerf-Hold-Ns:", "Kerf-Hold-Ns: 9223372036854775807", false, true},
+		{"Kerf-Hold-Ns:", "Kerf-Hold-Ns: 99999999999999999999", false, true},
+		{"Kerf-Hold-Ns:", "Kerf-Hold-Ns: -1", false, true},
+		{"Kerf-Hold-Ns:", "Kerf-Hold-Ns: soon", false, true},
+		{"Kerf-Hold-Ns:", "Kerf-Hold-Ns:", false, true},
+		{"Kerf-Busy-Ns:", "Kerf-Busy-Ns: 1e9", true, true},
+		{"Kerf-Load:", "Somebody-Elses: 1", true, false},
+		{"Kerf-Load:", "Kerf-Load:   ", true, false},
+		{"Kerf-Load:", long_load, true, false},
+		{"Kerf-Load:", "Kerf-Load: v=77 \x01\x80 cpus=-1", true, true},
+	};
+	struct kerf_graph *g = net_load(&node, 2000);
+	unsigned i;
+
+	memset(long_load + 11, 'x', sizeof(long_load) - 12);
+	usleep(60000); /* the node has asked for its load anew */
+	for (i = 0; i < KERF_ARRAY_SIZE(c); i++) {
+		struct proxy proxy = {.find = c[i].find, .line = c[i].line};
+		struct kerf_engine *e;
+		struct kerf_program *p;
+		char url[64];
+
+		proxy_open(&proxy, url);
+		e = net_engine_watched(url, "ref", 1, &observer);
+		p = net_prepare(e, g);
+		forget();
+		run(p, g, NULL, 0);
+		run(p, g, NULL, 0);
+		if (told.up != (c[i].up ? 2u : 0u) || told.load != (c[i].load ? 2u : 0u) ||
+		    told.down != 2)
+			fail_msg("'%.40s': %u up, %u down, %u loads", c[i].line, told.up, told.down,
+				 told.load);
+		p->engine->ops->release(p);
+		kerf_engine_close(e);
+		proxy_close(&proxy);
+	}
+	kerf_graph_unref(g);
+	assert_false(told.absurd);
+}
+
+/* No more is sent than was allowed, all of it is told, and something is found. */
+static void test_probe(void **state)
+{
+	struct kerf_probe_limits limits = kerf_probe_short;
+	struct kerf_err err = {""};
+	struct kerf_probe found;
+
+	forget();
+	limits.bytes = 100000;
+	assert_int_equal(kerf_probe_run(node.url, false, &limits, &observer, &found, &err), 0);
+	assert_true(told.up >= 2 && told.down >= 1);
+	assert_true(told.connected == 1 && told.disconnected == 1);
+	assert_true(told.up_bytes <= limits.bytes && told.down_bytes <= limits.bytes + 20 * 4096);
+	assert_true(found.bytes >= told.up_bytes + told.down_bytes && found.bytes < 250000);
+	assert_true(found.up.rate_bytes_s && found.down.rate_bytes_s);
+	assert_true(found.up.latency_ns > 0 && !found.down.latency_ns);
+	assert_true(found.up.transfers == told.up && found.up.low_permille < 1000 &&
+		    found.up.high_permille > 1000 && found.up.updated_ns <= kerf_now_ns());
+	assert_string_equal(found.up.estimator, "probe");
+	assert_false(told.absurd);
+}
+
+/* The links that a view does not know are probed, the others are left as they are. */
+static void test_view(void **state)
+{
+	struct kerf_engine_config cfg = {.observer = &observer};
+	const struct kerf_profile_options opt = {.seconds = 0.01};
+	struct kerf_link_estimate known = {.latency_ns = -5000000, .rate_bytes_s = 1000000,
+					   .low_permille = 900, .high_permille = 1200};
+	struct kerf_cluster_view view = {.slowdown = {2, 3, 3}};
+	struct kerf_graph *g = net_load(&node, 10);
+	struct kerf_cluster_problem one, two;
+	struct kerf_cluster c;
+	char list[192], url[KERF_URL_BYTES], dir[128];
+	uint32_t i;
+
+	snprintf(dir, sizeof(dir), "%s/profiles", node.dir);
+	setenv("KERF_PROFILE_DIR", dir, 1);
+	snprintf(list, sizeof(list), "cpu,%s/ref,%s/null", node.url, node.url);
+	assert_int_equal(kerf_cluster_open(list, &cfg, &c, NULL), 0);
+	kerf_cluster_url(&c, 0, url);
+	assert_string_equal(url, "");
+	kerf_cluster_url(&c, 2, url);
+	assert_string_equal(url, node.url);
+	view.up[1] = view.down[1] = known;
+	forget();
+	assert_int_equal(kerf_cluster_probe(&c, &cfg, &view, NULL), 0);
+	assert_memory_equal(&view.up[1], &known, sizeof(known));
+	assert_true(view.up[2].rate_bytes_s && view.down[2].rate_bytes_s);
+	i = told.up;
+	assert_true(i > 0);
+	assert_int_equal(kerf_cluster_probe(&c, &cfg, &view, NULL), 0);
+	assert_int_equal(told.up, i);
+
+	/* The bucket's worth of bytes takes no time; nothing takes less than none. */
+	assert_int_equal(kerf_cluster_problem(&c, g, &opt, &view, &two, NULL), 0);
+	assert_true(fabs(kerf_problem_transfer_s(&two.p, 0, 1, 15000) - 0.01) < 1e-9);
+	assert_true(kerf_problem_transfer_s(&two.p, 1, 0, 1000) == 0);
+	assert_true(fabs(two.link[1].high - 1.2) < 1e-9 && fabs(two.link[1].low - .9) < 1e-9);
+	/* Loads slow down what runs on CPUs: here, on the first peer, not on its null engine. */
+	memset(view.slowdown, 0, sizeof(view.slowdown));
+	assert_int_equal(kerf_cluster_problem(&c, g, &opt, &view, &one, NULL), 0);
+	for (i = 0; i < g->n_op; i++) {
+		assert_true(two.op_s[i * 3] == 2 * one.op_s[i * 3]);
+		assert_true(two.op_s[i * 3 + 1] == 3 * one.op_s[i * 3 + 1]);
+		assert_true(two.op_s[i * 3 + 2] == one.op_s[i * 3 + 2]);
+	}
+	kerf_cluster_problem_finish(&one);
+	kerf_cluster_problem_finish(&two);
+	kerf_cluster_close(&c);
+	kerf_graph_unref(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_transfers),  cmocka_unit_test(test_load),
+		cmocka_unit_test(test_absurd_peer), cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_view),
+		cmocka_unit_test(test_refused),
+	};
+	const struct CMUnitTest absent[] = {cmocka_unit_test(net_test_absent)};
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!NET_BUILT)
+		return cmocka_run_group_tests(absent, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
