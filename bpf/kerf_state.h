@@ -32,6 +32,7 @@
 #define KERF_STATE_TRANSFERS 64 /* the last ones */
 #define KERF_NODE_LOAD_ENGINES 16
 #define KERF_URL_BYTES 96
+#define KERF_REASON_BYTES 240 /* a sentence for people, with its NUL */
 #define KERF_LOAD_TEXT 2048 /* a node's load as text: at most, with its NUL */
 
 /* Who gave a figure; a higher one is better. */
@@ -255,6 +256,9 @@ struct kerf_node_state {
 	__u64 goodput_bytes_s;	  /* acked, over the last window */
 	struct kerf_link_estimate up, down; /* from here; to here */
 	struct kerf_node_load load;
+	__u32 loads_refused; /* its reports of its load that were not believed */
+	__u32 reserved;
+	char refused[KERF_REASON_BYTES]; /* why the first of them was not */
 };
 
 /* The plan in force, for people who watch. */
@@ -287,7 +291,7 @@ struct kerf_region_info {
 	__u32 record_bytes, records;
 	__u8 source; /* who writes it */
 	__u8 pad[7];
-	char reason[112]; /* why nothing better: one sentence; empty if nothing is better */
+	char reason[KERF_REASON_BYTES]; /* why nothing better: one sentence; empty if nothing is better */
 };
 
 /* Written once when it is published, but for alive_ns. */
@@ -353,9 +357,11 @@ _Static_assert(sizeof(struct kerf_state) % 8 == 0, "ABI");
  * Over everything but seq and check, which are the record's first and last four bytes; size is a
  * multiple of 8. Catches a torn copy, not an adversary.
  */
+typedef __u64 __attribute__((may_alias)) kerf_record_word;
+
 static inline __attribute__((always_inline)) __u32 kerf_record_check(const void *record, __u32 size)
 {
-	const __u64 *word = (const __u64 *)record;
+	const kerf_record_word *word = (const kerf_record_word *)record;
 	__u32 n = size / 8, i;
 	__u64 sum = word[0] >> 32;
 

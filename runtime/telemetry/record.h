@@ -10,23 +10,49 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
-/* false: it was being written each time; the copy is not to be used. */
+/* Waits for a writer in all reads of a record: past the time that writing the longest takes. */
+#define KERF_RECORD_SPINS 20000
+
+/* A record of any type, as words. */
+typedef unsigned long __attribute__((may_alias)) kerf_copy_word;
+typedef uint32_t __attribute__((may_alias)) kerf_half_word;
+
+static inline void kerf_record_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/*
+ * false: it was being written each time, or its writer died in the midst; the copy is not to be
+ * used then. Words are read as relaxed atomics, so that a race with the writer is no undefined
+ * behaviour (Boehm, "Can seqlocks get along with programming language memory models?", 2012).
+ */
 static inline bool kerf_record_read(const void *record, void *copy, uint32_t size)
 {
-	const uint32_t *seq = record;
-	int tries;
+	const kerf_half_word *seq = record;
+	const kerf_copy_word *from = record;
+	kerf_copy_word *to = copy;
+	uint32_t tries, spins = 0, i;
 
 	for (tries = 0; tries < 64; tries++) {
 		uint32_t before = __atomic_load_n(seq, __ATOMIC_ACQUIRE);
 
+		while (before & 1 && spins++ < KERF_RECORD_SPINS) {
+			kerf_record_pause();
+			before = __atomic_load_n(seq, __ATOMIC_ACQUIRE);
+		}
 		if (before & 1)
-			continue;
-		memcpy(copy, record, size);
+			return false;
+		for (i = 0; i < size / sizeof(*to); i++)
+			to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (__atomic_load_n(seq, __ATOMIC_RELAXED) == before &&
-		    ((const uint32_t *)copy)[size / 4 - 1] == kerf_record_check(copy, size))
+		    ((const kerf_half_word *)copy)[size / 4 - 1] == kerf_record_check(copy, size))
 			return true;
 	}
 	return false;
@@ -35,13 +61,16 @@ static inline bool kerf_record_read(const void *record, void *copy, uint32_t siz
 /* value's seq and check are ignored. One writer at a time. */
 static inline void kerf_record_write(void *record, const void *value, uint32_t size)
 {
-	uint32_t *seq = record, now = *seq;
+	kerf_half_word *to = record;
+	const kerf_half_word *from = value;
+	uint32_t now = *to, i;
 
-	__atomic_store_n(seq, now + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(to, now + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	memcpy((char *)record + 4, (const char *)value + 4, size - 8);
-	((uint32_t *)record)[size / 4 - 1] = kerf_record_check(record, size);
-	__atomic_store_n(seq, now + 2, __ATOMIC_RELEASE);
+	for (i = 1; i < size / 4 - 1; i++)
+		__atomic_store_n(to + i, from[i], __ATOMIC_RELAXED);
+	__atomic_store_n(to + i, kerf_record_check(value, size), __ATOMIC_RELAXED);
+	__atomic_store_n(to, now + 2, __ATOMIC_RELEASE);
 }
 
 #endif

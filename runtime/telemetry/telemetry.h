@@ -21,9 +21,11 @@ struct kerf_telemetry;
 struct kerf_telemetry_config {
 	enum kerf_source best;	/* nothing better is tried; NONE: anything */
 	uint32_t period_ms;	/* 0: 50 */
-	bool drop_privileges;	/* CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_RESOURCE */
-	const char *publish;	/* path of a Unix socket to serve readers on; NULL: none */
+	bool drop_privileges;	/* those of telemetry/privileges.h, once everything is attached */
 	const char *proc, *sys; /* roots, for tests; NULL: /proc, /sys */
+	/* A peer's report was refused, the first of that peer: a line for people. Any thread. */
+	void (*warn)(void *user, const char *line);
+	void *warn_user;
 };
 
 /* The engines of this process; fills out[], returns how many (at most max). Any thread. */
@@ -32,6 +34,12 @@ typedef uint32_t (*kerf_engines_fn)(void *user, struct kerf_engine_rec *out, uin
 int kerf_telemetry_open(const struct kerf_telemetry_config *cfg, struct kerf_telemetry **t,
 			struct kerf_err *err);
 void kerf_telemetry_close(struct kerf_telemetry *t); /* NULL allowed */
+
+/*
+ * Serves readers on a Unix socket at path (telemetry/publish.h) from now until it is closed; once.
+ * Without it nothing is shared with other processes.
+ */
+int kerf_telemetry_publish(struct kerf_telemetry *t, const char *path, struct kerf_err *err);
 
 /* Which source each region has, and why not a better one. Constant after open. */
 const struct kerf_state_head *kerf_telemetry_head(const struct kerf_telemetry *t);
@@ -44,7 +52,7 @@ void kerf_telemetry_engines(struct kerf_telemetry *t, kerf_engines_fn fn, void *
 /* The plan that is in force from now on: shown to readers, recorded. */
 void kerf_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan_note *note);
 
-/* A consistent snapshot. About 80 KB. Any thread. */
+/* A consistent snapshot. About 120 KB. Any thread. */
 void kerf_telemetry_state(struct kerf_telemetry *t, struct kerf_state *state);
 
 /* This node's load as now, for replies to peers: a short text, no newline. Any thread. */
