@@ -94,19 +94,27 @@ static __always_inline void link_begin(struct bpf_sock_ops *ops, struct kerf_lin
 	link_address(ops, rec);
 }
 
+/*
+ * The RTT callback comes before tcp_sock has the new srtt: since Linux 6.12 its arguments are the
+ * sample and the new srtt (times 8), before that the record is one sample behind.
+ */
 static __always_inline void link_rtt(struct bpf_sock_ops *ops, struct kerf_link_rec *rec)
 {
-	__u32 srtt = ops->srtt_us >> 3, min = ops->rtt_min;
+	__u32 srtt = ops->srtt_us, min = ops->rtt_min, sample = 0;
 
+	if (ops->op == BPF_SOCK_OPS_RTT_CB && ops->args[1]) {
+		sample = ops->args[0];
+		srtt = ops->args[1];
+	}
+	srtt >>= 3;
 	if (!srtt || min == ~0u)
 		return;
 	rec->srtt_us = srtt;
 	rec->min_rtt_us = min;
 	rec->has |= KERF_LINK_HAS_RTT;
-	/* The sample itself is an argument since Linux 6.12: variance as in RFC 6298. */
-	if (ops->op == BPF_SOCK_OPS_RTT_CB && ops->args[0]) {
-		__u32 sample = ops->args[0], var = rec->rttvar_us;
+	if (sample) { /* RFC 6298, 2.2 and 2.3 */
 		__u32 off = sample > srtt ? sample - srtt : srtt - sample;
+		__u32 var = rec->rttvar_us;
 
 		rec->rttvar_us = rec->has & KERF_LINK_HAS_RTTVAR ? var - var / 4 + off / 4 : sample / 2;
 		rec->has |= KERF_LINK_HAS_RTTVAR;
