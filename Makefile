@@ -241,6 +241,12 @@ fuzz:
 		$$f --seconds $(FUZZ_SECONDS) $(if $(FUZZ_CORPUS),$$(case $$f in \
 		*onnx*) echo $(FUZZ_CORPUS);; esac)); done
 
+# tests/bench/x.c is one program that a script beside it runs
+BENCH := $(patsubst tests/bench/%.c,$(O)/tests/bench/%,$(wildcard tests/bench/*.c))
+$(BENCH): TEST_LIBS =
+
+bench-programs: $(BENCH)
+
 tests: $(UNIT) $(OPS) $(O)/npu-model
 
 # --- the kernel module ----------------------------------------------------------
@@ -340,7 +346,7 @@ demo:
 	@O=$(O) tests/net/demo.sh
 
 # The figures of docs/benchmarks.md
-bench: all
+bench: all bench-programs
 	O=$(O) tests/bench/bench.sh
 
 # Unit and operator tests under the sanitizers
@@ -373,6 +379,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs clean
+.PHONY: all tests kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

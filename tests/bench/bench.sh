@@ -52,7 +52,11 @@ part_plan() {
 	tests/bench/two_nodes.sh
 }
 
-[ $# -gt 0 ] || set -- machine conformance speed load wire plan
+part_telemetry() {
+	tests/bench/telemetry_cost.sh
+}
+
+[ $# -gt 0 ] || set -- machine conformance speed load wire plan telemetry
 for part in "$@"; do
 	echo
 	echo "## $part"
