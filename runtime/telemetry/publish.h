@@ -13,7 +13,7 @@
 
 /* A region in memory of ours: a memfd that others can only read. */
 struct kerf_shared {
-	void *data;
+	void *data; /* zeros at first */
 	size_t size;
 	int fd;
 };
@@ -23,13 +23,16 @@ void kerf_shared_close(struct kerf_shared *s);
 struct kerf_publisher;
 
 /*
- * Serves fd[KERF_N_REGION] (-1: none; they are not owned) on a Unix socket at path; its folder
- * is made. A thread of its own. A stale socket is replaced, a live one is -EADDRINUSE.
+ * Serves fd[KERF_N_REGION] (-1: none, but for the head; they are not owned) on a Unix socket at
+ * path; its folder is made. The head is filled before: each region's size is its record_bytes *
+ * records. A thread of its own, which no reader can hold. A stale socket is replaced, a live one
+ * is -EADDRINUSE. The socket is of mode 0660 and, where there is one, of group kerf.
  */
 int kerf_publisher_open(const char *path, const int *fd, struct kerf_publisher **p,
 			struct kerf_err *err);
 void kerf_publisher_close(struct kerf_publisher *p); /* NULL allowed */
 
+/* A region that is not published is NULL, of 0 records. */
 struct kerf_state_reader {
 	const struct kerf_state_head *head;
 	const struct kerf_link_rec *link;
@@ -45,7 +48,8 @@ struct kerf_state_reader {
 
 /*
  * path NULL: $KERF_STATE, else KERF_STATE_SOCKET. -EPROTO with a sentence for another version, a
- * region of another size, one that its owner could still shrink (SIGBUS), or no answer in 2 s.
+ * region of another size, one that its owner could still shrink (SIGBUS), or no answer in 2 s;
+ * -ENOENT, -ECONNREFUSED: nobody publishes there; -EACCES. *r is to be closed only after 0.
  */
 int kerf_state_open(const char *path, struct kerf_state_reader *r, struct kerf_err *err);
 void kerf_state_close(struct kerf_state_reader *r);
