@@ -312,7 +312,8 @@ struct kerf_state_head {
  *	   reply's first. So what is left is the bytes' way there and one round trip.
  *   down  from that first read to the last. bytes are those that came in between, so they took
  *	   all of the time and nothing else did: there is no round trip in it, as that is in up
- *	   already and no client can tell its halves apart. A reply that came in one read has no down.
+ *	   already and no client can tell its halves apart. A reply that was all there at the first
+ *	   read, without a wait for more, has no down: nobody saw it come.
  *
  * up + down, estimated each by itself, is therefore what an exchange takes beside hold. Bytes are
  * the connection's, heads included. Only whole exchanges that succeeded are told, up only if the

@@ -65,6 +65,7 @@ struct remote_conn {
 	uint64_t cookie;
 	uint64_t first_ns; /* the reply's first read was over, and brought first_bytes */
 	size_t first_bytes, heads;
+	bool waited; /* for more of the reply, after that */
 };
 
 static struct remote_program *program_of(const struct kerf_job *job)
@@ -154,7 +155,7 @@ static void start_send(struct remote_conn *c)
 	c->tx_size += c->sent;
 	c->tx_done = 0;
 	c->rx_size = 0;
-	c->in_data = false;
+	c->in_data = c->waited = false;
 	c->received = 0;
 	c->started = true;
 	kerf_job_start(c->job);
@@ -324,7 +325,7 @@ static void tell_transfers(const struct remote_conn *c)
 		return;
 	if (c->head.hold_ns >= 0 && t.hold_ns < took)
 		o->transfer(o->user, c->e->url, &t);
-	if (bytes <= c->first_bytes)
+	if (!c->waited || bytes <= c->first_bytes)
 		return;
 	t = (struct kerf_transfer){.cookie = c->cookie, .start_ns = c->first_ns,
 				   .end_ns = kerf_now_ns(), .bytes = bytes - c->first_bytes,
@@ -485,6 +486,7 @@ static void on_event(struct remote_conn *c, uint32_t events)
 	if (r < 0) {
 		broken(c, r);
 	} else if (!r) {
+		c->waited = c->rx_size;
 		pthread_mutex_unlock(&c->lock);
 	} else {
 		if (c->head.status == 200 && !c->wants_out)

@@ -27,8 +27,12 @@
 #define MAX_BYTES (16u << 20) /* what the node's sink and source take at once */
 #define MAX_STREAMS 16
 #define GROWTH 4
-/* A path of long delay needs some round trips to open its window before it shows a rate. */
+/*
+ * A path of long delay needs some round trips to open its window before it shows a rate; until
+ * then a transfer of twice the size is faster, so it takes two of different size to agree.
+ */
 #define STREAM_RTTS 4
+#define MANY_RTTS 20
 /* The interval of two transfers that agree, and of a rate that nothing confirmed. */
 #define SURE 1.05
 #define UNSURE 2.0
@@ -36,7 +40,7 @@
 #define BUFFER (256u << 10)
 
 const struct kerf_probe_limits kerf_probe_short = {
-	.bytes = 1u << 20, .link_ms = 50, .stream_ms = 16, .agree = 1.1, .share = 0.5};
+	.bytes = 1u << 20, .link_ms = 40, .stream_ms = 15, .agree = 1.1, .share = 0.5};
 const struct kerf_probe_limits kerf_probe_thorough = {
 	.bytes = 32u << 20, .link_ms = 4000, .stream_ms = 500, .agree = 1.05, .share = 1};
 
@@ -53,6 +57,7 @@ struct train {
 	uint64_t start_ns;     /* the request's first byte left */
 	uint64_t first_ns;     /* the reply's first read was over */
 	size_t first_bytes;    /* and brought so many */
+	bool waited;	       /* for more of it, after that */
 	double rtt_s;
 };
 
@@ -96,6 +101,7 @@ static int send_head(struct train *p, const char *method, const char *path, size
 static int recv_head(struct train *p)
 {
 	p->have = p->first_bytes = 0;
+	p->waited = false;
 	for (;;) {
 		ssize_t k = kerf_wire_recv(p->wire, p->buf + p->have,
 					   KERF_HTTP_REPLY_HEAD_MAX - p->have);
@@ -146,6 +152,7 @@ static int recv_body(struct train *p, struct kerf_rate_fit *f)
 
 			if (r)
 				return r;
+			p->waited = true;
 			continue;
 		}
 		if (k < 0)
@@ -223,7 +230,7 @@ static int measure_latency(struct train *p, struct kerf_probe *s)
 /* What one transfer told: as its receiver saw it, and how long bytes were under way. */
 struct stream {
 	double rate, mean; /* bytes a second, of the second half and of all */
-	double took_s;
+	double took_s; /* the round trip not counted */
 };
 
 static double number(struct json_object *o, const char *name)
@@ -249,7 +256,7 @@ static int stream_up(struct train *p, size_t bytes, struct stream *st)
 	if (r)
 		return r;
 	tell(p, true, bytes, p->first_ns);
-	st->took_s = up_s(p);
+	st->took_s = fmax(up_s(p) - p->rtt_s, 1e-6);
 	r = kerf_json_parse(p->buf + p->body_at, p->head.length, &o, NULL);
 	if (r)
 		return -EPROTO;
@@ -277,9 +284,9 @@ static int stream_down(struct train *p, size_t bytes, struct stream *st)
 	r = recv_body(p, &f);
 	if (r)
 		return r;
-	if (bytes + p->body_at > p->first_bytes)
+	if (p->waited)
 		tell(p, false, bytes + p->body_at - p->first_bytes, f.end_ns);
-	st->took_s = (double)(f.end_ns - p->first_ns) * 1e-9;
+	st->took_s = fmax((double)(f.end_ns - p->first_ns) * 1e-9, 1e-6);
 	st->rate = kerf_rate_bytes_s(&f);
 	st->mean = (double)bytes / ((double)(f.end_ns - f.start_ns) * 1e-9);
 	return 0;
@@ -291,13 +298,15 @@ static double ratio(double a, double b)
 }
 
 /*
- * Long enough, and as fast as the one before. A receiver that could not run for a while
+ * Long enough, and as fast as the one before it, of half the bytes. A receiver that could not run for a while
  * finds a heap of bytes afterwards and sees them come faster than any link brought them:
  * then the second half is faster than the whole.
  */
-static bool believable(const struct train *p, const struct stream *st, double before, double stream_s)
+static bool believable(const struct train *p, const struct stream *st, double before, bool larger,
+		       double stream_s)
 {
-	return st->took_s >= stream_s / 2 && ratio(st->rate, before) <= p->limits->agree &&
+	return st->took_s >= stream_s / 2 && (larger || st->took_s >= MANY_RTTS * p->rtt_s) &&
+	       ratio(st->rate, before) <= p->limits->agree &&
 	       st->rate <= p->limits->agree * st->mean;
 }
 
@@ -315,7 +324,7 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 {
 	double stream_s = fmax(p->limits->stream_ms * 1e-3, STREAM_RTTS * p->rtt_s);
 	double left_s = fmax(p->limits->link_ms * 1e-3, 3 * stream_s), spread = UNSURE, before, size;
-	size_t bytes = FIRST_BYTES, left = p->limits->bytes;
+	size_t bytes = FIRST_BYTES, left = p->limits->bytes, last = FIRST_BYTES;
 	struct stream st = {.rate = 0};
 	uint32_t i;
 	int r;
@@ -327,19 +336,22 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 			return r;
 		/* Too few marks, or marks all at once: the whole of it is what there is. */
 		if (!(st.rate > 0) || !isfinite(st.rate))
-			st.rate = (double)bytes / fmax(st.took_s, 1e-6);
+			st.rate = (double)bytes / st.took_s;
 		left -= bytes;
 		left_s -= st.took_s;
-		if (i && believable(p, &st, before, stream_s)) {
+		if (i && believable(p, &st, before, bytes / 2 >= last, stream_s)) {
 			spread = fmax(ratio(st.rate, before), SURE);
 			break;
 		}
 		size = st.took_s < stream_s / 4 ? (double)bytes * GROWTH
 						: fmax(st.rate * stream_s, FIRST_BYTES);
+		if (st.took_s < MANY_RTTS * p->rtt_s)
+			size = fmax(size, (double)bytes * 2);
 		size = fmin(size, fmin((double)KERF_MIN(left, MAX_BYTES), left_s * st.rate));
 		/* What is left to spend would tell less than was found. */
 		if (size < FIRST_BYTES || size < (double)bytes / 2)
 			break;
+		last = bytes;
 		bytes = (size_t)size;
 		rest(p, st.took_s);
 	}

@@ -6,7 +6,7 @@
  * then said with as wide an interval as is honest.
  *
  * Two ways to spend. The short train is for planning: pauses as long as its transfers, so that
- * it takes half of the link at most. On 20 Mbit/s it sends some 200 KiB in 100 ms. It does not
+ * it takes half of the link at most. On 20 Mbit/s it moves some 250 KB in 130 ms. It does not
  * see through a shaper whose bucket holds more than it may send. The thorough one does, up to
  * 32 MiB each way: it takes the whole link for one to some seconds.
  *

@@ -124,6 +124,7 @@ struct proxy {
 	int listener;
 	uint16_t port;
 	const char *find, *line; /* the line that begins with find becomes line */
+	uint32_t pause_us;	 /* after each piece of a reply */
 	pthread_t thread;
 };
 
@@ -166,6 +167,8 @@ static void *pump(void *arg)
 			n = recv(server, buf, sizeof(buf), 0);
 			if (n > 0)
 				net_send(client, out, rewrite(p, buf, (size_t)n, out));
+			if (n > 0 && p->pause_us)
+				usleep(p->pause_us);
 		}
 	}
 	close(client);
@@ -217,10 +220,10 @@ static void run(struct kerf_program *p, struct kerf_graph *g, struct kerf_job *t
 	net_io_finish(&io);
 }
 
-/* Both directions of a job fit into it, one after the other, and what the peer held is in up. */
+/* What goes to the peer takes a part of the job, and what the peer held is in it. */
 static void test_transfers(void **state)
 {
-	static const int64_t rows[] = {1000, 20000, 200000};
+	static const int64_t rows[] = {1, 1000, 200000};
 	struct kerf_engine *e;
 	unsigned i;
 
@@ -236,13 +239,9 @@ static void test_transfers(void **state)
 		told.up = told.down = 0;
 		run(p, g, &job, 0);
 		assert_int_equal(told.up, 1);
-		assert_int_equal(told.down, 1);
 		assert_true(told.last_up.bytes > bytes && told.last_up.bytes < bytes + 1024);
-		assert_true(told.last_down.bytes < bytes + 4096 &&
-			    told.last_down.bytes + 8192 > bytes);
 		assert_true(told.last_up.start_ns == job.start_ns);
-		assert_true(told.last_down.start_ns == told.last_up.end_ns);
-		assert_true(told.last_down.end_ns <= job.end_ns);
+		assert_true(told.last_up.end_ns <= job.end_ns);
 		assert_true(job.busy_ns && told.last_up.hold_ns >= job.busy_ns);
 		p->engine->ops->release(p);
 		kerf_graph_unref(g);
@@ -251,6 +250,41 @@ static void test_transfers(void **state)
 	assert_int_equal(told.disconnected, 0);
 	kerf_engine_close(e);
 	assert_int_equal(told.disconnected, 1);
+	assert_false(told.absurd);
+}
+
+/*
+ * The reply's way back is told if it was waited for, and then from the moment at which up ended.
+ * The proxy holds the second half back; a client that did not run meanwhile tries again.
+ */
+static void test_way_back(void **state)
+{
+	struct proxy proxy = {.find = "Kerf-Busy-Ns:", .line = "Kerf-Busy-Ns: 7", .pause_us = 20000};
+	uint64_t bytes = 3000 * 5 * 4 * 2;
+	struct kerf_graph *g = net_load(&node, 3000);
+	struct kerf_engine *e;
+	struct kerf_program *p;
+	struct kerf_job job;
+	char url[64];
+	int tries = 0;
+
+	proxy_open(&proxy, url);
+	e = net_engine_watched(url, "ref", 1, &observer);
+	p = net_prepare(e, g);
+	forget();
+	do
+		run(p, g, &job, 0);
+	while (!told.down && tries++ < 50);
+	assert_int_equal(told.down, 1);
+	assert_int_equal(job.busy_ns, 7);
+	assert_true(told.last_down.start_ns == told.last_up.end_ns);
+	assert_true(told.last_down.end_ns <= job.end_ns);
+	/* All but what the first read brought, which is 4 KiB at most. */
+	assert_true(told.last_down.bytes < bytes + 4096 && told.last_down.bytes + 4096 > bytes);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+	proxy_close(&proxy);
 	assert_false(told.absurd);
 }
 
@@ -350,10 +384,8 @@ static void test_absurd_peer(void **state)
 		forget();
 		run(p, g, NULL, 0);
 		run(p, g, NULL, 0);
-		if (told.up != (c[i].up ? 2u : 0u) || told.load != (c[i].load ? 2u : 0u) ||
-		    told.down != 2)
-			fail_msg("'%.40s': %u up, %u down, %u loads", c[i].line, told.up, told.down,
-				 told.load);
+		if (told.up != (c[i].up ? 2u : 0u) || told.load != (c[i].load ? 2u : 0u))
+			fail_msg("'%.40s': %u up, %u loads", c[i].line, told.up, told.load);
 		p->engine->ops->release(p);
 		kerf_engine_close(e);
 		proxy_close(&proxy);
@@ -372,7 +404,7 @@ static void test_probe(void **state)
 	forget();
 	limits.bytes = 100000;
 	assert_int_equal(kerf_probe_run(node.url, false, &limits, &observer, &found, &err), 0);
-	assert_true(told.up >= 2 && told.down >= 1);
+	assert_true(told.up >= 2);
 	assert_true(told.connected == 1 && told.disconnected == 1);
 	assert_true(told.up_bytes <= limits.bytes && told.down_bytes <= limits.bytes + 20 * 4096);
 	assert_true(found.bytes >= told.up_bytes + told.down_bytes && found.bytes < 250000);
@@ -440,8 +472,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_transfers),  cmocka_unit_test(test_load),
 		cmocka_unit_test(test_absurd_peer), cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_view),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_view),	   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_way_back),
 	};
 	const struct CMUnitTest absent[] = {cmocka_unit_test(net_test_absent)};
 
