@@ -416,6 +416,7 @@ struct kerf_slot {
  * @recovery_mutex: one recovery at a time
  * @timeout_work: at the earliest deadline of what runs
  * @busy_ns: sum
+ * @jobs_armed: number; those not in @jobs_done wait or run
  * @jobs_done: number
  * @spurious: answers for no running job (late, twice, never asked), for debugfs
  * @resets: recoveries, for debugfs
@@ -448,6 +449,7 @@ struct kerf_engine {
 	struct mutex recovery_mutex;
 	struct delayed_work timeout_work;
 	u64 busy_ns;
+	u64 jobs_armed;
 	u64 jobs_done;
 	u64 spurious;
 	u64 resets;

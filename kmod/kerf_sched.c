@@ -634,6 +634,7 @@ static void job_arm(struct kerf_batch *b, struct kerf_job *job)
 	for (i = 0; i < job->n_bos; i++)
 		kerf_bo_begin(&job->bos[i]);
 	q->n_jobs++;
+	job->engine->jobs_armed++;
 	kerf_trace_queued(job);
 }
 

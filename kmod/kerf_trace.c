@@ -14,6 +14,11 @@ static u64 kerf_job_bytes(const struct kerf_job *job)
 	return bytes;
 }
 
+static u32 kerf_engine_waiting(const struct kerf_engine *engine)
+{
+	return engine->jobs_armed - engine->jobs_done - engine->n_running;
+}
+
 static u64 kerf_job_wait_ns(const struct kerf_job *job)
 {
 	return job->started ? ktime_to_ns(ktime_sub(job->started, job->queued)) : 0;
@@ -26,7 +31,9 @@ static u64 kerf_job_wait_ns(const struct kerf_job *job)
 					       (job)->engine->index, (job)->queue->client->id,    \
 					       (job)->queue->id, (job)->seqno,                    \
 					       kerf_job_wait_ns(job), busy_ns,                    \
-					       kerf_job_bytes(job), status, (job)->cookie);       \
+					       kerf_job_bytes(job), status, (job)->cookie,        \
+					       kerf_engine_waiting((job)->engine),                \
+					       (job)->engine->n_running);                         \
 	} while (0)
 
 void kerf_trace_queued(const struct kerf_job *job)

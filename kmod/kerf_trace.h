@@ -13,6 +13,10 @@
  *   7 bytes    sum of its windows
  *   8 status   0 or a negative errno; 0 before it is done
  *   9 cookie   the client's own
+ *  10 waiting  jobs of the engine that have not started, whoever's, after this
+ *  11 running  jobs on the engine, after this
+ *
+ * An engine's events come one at a time (under kdev->lock), so the last two are its state in each.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM kerf
@@ -24,8 +28,9 @@
 
 DECLARE_EVENT_CLASS(kerf_job,
 	TP_PROTO(u32 device, u32 engine, u64 client, u32 queue, u64 seqno, u64 wait_ns, u64 busy_ns,
-		 u64 bytes, int status, u64 cookie),
-	TP_ARGS(device, engine, client, queue, seqno, wait_ns, busy_ns, bytes, status, cookie),
+		 u64 bytes, int status, u64 cookie, u32 waiting, u32 running),
+	TP_ARGS(device, engine, client, queue, seqno, wait_ns, busy_ns, bytes, status, cookie,
+		waiting, running),
 	TP_STRUCT__entry(
 		__field(u32, device)
 		__field(u32, engine)
@@ -37,6 +42,8 @@ DECLARE_EVENT_CLASS(kerf_job,
 		__field(u64, cookie)
 		__field(u32, queue)
 		__field(int, status)
+		__field(u32, waiting)
+		__field(u32, running)
 	),
 	TP_fast_assign(
 		__entry->device = device;
@@ -49,19 +56,22 @@ DECLARE_EVENT_CLASS(kerf_job,
 		__entry->cookie = cookie;
 		__entry->queue = queue;
 		__entry->status = status;
+		__entry->waiting = waiting;
+		__entry->running = running;
 	),
-	TP_printk("device=%u engine=%u client=%llu queue=%u seqno=%llu wait_ns=%llu busy_ns=%llu bytes=%llu status=%d cookie=%llu",
+	TP_printk("device=%u engine=%u client=%llu queue=%u seqno=%llu wait_ns=%llu busy_ns=%llu bytes=%llu status=%d cookie=%llu waiting=%u running=%u",
 		  __entry->device, __entry->engine, __entry->client, __entry->queue, __entry->seqno,
 		  __entry->wait_ns, __entry->busy_ns, __entry->bytes, __entry->status,
-		  __entry->cookie)
+		  __entry->cookie, __entry->waiting, __entry->running)
 );
 
 #define KERF_JOB_EVENT_DEF(name)                                                                 \
 	DEFINE_EVENT(kerf_job, name,                                                             \
 		TP_PROTO(u32 device, u32 engine, u64 client, u32 queue, u64 seqno, u64 wait_ns,  \
-			 u64 busy_ns, u64 bytes, int status, u64 cookie),                        \
+			 u64 busy_ns, u64 bytes, int status, u64 cookie, u32 waiting,            \
+			 u32 running),                                                           \
 		TP_ARGS(device, engine, client, queue, seqno, wait_ns, busy_ns, bytes, status,   \
-			cookie))
+			cookie, waiting, running))
 
 KERF_JOB_EVENT_DEF(kerf_job_queued);
 KERF_JOB_EVENT_DEF(kerf_job_started);

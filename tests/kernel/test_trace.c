@@ -13,7 +13,7 @@ enum { QUEUED, STARTED, DONE };
 
 struct event {
 	int kind;
-	unsigned device, engine, queue;
+	unsigned device, engine, queue, waiting, running;
 	uint64_t client, seqno, wait_ns, busy_ns, bytes, cookie;
 	int status;
 };
@@ -76,14 +76,16 @@ static int recorded(struct event *events, int max)
 
 			if (!text)
 				continue;
-			EXPECT_EQ(10,
+			EXPECT_EQ(12,
 				  sscanf(text + strlen(names[kind]),
 					 "device=%u engine=%u client=%" SCNu64
 					 " queue=%u seqno=%" SCNu64 " wait_ns=%" SCNu64
 					 " busy_ns=%" SCNu64 " bytes=%" SCNu64
-					 " status=%d cookie=%" SCNu64,
+					 " status=%d cookie=%" SCNu64
+					 " waiting=%u running=%u",
 					 &e.device, &e.engine, &e.client, &e.queue, &e.seqno,
-					 &e.wait_ns, &e.busy_ns, &e.bytes, &e.status, &e.cookie));
+					 &e.wait_ns, &e.busy_ns, &e.bytes, &e.status, &e.cookie,
+					 &e.waiting, &e.running));
 			if (EXPECT(n < max))
 				events[n++] = e;
 		}
@@ -189,6 +191,7 @@ static void a_cancelled_job_never_started(void)
 		if (events[i].kind == DONE) {
 			EXPECT_ERR(-ECANCELED, events[i].status);
 			EXPECT_EQ(0, events[i].busy_ns);
+			EXPECT_EQ(0, events[i].waiting);
 		}
 	}
 	EXPECT_EQ(2, seen);
@@ -227,6 +230,15 @@ static void each_job_of_many_once_and_in_order(void)
 		next[q][events[i].kind]++;
 		if (events[i].kind != QUEUED)
 			EXPECT(events[i].seqno < next[q][events[i].kind - 1]);
+		/* What the engine has to do after each, these jobs being all it has */
+		if (i) {
+			EXPECT_EQ(events[i - 1].waiting + (events[i].kind == QUEUED) -
+					  (events[i].kind == STARTED),
+				  events[i].waiting);
+			EXPECT_EQ(events[i - 1].running + (events[i].kind == STARTED) -
+					  (events[i].kind == DONE),
+				  events[i].running);
+		}
 	}
 }
 
