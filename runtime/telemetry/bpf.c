@@ -22,13 +22,15 @@ static const struct kerf_bpf_ops *const objects[] = {
 #ifdef WITH_BPF
 	&kerf_bpf_link_core,
 	&kerf_bpf_link,
+	&kerf_bpf_engine,
+	&kerf_bpf_gpu,
 #endif
 	NULL,
 };
 
 static bool attached(const struct kerf_bpf *b, enum kerf_bpf_object o)
 {
-	return b->object[o].skel != NULL;
+	return b->object[o].skel && !b->object[o].attach;
 }
 
 static void say(struct kerf_bpf_loaded *o, const char *why)
@@ -114,6 +116,31 @@ void kerf_bpf_keep(struct kerf_bpf *b, enum kerf_bpf_object o, void *skel,
 	b->object[o].skel = skel;
 	b->object[o].destroy = destroy;
 	b->object[o].missed = missed;
+}
+
+void kerf_bpf_wait(struct kerf_bpf *b, enum kerf_bpf_object o, int (*attach)(void *skel),
+		   const char *why)
+{
+	b->object[o].attach = attach;
+	say(&b->object[o], why);
+}
+
+bool kerf_bpf_retry(struct kerf_bpf *b)
+{
+	bool any = false;
+#ifdef WITH_BPF
+	int i;
+
+	for (i = 0; i < KERF_N_BPF; i++) {
+		struct kerf_bpf_loaded *o = &b->object[i];
+
+		if (!o->attach || kerf_bpf_attach_again(o))
+			continue;
+		o->attach = NULL;
+		any = true;
+	}
+#endif
+	return any;
 }
 
 int kerf_bpf_cgroup(struct kerf_bpf *b, struct kerf_err *err)

@@ -87,6 +87,20 @@ int kerf_bpf_try(struct kerf_bpf *b, const struct kerf_bpf_ops *ops, struct kerf
 	return r;
 }
 
+static int silent(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	return 0;
+}
+
+int kerf_bpf_attach_again(struct kerf_bpf_loaded *o)
+{
+	libbpf_print_fn_t before = libbpf_set_print(silent);
+	int r = o->attach(o->skel);
+
+	libbpf_set_print(before);
+	return r;
+}
+
 void kerf_bpf_opts(const struct kerf_bpf *b, struct bpf_object_open_opts *opts)
 {
 	opts->btf_custom_path = b->cfg.btf;

@@ -38,11 +38,13 @@ struct kerf_bpf_ops {
 };
 
 extern const struct kerf_bpf_ops kerf_bpf_link, kerf_bpf_link_core;
+extern const struct kerf_bpf_ops kerf_bpf_engine, kerf_bpf_gpu;
 
 struct kerf_bpf_loaded {
 	void *skel;
 	void (*destroy)(void *skel);
 	uint64_t (*missed)(void *skel);
+	int (*attach)(void *skel); /* not NULL: loaded, what it attaches to is not there */
 	char why[256];
 	char *log; /* what libbpf and the verifier said; NULL: nothing */
 };
@@ -82,6 +84,13 @@ void kerf_bpf_drop_region(struct kerf_bpf *b, enum kerf_region r);
 void kerf_bpf_keep(struct kerf_bpf *b, enum kerf_bpf_object o, void *skel,
 		   void (*destroy)(void *skel), uint64_t (*missed)(void *skel));
 
+/*
+ * The object, kept already, is loaded but has nothing to attach to yet: kerf_bpf_retry() calls
+ * attach(skel), which returns 0 or -errno, until it succeeds. why: what it waits for.
+ */
+void kerf_bpf_wait(struct kerf_bpf *b, enum kerf_bpf_object o, int (*attach)(void *skel),
+		   const char *why);
+
 /* The cgroup to attach to, made at the first call; its fd is b's. */
 int kerf_bpf_cgroup(struct kerf_bpf *b, struct kerf_err *err);
 
@@ -90,6 +99,9 @@ int kerf_bpf_cgroup(struct kerf_bpf *b, struct kerf_err *err);
  * o->log. 0 or -errno.
  */
 int kerf_bpf_try(struct kerf_bpf *b, const struct kerf_bpf_ops *ops, struct kerf_bpf_loaded *o);
+
+/* bpf_load.c: o->attach, and nothing that libbpf says of it. 0 or -errno. */
+int kerf_bpf_attach_again(struct kerf_bpf_loaded *o);
 
 /* --- bpf_why.c --- */
 

@@ -37,6 +37,13 @@ void kerf_bpf_close(struct kerf_bpf *b); /* NULL allowed; detaches, leaves the c
 const char *kerf_bpf_why(const struct kerf_bpf *b, enum kerf_bpf_object o);
 const char *kerf_bpf_name(enum kerf_bpf_object o); /* "link_core" */
 
+/*
+ * Attaches what waits for something that was not there at open: kerf's module. True: something is
+ * attached now that was not. A few system calls if something waits, none otherwise; a second
+ * between two calls is often enough. Privileges may have been dropped since (Linux 5.19).
+ */
+bool kerf_bpf_retry(struct kerf_bpf *b);
+
 /* What libbpf and the verifier said while it was tried, many lines; NULL: nothing. */
 const char *kerf_bpf_log(const struct kerf_bpf *b, enum kerf_bpf_object o);
 
