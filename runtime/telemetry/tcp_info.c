@@ -69,7 +69,7 @@ int kerf_tcp_info_decode(const void *info, size_t n, uint64_t now_ns, struct ker
 	rec->bytes_received = i.bytes_received;
 	rec->srtt_us = rec->rttvar_us = rec->min_rtt_us = 0;
 	if (i.rtt && COVERS(n, min_rtt) && i.min_rtt != NO_MIN_RTT) {
-		rec->has |= KERF_LINK_HAS_RTT;
+		rec->has |= KERF_LINK_HAS_RTT | KERF_LINK_HAS_RTTVAR;
 		rec->srtt_us = i.rtt;
 		rec->rttvar_us = i.rttvar;
 		rec->min_rtt_us = i.min_rtt;

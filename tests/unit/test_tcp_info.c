@@ -182,18 +182,19 @@ static void test_refused(void **state)
 /* What kernels of all ages say: the real reply, cut where theirs ended. */
 static void test_lengths(void **state)
 {
+	enum {
+		RTT = KERF_LINK_HAS_RTT | KERF_LINK_HAS_RTTVAR,
+		RATE = KERF_LINK_HAS_RATE | KERF_LINK_HAS_APP_LIMITED,
+	};
 	static const struct {
 		size_t n; /* struct tcp_info of 4.1, 4.6, 4.9, 4.18, 6.7 */
 		uint32_t has;
 	} kernel[] = {
 		{136, 0},
-		{160, KERF_LINK_HAS_RTT | KERF_LINK_HAS_NOTSENT},
-		{168, KERF_LINK_HAS_RTT | KERF_LINK_HAS_NOTSENT | KERF_LINK_HAS_RATE |
-			      KERF_LINK_HAS_APP_LIMITED},
-		{200, KERF_LINK_HAS_RTT | KERF_LINK_HAS_NOTSENT | KERF_LINK_HAS_RATE |
-			      KERF_LINK_HAS_APP_LIMITED | KERF_LINK_HAS_DELIVERED},
-		{248, KERF_LINK_HAS_RTT | KERF_LINK_HAS_NOTSENT | KERF_LINK_HAS_RATE |
-			      KERF_LINK_HAS_APP_LIMITED | KERF_LINK_HAS_DELIVERED | KERF_LINK_HAS_RTO},
+		{160, RTT | KERF_LINK_HAS_NOTSENT},
+		{168, RTT | KERF_LINK_HAS_NOTSENT | RATE},
+		{200, RTT | KERF_LINK_HAS_NOTSENT | RATE | KERF_LINK_HAS_DELIVERED},
+		{248, RTT | KERF_LINK_HAS_NOTSENT | RATE | KERF_LINK_HAS_DELIVERED | KERF_LINK_HAS_RTO},
 	};
 	unsigned char info[512] = {0};
 	struct kerf_link_rec rec;
