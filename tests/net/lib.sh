@@ -146,24 +146,24 @@ net_quota() {
 	NET_CGROUP=$dir
 }
 
-# net_dev COMMAND...: on the device; net_srv COMMAND...: on the server.
+# net_dev COMMAND...: on the device; net_srv COMMAND...: on the server. Not by "ip netns exec",
+# which mounts a /sys of its own: without the cgroups in it.
 net_dev() {
-	# Into the cgroup first: ip netns exec mounts a /sys of its own.
 	# shellcheck disable=SC2016
 	NET_CGROUP=$NET_CGROUP sh -c '
 		[ -z "$NET_CGROUP" ] || echo $$ >"$NET_CGROUP/cgroup.procs" || exit 1
-		exec "$@"' sh ip netns exec "$NET_DEV" "$@"
+		exec "$@"' sh nsenter --net="/run/netns/$NET_DEV" "$@"
 }
 
 net_srv() {
-	ip netns exec "$NET_SRV" "$@"
+	nsenter --net="/run/netns/$NET_SRV" "$@"
 }
 
 # net_node LOG OPTIONS...: a kerf node on the server, killed at the end.
 net_node() {
 	nlog=$1
 	shift
-	ip netns exec "$NET_SRV" "$KERF" node run --listen $NET_SRV_ADDR:8470 --insecure "$@" \
+	nsenter --net="/run/netns/$NET_SRV" "$KERF" node run --listen $NET_SRV_ADDR:8470 --insecure "$@" \
 		>"$nlog" 2>&1 &
 	NET_PIDS="$NET_PIDS $!"
 	net_wait "$NET_DEV" $NET_SRV_ADDR 8470
