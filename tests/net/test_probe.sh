@@ -57,7 +57,7 @@ for try in 1 2 3; do
 		ok = up > want * .85 && up < want * 1.15 && down > want * .85 && down < want * 1.15
 		printf "quick, 20 Mbit/s: up %.2f down %.2f, %.2f expected, %d KB: %s\n", up * 8e-6,
 			down * 8e-6, want * 8e-6, bytes / 1e3,
-			bytes > 350e3 ? "too much" : ok ? "ok" : "off"
+			(bytes > 350e3 ? "too much" : ok ? "ok" : "off")
 	}')
 	echo "$line"
 	case $line in *ok) good=$((good + 1)) ;; *much) status=1 ;; esac
