@@ -232,10 +232,17 @@ struct kerf_node_load {
 };
 
 /*
- * What is expected of a transfer of n bytes in one direction:
- *   latency_ns + n / rate_bytes_s, and with 80 % probability between low and high times that.
+ * What is expected of a transfer of n bytes in one direction that begins now:
+ *   t = latency_ns + n / rate_bytes_s + the waits of slow start
+ * and with 80 % probability between t * low_permille / 1000 - low_ns and
+ * t * high_permille / 1000 + high_ns: part of the error grows with the time, part does not.
+ *
  * latency_ns may be below 0, the sum may not: a shaper lets the first bytes after a pause
  * through at line speed, so the line that fits all larger transfers begins below 0.
+ *
+ * Slow start, after a pause or on a new connection: windows of window_bytes, twice that, ...
+ * leave, and before each but the first the sender waits until a round of round_ns is over, if the
+ * window before took less at rate_bytes_s. kerf_estimate_s() (telemetry/predict.h) computes it.
  */
 struct kerf_link_estimate {
 	__u64 updated_ns;   /* the newest measurement in it */
@@ -245,6 +252,9 @@ struct kerf_link_estimate {
 	__u32 transfers; /* that it has learned from */
 	__u8 source;
 	char estimator[11]; /* which one leads; docs/telemetry.md names them */
+	__s64 low_ns, high_ns;
+	__u64 window_bytes; /* 0: no waits */
+	__u64 round_ns;
 };
 
 /* A node and the path to it. node[0] is this one: no link, url empty. */
@@ -350,7 +360,7 @@ _Static_assert(sizeof(struct kerf_cpu_rec) == 128, "ABI");
 _Static_assert(sizeof(struct kerf_engine_rec) == 128, "ABI");
 _Static_assert(sizeof(struct kerf_zone_rec) == 64, "ABI");
 _Static_assert(sizeof(struct kerf_engine_load) == 64, "ABI");
-_Static_assert(sizeof(struct kerf_link_estimate) == 48, "ABI");
+_Static_assert(sizeof(struct kerf_link_estimate) == 80, "ABI");
 _Static_assert(sizeof(struct kerf_transfer_rec) == 96, "ABI");
 _Static_assert(sizeof(struct kerf_state) % 8 == 0, "ABI");
 

@@ -109,6 +109,7 @@ static const struct kerf_trace_field node_load[] = {
 	SIGNED(N, temperature_mc),
 	BELOW(N, throttled, 2),
 	UNSIGNED(N, power_mw),
+	UNSIGNED(N, competing_permille),
 	{"engine", KERF_FIELD_ENGINES, AT(N, engine), 0, engine_load},
 	END,
 #undef N
@@ -116,9 +117,19 @@ static const struct kerf_trace_field node_load[] = {
 
 static const struct kerf_trace_field estimate[] = {
 #define S struct kerf_link_estimate
-	UNSIGNED(S, updated_ns),   UNSIGNED(S, latency_ns),    UNSIGNED(S, rate_bytes_s),
-	UNSIGNED(S, low_permille), UNSIGNED(S, high_permille), UNSIGNED(S, transfers),
-	SOURCE(S, source),	   TEXT(S, estimator),	       END,
+	UNSIGNED(S, updated_ns),
+	SIGNED(S, latency_ns),
+	UNSIGNED(S, rate_bytes_s),
+	UNSIGNED(S, low_permille),
+	UNSIGNED(S, high_permille),
+	UNSIGNED(S, transfers),
+	SOURCE(S, source),
+	TEXT(S, estimator),
+	SIGNED(S, low_ns),
+	SIGNED(S, high_ns),
+	UNSIGNED(S, window_bytes),
+	UNSIGNED(S, round_ns),
+	END,
 #undef S
 };
 

@@ -10,7 +10,7 @@
 
 enum kerf_trace_type {
 	KERF_FIELD_UNSIGNED, /* of size bytes, at most max */
-	KERF_FIELD_SIGNED,   /* of 4 bytes */
+	KERF_FIELD_SIGNED,   /* of size bytes, 4 or 8 */
 	KERF_FIELD_REAL,     /* a double, seconds: finite, not below 0 */
 	KERF_FIELD_TEXT,     /* size bytes with the NUL */
 	KERF_FIELD_SOURCE,   /* a byte, enum kerf_source, by its name */

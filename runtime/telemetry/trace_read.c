@@ -62,13 +62,21 @@ static int get_unsigned(json_object *v, uint64_t max, uint64_t *out, const char 
 	return wrong(err, where, expected, v);
 }
 
-static int get_signed(json_object *v, int32_t *out, const char *where, struct kerf_err *err)
+static int get_signed(json_object *v, size_t size, void *out, const char *where,
+		      struct kerf_err *err)
 {
 	int64_t n = json_object_get_int64(v);
 
-	if (!json_object_is_type(v, json_type_int) || n < INT32_MIN || n > INT32_MAX)
-		return wrong(err, where, "a whole number of 32 bits", v);
-	*out = (int32_t)n;
+	/* Beyond either end json-c gives the end. */
+	if (!json_object_is_type(v, json_type_int) || n == INT64_MAX || n == INT64_MIN ||
+	    (size == 4 && (n < INT32_MIN || n > INT32_MAX)))
+		return wrong(err, where,
+			     size == 4 ? "a whole number of 32 bits" : "a whole number of 64 bits",
+			     v);
+	if (size == 4)
+		*(int32_t *)out = (int32_t)n;
+	else
+		*(int64_t *)out = n;
 	return 0;
 }
 
@@ -172,7 +180,7 @@ static int get_field(json_object *v, const struct kerf_trace_field *f, char *bas
 		if (!r)
 			store_unsigned(at, f->size, u);
 		return r;
-	case KERF_FIELD_SIGNED: return get_signed(v, (int32_t *)at, where, err);
+	case KERF_FIELD_SIGNED: return get_signed(v, f->size, at, where, err);
 	case KERF_FIELD_REAL: return get_real(v, (double *)at, where, err);
 	case KERF_FIELD_TEXT: return get_text(v, at, f->size, where, err);
 	case KERF_FIELD_SOURCE: return get_source(v, (uint8_t *)at, where, err);

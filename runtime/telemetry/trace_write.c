@@ -139,6 +139,7 @@ static int add_field(json_object *o, const struct kerf_trace_field *f, const cha
 {
 	const char *at = base + f->offset;
 	uint64_t u;
+	int64_t n;
 
 	switch (f->type) {
 	case KERF_FIELD_UNSIGNED:
@@ -148,9 +149,10 @@ static int add_field(json_object *o, const struct kerf_trace_field *f, const cha
 			return -EINVAL;
 		return u ? add(o, f->name, json_object_new_uint64(u)) : 0;
 	case KERF_FIELD_SIGNED:
-		return *(const int32_t *)at
-			       ? add(o, f->name, json_object_new_int(*(const int32_t *)at))
-			       : 0;
+		n = f->size == 4 ? *(const int32_t *)at : *(const int64_t *)at;
+		if (n == INT64_MIN || n == INT64_MAX)
+			return -EINVAL;
+		return n ? add(o, f->name, json_object_new_int64(n)) : 0;
 	case KERF_FIELD_REAL:
 		return *(const double *)at != 0 ? add_real(o, f->name, *(const double *)at) : 0;
 	case KERF_FIELD_TEXT: return add_text(o, f->name, at, f->size);

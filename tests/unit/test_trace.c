@@ -53,11 +53,13 @@ static void fill(struct kerf_trace_rec *rec, enum kerf_trace_kind kind)
 		n->url[sizeof(n->url) - 1] = 0;
 		n->up.source = n->down.source = KERF_SOURCE_TCP_INFO;
 		n->up.estimator[10] = n->down.estimator[10] = 0;
+		n->up.latency_ns = n->up.low_ns = -1;
+		n->down.latency_ns = INT64_MIN + 1;
+		n->down.high_ns = INT64_MAX - 1;
 		n->load.source = n->load.source_memory = n->load.source_sensor = KERF_SOURCE_PEER;
 		n->load.n_engine = KERF_NODE_LOAD_ENGINES;
 		n->load.temperature_mc = INT32_MIN;
 		n->load.throttled = 1;
-		n->load.reserved = 0;
 		for (i = 0; i < KERF_NODE_LOAD_ENGINES; i++) {
 			n->load.engine[i].name[31] = 0;
 			n->load.engine[i].kind = KERF_ENGINE_RUNTIME;
@@ -251,6 +253,8 @@ static void test_refusals(void **state)
 		{HEAD "{\"t_ns\":5,\"node\":{\"index\":65}}\n", "node.index: expected a whole number from 0 to 64"},
 		{HEAD "{\"t_ns\":5,\"node\":{\"load\":{\"temperature_mc\":2147483648}}}\n",
 		 "node.load.temperature_mc: expected a whole number of 32 bits"},
+		{HEAD "{\"t_ns\":5,\"node\":{\"up\":{\"latency_ns\":9223372036854775808}}}\n",
+		 "node.up.latency_ns: expected a whole number of 64 bits"},
 		{HEAD "{\"t_ns\":5,\"node\":{\"up\":{\"estimator\":\"elevenchars\"}}}\n",
 		 "node.up.estimator: expected text of at most 10 bytes"},
 		{HEAD "{\"t_ns\":5,\"node\":{\"load\":{\"engine\":[{},{\"jobs\":true}]}}}\n",
