@@ -24,6 +24,9 @@ static const struct kerf_bpf_ops *const objects[] = {
 	&kerf_bpf_link,
 	&kerf_bpf_engine,
 	&kerf_bpf_gpu,
+	&kerf_bpf_sched,
+	&kerf_bpf_sched_raw,
+	&kerf_bpf_therm,
 #endif
 	NULL,
 };

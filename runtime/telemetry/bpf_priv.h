@@ -39,6 +39,7 @@ struct kerf_bpf_ops {
 
 extern const struct kerf_bpf_ops kerf_bpf_link, kerf_bpf_link_core;
 extern const struct kerf_bpf_ops kerf_bpf_engine, kerf_bpf_gpu;
+extern const struct kerf_bpf_ops kerf_bpf_sched, kerf_bpf_sched_raw, kerf_bpf_therm;
 
 struct kerf_bpf_loaded {
 	void *skel;

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who runs on each CPU and who waits for it, from context switches alone: the kernel keeps each
+ * task's waiting time (sched_info.run_delay), so no event at wakeups and no hash of waking tasks
+ * is needed. sched.bpf.c and sched_raw.bpf.c define how a task is read (READ,
+ * CGROUP_ID) and where this is hung.
+ *
+ * A wait is added to run_delay when it ends: by getting the CPU, after this event, or by being
+ * moved to another CPU's queue. So what a task waited is run_delay as it leaves the CPU less what
+ * it was as it left the last one, which `left` remembers by pid. That table forgets on collision;
+ * then only the waits that ended by a move are lost.
+ */
+#ifndef KERF_SCHED_SWITCH_H
+#define KERF_SCHED_SWITCH_H
+
+#include "kerf_bpf.h"
+
+/* Set before loading; 0: not told apart. */
+const volatile __u32 kerf_tgid = 0;
+const volatile __u64 kerf_cgroup = 0; /* id in the v2 hierarchy */
+
+struct sched_info {
+	unsigned long long run_delay;
+} KERF_KERNEL_TYPE;
+
+struct load_weight {
+	unsigned long weight;
+} KERF_KERNEL_TYPE;
+
+struct sched_entity {
+	struct load_weight load;
+} KERF_KERNEL_TYPE;
+
+struct kernfs_node {
+	__u64 id;
+} KERF_KERNEL_TYPE;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} KERF_KERNEL_TYPE;
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} KERF_KERNEL_TYPE;
+
+struct task_struct {
+	int prio;
+	int pid;
+	int tgid;
+	struct sched_entity se;
+	struct sched_info sched_info;
+	struct css_set *cgroups;
+} KERF_KERNEL_TYPE;
+
+KERF_REGION_MAP(cpus, struct kerf_cpu_rec, KERF_STATE_CPUS);
+
+/* What a CPU notes of the task that it runs. A cache line: no other CPU writes it. */
+struct kerf_on_cpu {
+	__u32 pid;
+	__u32 pad;
+	__u64 run_delay; /* when it last left a CPU, or came to this one if that is forgotten */
+	__u64 reserved[6];
+};
+
+static struct kerf_on_cpu on_cpu[KERF_STATE_CPUS] __attribute__((aligned(64)));
+
+#define LEFT_SLOTS 4096u
+#define LEFT_TAG_BITS 11 /* 1 + what the slot does not tell of a pid, which is below 4194304 */
+
+/* One word, so that two CPUs cannot mix theirs: run_delay << LEFT_TAG_BITS | tag. */
+static __u64 left[LEFT_SLOTS] __attribute__((aligned(64)));
+
+/* Neighbouring pids, often on different CPUs, come to different cache lines. */
+static __always_inline __u64 *left_slot(__u32 pid)
+{
+	return &left[(pid * 61u) & (LEFT_SLOTS - 1)];
+}
+
+static __always_inline __u64 left_word(__u32 pid, __u64 run_delay)
+{
+	return run_delay << LEFT_TAG_BITS | ((pid >> 12) + 1);
+}
+
+static __always_inline __u32 class_of(struct task_struct *t, __u32 pid)
+{
+	if (!pid)
+		return KERF_CPU_IDLE;
+	if (READ(t, prio) < 100) /* MAX_RT_PRIO: real-time, deadline, and who inherits from them */
+		return KERF_CPU_RT;
+	if (kerf_tgid && (__u32)READ(t, tgid) == kerf_tgid)
+		return KERF_CPU_OWN;
+	if (kerf_cgroup && CGROUP_ID(t) == kerf_cgroup)
+		return KERF_CPU_OWN;
+	return KERF_CPU_FAIR;
+}
+
+/* 1024: nice 0. The kernel scales weights by 1024 once more where a long has 64 bits. */
+static __always_inline __u32 weight_of(struct task_struct *t)
+{
+	__u64 weight = READ(t, se.load.weight);
+
+	return bpf_core_field_size(t->se.load.weight) == 8 ? weight >> 10 : weight;
+}
+
+static __always_inline int on_switch(struct task_struct *prev, struct task_struct *next)
+{
+	__u64 now = bpf_ktime_get_ns(), ran, waited = 0, delay, word, *slot;
+	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 prev_pid = READ(prev, pid), next_pid = READ(next, pid);
+	struct kerf_cpu_rec *rec = bpf_map_lookup_elem(&cpus, &cpu);
+	struct kerf_on_cpu *on;
+	bool has_delay = bpf_core_field_exists(prev->sched_info.run_delay);
+
+	if (!rec || cpu >= KERF_STATE_CPUS)
+		return 0;
+	on = &on_cpu[cpu];
+
+	if (has_delay && prev_pid) {
+		delay = READ(prev, sched_info.run_delay);
+		if (on->pid == prev_pid && delay > on->run_delay)
+			waited = delay - on->run_delay;
+		*left_slot(prev_pid) = left_word(prev_pid, delay);
+	}
+
+	kerf_record_begin(rec);
+	if (!rec->begin_ns) {
+		rec->begin_ns = now;
+		rec->has = KERF_CPU_HAS_BUSY | KERF_CPU_HAS_RT | KERF_CPU_HAS_COMPETING |
+			   (has_delay ? KERF_CPU_HAS_RUN_DELAY : 0) |
+			   (kerf_tgid || kerf_cgroup ? KERF_CPU_HAS_OWN : 0);
+		rec->source = KERF_SOURCE_BTF;
+		ran = 0;
+	} else {
+		ran = now - rec->switch_ns;
+	}
+	switch (rec->running) {
+	case KERF_CPU_FAIR:
+		rec->fair_ns += ran;
+		rec->run_delay_ns += waited;
+		rec->competing_ns += (ran + waited) * rec->running_weight >> 10;
+		break;
+	case KERF_CPU_OWN:
+		rec->own_ns += ran;
+		rec->own_run_delay_ns += waited;
+		break;
+	case KERF_CPU_RT: rec->rt_ns += ran; break;
+	}
+	rec->running = class_of(next, next_pid);
+	rec->running_weight = rec->running == KERF_CPU_FAIR ? weight_of(next) : 0;
+	rec->switch_ns = now;
+	rec->updated_ns = now;
+	rec->switches++;
+	kerf_record_end(rec, sizeof(*rec));
+
+	on->pid = next_pid;
+	if (has_delay && next_pid) {
+		delay = READ(next, sched_info.run_delay);
+		slot = left_slot(next_pid);
+		word = *slot;
+		if ((word & ((1u << LEFT_TAG_BITS) - 1)) == left_word(next_pid, 0) &&
+		    word >> LEFT_TAG_BITS < delay)
+			delay = word >> LEFT_TAG_BITS;
+		on->run_delay = delay;
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#endif
