@@ -144,6 +144,8 @@ const struct kerf_trace_field kerf_trace_node[] = {
 	OBJECT(N, up, estimate),
 	OBJECT(N, down, estimate),
 	OBJECT(N, load, node_load),
+	UNSIGNED(N, loads_refused),
+	TEXT(N, refused),
 	END,
 #undef N
 };
