@@ -234,8 +234,8 @@ struct kerf_node_load {
 /*
  * What is expected of a transfer of n bytes in one direction that begins now:
  *   t = latency_ns + n / rate_bytes_s + the waits of slow start
- * and with 80 % probability between t * low_permille / 1000 - low_ns and
- * t * high_permille / 1000 + high_ns: part of the error grows with the time, part does not.
+ * and with 80 % probability between t * low_ppm / 1e6 - low_ns and
+ * t * high_ppm / 1e6 + high_ns: part of the error grows with the time, part does not.
  *
  * latency_ns may be below 0, the sum may not: a shaper lets the first bytes after a pause
  * through at line speed, so the line that fits all larger transfers begins below 0.
@@ -248,7 +248,7 @@ struct kerf_link_estimate {
 	__u64 updated_ns;   /* the newest measurement in it */
 	__s64 latency_ns;
 	__u64 rate_bytes_s; /* 0: not known; nothing below counts then */
-	__u32 low_permille, high_permille;
+	__u32 low_ppm, high_ppm;
 	__u32 transfers; /* that it has learned from */
 	__u8 source;
 	char estimator[11]; /* which one leads; docs/telemetry.md names them */

@@ -241,17 +241,17 @@ static int probe(int argc, char **argv)
 		return kerf_cli_fail(&err, r);
 	if (json)
 		printf("{\"rtt_s\":%.6f,\"request_s\":%.6f,\"up_bytes_s\":%llu,\"down_bytes_s\":%llu,"
-		       "\"up_high_permille\":%u,\"down_high_permille\":%u,\"tcp_rate_bytes_s\":%.0f,"
+		       "\"up_high_ppm\":%u,\"down_high_ppm\":%u,\"tcp_rate_bytes_s\":%.0f,"
 		       "\"bytes\":%llu}\n",
 		       s.rtt_s, s.request_s, (unsigned long long)s.up.rate_bytes_s,
-		       (unsigned long long)s.down.rate_bytes_s, s.up.high_permille,
-		       s.down.high_permille, s.tcp_rate_bytes_s, (unsigned long long)s.bytes);
+		       (unsigned long long)s.down.rate_bytes_s, s.up.high_ppm,
+		       s.down.high_ppm, s.tcp_rate_bytes_s, (unsigned long long)s.bytes);
 	else
 		printf("round trip %.3f ms, small request %.3f ms, up %.2f Mbit/s (within a factor of %.2f), "
 		       "down %.2f Mbit/s (%.2f) of payload; %.1f MB moved\n",
 		       s.rtt_s * 1e3, s.request_s * 1e3, (double)s.up.rate_bytes_s * 8e-6,
-		       s.up.high_permille * 1e-3, (double)s.down.rate_bytes_s * 8e-6,
-		       s.down.high_permille * 1e-3, (double)s.bytes * 1e-6);
+		       s.up.high_ppm * 1e-6, (double)s.down.rate_bytes_s * 8e-6,
+		       s.down.high_ppm * 1e-6, (double)s.bytes * 1e-6);
 	return KERF_EXIT_OK;
 }
 

@@ -56,7 +56,7 @@ static void print_link(const char *what, const struct kerf_link_estimate *e)
 {
 	printf("  %s %.3f ms + bytes / %.3f MB/s, 80 %% within %.2f to %.2f of it (%.11s, %u transfer%s, %.1f s old)\n",
 	       what, (double)e->latency_ns * 1e-6, (double)e->rate_bytes_s * 1e-6,
-	       e->low_permille * 1e-3, e->high_permille * 1e-3, e->estimator, e->transfers,
+	       e->low_ppm * 1e-6, e->high_ppm * 1e-6, e->estimator, e->transfers,
 	       e->transfers == 1 ? "" : "s", age_s(e));
 }
 
@@ -122,8 +122,8 @@ static struct json_object *link_json(const struct kerf_link_estimate *e)
 	snprintf(name, sizeof(name), "%.11s", e->estimator);
 	json_object_object_add(o, "latency_s", json_object_new_double((double)e->latency_ns * 1e-9));
 	json_object_object_add(o, "rate_bytes_s", json_object_new_double((double)e->rate_bytes_s));
-	json_object_object_add(o, "low", json_object_new_double(e->low_permille * 1e-3));
-	json_object_object_add(o, "high", json_object_new_double(e->high_permille * 1e-3));
+	json_object_object_add(o, "low", json_object_new_double(e->low_ppm * 1e-6));
+	json_object_object_add(o, "high", json_object_new_double(e->high_ppm * 1e-6));
 	json_object_object_add(o, "estimator", json_object_new_string(name));
 	json_object_object_add(o, "transfers", json_object_new_int64(e->transfers));
 	json_object_object_add(o, "age_s", json_object_new_double(age_s(e)));

@@ -134,8 +134,8 @@ static struct kerf_link_model link_model(const struct kerf_link_estimate *e)
 {
 	return (struct kerf_link_model){.latency_s = (double)e->latency_ns * 1e-9,
 					.rate_bytes_s = (double)e->rate_bytes_s,
-					.low = e->low_permille * 1e-3,
-					.high = e->high_permille * 1e-3};
+					.low = e->low_ppm * 1e-6,
+					.high = e->high_ppm * 1e-6};
 }
 
 int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,

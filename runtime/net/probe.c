@@ -358,8 +358,8 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 	*est = (struct kerf_link_estimate){
 		.updated_ns = kerf_now_ns(),
 		.rate_bytes_s = (uint64_t)fmin(fmax(st.rate, 1), 1e15),
-		.low_permille = (uint32_t)(1000 / spread),
-		.high_permille = (uint32_t)(1000 * spread),
+		.low_ppm = (uint32_t)(1e6 / spread),
+		.high_ppm = (uint32_t)(1e6 * spread),
 		.transfers = KERF_MIN(i + 1, (uint32_t)MAX_STREAMS),
 		.source = KERF_SOURCE_RUNTIME,
 		.estimator = "probe",

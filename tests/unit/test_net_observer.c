@@ -410,8 +410,8 @@ static void test_probe(void **state)
 	assert_true(found.bytes >= told.up_bytes + told.down_bytes && found.bytes < 250000);
 	assert_true(found.up.rate_bytes_s && found.down.rate_bytes_s);
 	assert_true(found.up.latency_ns > 0 && !found.down.latency_ns);
-	assert_true(found.up.transfers == told.up && found.up.low_permille < 1000 &&
-		    found.up.high_permille > 1000 && found.up.updated_ns <= kerf_now_ns());
+	assert_true(found.up.transfers == told.up && found.up.low_ppm < 1000000 &&
+		    found.up.high_ppm > 1000000 && found.up.updated_ns <= kerf_now_ns());
 	assert_string_equal(found.up.estimator, "probe");
 	assert_false(told.absurd);
 }
@@ -422,7 +422,7 @@ static void test_view(void **state)
 	struct kerf_engine_config cfg = {.observer = &observer};
 	const struct kerf_profile_options opt = {.seconds = 0.01};
 	struct kerf_link_estimate known = {.latency_ns = -5000000, .rate_bytes_s = 1000000,
-					   .low_permille = 900, .high_permille = 1200};
+					   .low_ppm = 900000, .high_ppm = 1200000};
 	struct kerf_cluster_view view = {.slowdown = {2, 3, 3}};
 	struct kerf_graph *g = net_load(&node, 10);
 	struct kerf_cluster_problem one, two;
