@@ -71,7 +71,7 @@ $(eval $(call feature,DRM,libdrm))
 CLANG ?= clang
 BPFTOOL ?= $(or $(call found,bpftool),$(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool),bpftool)
 $(eval $(call feature,BPF,libbpf,$(CLANG) $(BPFTOOL)))
-NO_BUILD_GOALS := help clean deps demo check asan kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check
+NO_BUILD_GOALS := help clean deps demo check asan kmod kmod-test kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -256,6 +256,10 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 KRELEASE = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h" 2>/dev/null)
 KERNELS ?= 6.1 6.12
 
+KBUILD = env -u CC -u CFLAGS -u CPPFLAGS -u LDFLAGS -u MAKEFLAGS -u O $(MAKE) \
+	$(if $(findstring s,$(firstword -$(MAKEFLAGS))),-s) $(filter -j%,$(MAKEFLAGS)) \
+	-C "$(KDIR)" M="$$(cd "$$dir" && pwd)" $(KMOD_ARGS) modules
+
 # Links to the sources in a folder per kernel, so that builds for two kernels keep apart.
 # kbuild decides what is out of date; $(CC) and the flags are the kernel's own.
 kmod:
@@ -263,9 +267,13 @@ kmod:
 	@dir="$(O)/kmod/$(KRELEASE)" && \
 	mkdir -p "$$dir" && find "$$dir" -type l -delete && \
 	cp -as "$(CURDIR)/Kbuild" "$(CURDIR)/kmod" "$(CURDIR)/uapi" "$$dir" && \
-	env -u CC -u CFLAGS -u CPPFLAGS -u LDFLAGS -u MAKEFLAGS -u O $(MAKE) \
-		$(if $(findstring s,$(firstword -$(MAKEFLAGS))),-s) $(filter -j%,$(MAKEFLAGS)) \
-		-C "$(KDIR)" M="$$(cd "$$dir" && pwd)" $(KMOD_ARGS) modules && echo "$$dir/kmod/kerf.ko"
+	$(KBUILD) && echo "$$dir/kmod/kerf.ko"
+
+# A scheduler's jobs without a GPU, for guest_telemetry: its module for KDIR
+kmod-test:
+	@dir="$(O)/kmod-test/$(KRELEASE)" && \
+	mkdir -p "$$dir" && find "$$dir" -type l -delete && \
+	cp -as "$(CURDIR)"/tests/kernel/gpu_jobs/* "$$dir" && $(KBUILD)
 
 # For one kernel: its tree under DESTDIR
 kmod-install: kmod
@@ -298,6 +306,12 @@ $(O)/tests/kernel/%: tests/kernel/%.c
 		$(CFLAGS) -MMD -MP -static $(LDFLAGS) -o $@ $<
 
 kernel-tests: $(KERNEL_TESTS)
+
+# KTAP programs that drive devices as those do, and have the runtime besides
+TELEMETRY_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/telemetry/test_*.c))
+$(TELEMETRY_TESTS): KERF_CPPFLAGS += -Itests/kernel -idirafter /usr/include/drm
+
+telemetry-tests: $(TELEMETRY_TESTS)
 
 # They run in a guest of each kernel, or on this machine against the module that is loaded (as root)
 vm-check:
@@ -379,6 +393,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
+.PHONY: all tests kmod kmod-test telemetry-tests kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -27,6 +27,7 @@ struct dma_fence {
 
 struct drm_sched_fence {
 	struct dma_fence finished;
+	struct dma_fence *parent; /* the driver's */
 } KERF_KERNEL_TYPE;
 
 struct drm_gpu_scheduler {
@@ -238,6 +239,20 @@ int kerf_gpu_run(struct bpf_raw_tracepoint_args *ctx)
 	return on_run(ctx->args);
 }
 
+/* Linux 6.1 leaves the error where the driver put it. */
+static __always_inline int error_of(__u64 fence)
+{
+	const struct drm_sched_fence *s =
+		(void *)(fence - bpf_core_field_offset(struct drm_sched_fence, finished));
+	struct dma_fence *parent;
+	int error = BPF_CORE_READ(s, finished.error);
+
+	if (error)
+		return error;
+	parent = BPF_CORE_READ(s, parent);
+	return parent ? BPF_CORE_READ(parent, error) : 0;
+}
+
 SEC("raw_tp/dma_fence_signaled")
 int kerf_gpu_end(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -248,6 +263,6 @@ int kerf_gpu_end(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	job = *seen;
 	if (!bpf_map_delete_elem(&gpu_jobs, &fence))
-		end(&job, bpf_ktime_get_ns(), BPF_CORE_READ((struct dma_fence *)fence, error));
+		end(&job, bpf_ktime_get_ns(), error_of(fence));
 	return 0;
 }

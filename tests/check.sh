@@ -157,7 +157,7 @@ stage_kernel() {
 			return
 		}
 	done
-	build O="$O" all kernel-tests npu-model || return
+	build O="$O" all kernel-tests telemetry-tests npu-model || return
 	# For guest_npu, which skips a case without it
 	$MAKE -s O="$O" "$O/tests/ops/test_npu_queue" >"$log/build-npu" 2>&1
 	script kmod-lint tests/kernel/lint.sh

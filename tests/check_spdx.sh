@@ -26,7 +26,7 @@ for f in $list; do
 		[ -e "LICENSES/$name.txt" ] || complain "$f: LICENSES/$name.txt is missing"
 	done
 	case $f in
-	kmod/* | Kbuild) want="GPL-2.0-only" ;;
+	kmod/* | tests/kernel/gpu_jobs/* | Kbuild) want="GPL-2.0-only" ;;
 	uapi/*) want="GPL-2.0-only WITH Linux-syscall-note OR MIT" ;;
 	*.bpf.c) want="GPL-2.0-only OR BSD-2-Clause" ;;
 	bpf/*) continue ;;

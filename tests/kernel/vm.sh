@@ -67,6 +67,12 @@ if [ -e kmod/Kbuild ]; then
 	}
 	grep -Ev '^Skipping BTF|/kerf\.ko$' "$run/build" >&2 || :
 fi
+if [ "$kernel" != uml ]; then
+	$MAKE -s kmod-test KDIR="$(tests/kernel/kernels.sh kdir "$kernel")" >"$run/build-test" 2>&1 || {
+		cat "$run/build-test" >&2
+		die "gpu_jobs does not build"
+	}
+fi
 $MAKE -s kernel-tests >&2
 
 case $run in /*) ;; *) run=$tree/$run ;; esac
@@ -142,6 +148,8 @@ else
 	rm -f "$run/base/lib/modules/$rel/updates/kerf.ko"
 	load=0
 fi
+ko=$O/kmod-test/$rel/gpu_jobs.ko
+[ ! -e "$ko" ] || cp "$ko" "$run/base/lib/modules/$rel/updates/"
 depmod -b "$run/base" "$rel"
 cp tests/kernel/init.sh "$run/base/init"
 chmod +x "$run/base/init"
