@@ -53,6 +53,7 @@ static const char help[] =
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
 	"  --wire              alone: a remote slice against a plain TCP echo\n"
+	"  --transfers URL     alone: tensors to and from a node, recorded\n"
 	"  --load              instead: time and memory to make MODEL ready\n"
 	"  --format NAME       md (default), csv, json\n"
 	KERF_CLI_OPTIONS_HELP;
@@ -471,6 +472,8 @@ int kerf_cmd_bench(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "--wire"))
 		return kerf_bench_wire(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "--transfers"))
+		return kerf_bench_transfers(argc - 1, argv + 1);
 	r = parse(argc, argv, &o, &err);
 	if (r > 0) {
 		fputs(help, stdout);
