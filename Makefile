@@ -247,7 +247,10 @@ $(BENCH): TEST_LIBS =
 
 bench-programs: $(BENCH)
 
-tests: $(UNIT) $(OPS) $(O)/npu-model
+# Programs that tests/cli/*.sh run
+CLI_HELPERS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/cli/*.c))
+
+tests: $(UNIT) $(OPS) $(CLI_HELPERS) $(O)/npu-model
 
 # --- the kernel module ----------------------------------------------------------
 

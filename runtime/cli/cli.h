@@ -21,6 +21,7 @@ int kerf_cmd_node(int argc, char **argv);
 int kerf_cmd_plan(int argc, char **argv);
 int kerf_cmd_profile(int argc, char **argv);
 int kerf_cmd_record(int argc, char **argv);
+int kerf_cmd_report(int argc, char **argv);
 int kerf_cmd_run(int argc, char **argv);
 
 /* "kerf: sentence" to stderr; returns KERF_EXIT_FAILED. */

@@ -13,6 +13,7 @@ static const struct kerf_command commands[] = {
 	{"plan", "where a policy would run what, and why", kerf_cmd_plan},
 	{"profile", "measure a model's operators on engines", kerf_cmd_profile},
 	{"record", "write what a node measures to a trace", kerf_cmd_record},
+	{"report", "draw a trace: rate, load, predictions, plans", kerf_cmd_report},
 	{"run", "run a model once, from files to files", kerf_cmd_run},
 	{NULL, NULL, NULL},
 };

@@ -153,9 +153,9 @@ static int step_transfers(struct kerf_recorder *r, uint64_t now_ns)
 		}
 		r->rec.node = t.node;
 		r->rec.u.transfer = t.transfer;
-		r->rec.predicted_s = (double)t.predicted_ns * 1e-9;
-		r->rec.low_s = (double)t.low_ns * 1e-9;
-		r->rec.high_s = (double)t.high_ns * 1e-9;
+		r->rec.predicted_s = (double)t.predicted_ns / 1e9;
+		r->rec.low_s = (double)t.low_ns / 1e9;
+		r->rec.high_s = (double)t.high_ns / 1e9;
 		ret = put(r, KERF_TRACE_TRANSFER, now_ns);
 	}
 	r->last_transfer = KERF_MAX(r->last_transfer, newest);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "telemetry/trace_fields.h"
 
-#include <math.h>
-
 #define SIZE_OF(s, m) sizeof(((s *)0)->m)
 #define AT(s, m) offsetof(s, m), SIZE_OF(s, m)
 #define BOUND(s, m) (SIZE_OF(s, m) == 8 ? UINT64_MAX : (1ull << SIZE_OF(s, m) % 8 * 8) - 1)
@@ -193,9 +191,10 @@ const struct kerf_trace_field kerf_trace_transfer_head[] = {
 };
 #undef R
 
+/* What 64 bits of ns hold is more than anyone waits for. */
 static bool is_time(double s)
 {
-	return isfinite(s) && s >= 0;
+	return s >= 0 && s <= 0x1p64 / 1e9;
 }
 
 int kerf_trace_check(const struct kerf_trace_rec *rec, struct kerf_err *err)
@@ -216,9 +215,10 @@ int kerf_trace_check(const struct kerf_trace_rec *rec, struct kerf_err *err)
 			(unsigned long long)t->hold_ns);
 	if (!is_time(rec->predicted_s) || !is_time(rec->low_s) || !is_time(rec->high_s) ||
 	    rec->low_s > rec->high_s)
-		return kerf_fail(err, -EINVAL,
-				 "transfer.predicted_s, low_s, high_s: expected low <= high, found "
-				 "%g, %g, %g",
-				 rec->predicted_s, rec->low_s, rec->high_s);
+		return kerf_fail(
+			err, -EINVAL,
+			"transfer.predicted_s, low_s, high_s: expected seconds, low <= high, found "
+			"%g, %g, %g",
+			rec->predicted_s, rec->low_s, rec->high_s);
 	return 0;
 }

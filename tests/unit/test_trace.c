@@ -72,7 +72,7 @@ static void fill(struct kerf_trace_rec *rec, enum kerf_trace_kind kind)
 		rec->node = 3;
 		rec->low_s = 0.1;
 		rec->predicted_s = 1.0 / 3;
-		rec->high_s = 1e300;
+		rec->high_s = 1.8e10;
 		memset(t, 1, sizeof(*t));
 		t->end_ns = UINT64_MAX;
 		t->down = 1;
@@ -228,31 +228,40 @@ static void test_refusals(void **state)
 		{"\n", "line 1: expected an object in JSON"},
 		{"[1]\n", "line 1: expected an object in JSON"},
 		{"{}\n", "line 1: kerf_trace: expected a trace's version, found none"},
-		{"{\"kerf_trace\":2,\"clock\":\"monotonic\"}\n", "kerf_trace: expected version 1, found 2"},
+		{"{\"kerf_trace\":2,\"clock\":\"monotonic\"}\n",
+		 "kerf_trace: expected version 1, found 2"},
 		{"{\"kerf_trace\":\"1\"}\n", "kerf_trace: expected a whole number"},
 		{"{\"kerf_trace\":1,\"clock\":\"tai\"}\n", "clock: expected \"monotonic\""},
 		{HEAD "{\"mark\":\"a\"}\n", "line 2: t_ns: expected the record's time, found none"},
-		{HEAD "{\"t_ns\":-1,\"mark\":\"a\"}\n", "line 2: t_ns: expected a whole number from 0"},
+		{HEAD "{\"t_ns\":-1,\"mark\":\"a\"}\n",
+		 "line 2: t_ns: expected a whole number from 0"},
 		{HEAD "{\"t_ns\":1.5,\"mark\":\"a\"}\n", "found 1.5"},
-		{HEAD "{\"t_ns\":18446744073709551616,\"mark\":\"a\"}\n", "line 2: expected numbers"},
+		{HEAD "{\"t_ns\":18446744073709551616,\"mark\":\"a\"}\n",
+		 "line 2: expected numbers"},
 		{HEAD "{\"t_ns\":5,\"mark\":\"a\"}\n{\"t_ns\":4,\"mark\":\"a\"}\n",
 		 "line 3: t_ns: expected 5 (the last record's) or later, found 4"},
 		{HEAD "{\"t_ns\":5,\"mark\":\"a\"}", "line 2: expected a newline at its end"},
 		{HEAD "{\"t_ns\":5,\"mark\":\"a\"\n", "line 2: expected an object in JSON"},
 		{HEAD "{\"t_ns\":5,\"mark\":\"a\"} 1\n", "line 2: expected an object in JSON"},
 		{HEAD "{\"t_ns\":5,\"mark\":\"a\xff\"}\n", "line 2: expected an object in JSON"},
-		{HEAD "{\"t_ns\":5,\"mark\":1}\n", "mark: expected text of at most 127 bytes, found 1"},
+		{HEAD "{\"t_ns\":5,\"mark\":1}\n",
+		 "mark: expected text of at most 127 bytes, found 1"},
 		{HEAD "{\"t_ns\":5,\"mark\":\"a\\u0000b\"}\n", "mark: expected text"},
 		{HEAD "{\"t_ns\":5,\"mark\":null}\n", "mark: expected a record, found null"},
-		{HEAD "{\"t_ns\":5,\"mark\":\"a\",\"plan\":{}}\n", "expected one kind of record, found plan and mark"},
+		{HEAD "{\"t_ns\":5,\"mark\":\"a\",\"plan\":{}}\n",
+		 "expected one kind of record, found plan and mark"},
 		{HEAD "{\"t_ns\":5,\"link\":[]}\n", "link: expected an object, found []"},
 		{HEAD "{\"t_ns\":5,\"link\":{\"srtt_us\":4294967296}}\n",
 		 "link.srtt_us: expected a whole number from 0 to 4294967295, found 4294967296"},
 		{HEAD "{\"t_ns\":5,\"link\":{\"srtt_us\":\"7\"}}\n", "found \"7\""},
-		{HEAD "{\"t_ns\":5,\"link\":{\"life\":2}}\n", "link.life: expected a whole number from 0 to 1"},
-		{HEAD "{\"t_ns\":5,\"link\":{\"source\":\"oracle\"}}\n", "link.source: expected the name of a source"},
-		{HEAD "{\"t_ns\":5,\"link\":{\"remote_addr\":\"1.2.3\"}}\n", "link.remote_addr: expected an IP address"},
-		{HEAD "{\"t_ns\":5,\"node\":{\"index\":65}}\n", "node.index: expected a whole number from 0 to 64"},
+		{HEAD "{\"t_ns\":5,\"link\":{\"life\":2}}\n",
+		 "link.life: expected a whole number from 0 to 1"},
+		{HEAD "{\"t_ns\":5,\"link\":{\"source\":\"oracle\"}}\n",
+		 "link.source: expected the name of a source"},
+		{HEAD "{\"t_ns\":5,\"link\":{\"remote_addr\":\"1.2.3\"}}\n",
+		 "link.remote_addr: expected an IP address"},
+		{HEAD "{\"t_ns\":5,\"node\":{\"index\":65}}\n",
+		 "node.index: expected a whole number from 0 to 64"},
 		{HEAD "{\"t_ns\":5,\"node\":{\"load\":{\"temperature_mc\":2147483648}}}\n",
 		 "node.load.temperature_mc: expected a whole number of 32 bits"},
 		{HEAD "{\"t_ns\":5,\"node\":{\"up\":{\"latency_ns\":9223372036854775808}}}\n",
@@ -261,13 +270,20 @@ static void test_refusals(void **state)
 		 "node.up.estimator: expected text of at most 10 bytes"},
 		{HEAD "{\"t_ns\":5,\"node\":{\"load\":{\"engine\":[{},{\"jobs\":true}]}}}\n",
 		 "node.load.engine[1].jobs: expected"},
-		{HEAD "{\"t_ns\":5,\"node\":{\"load\":{\"engine\":[1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7]}}}\n",
+		{HEAD "{\"t_ns\":5,\"node\":{\"load\":{\"engine\":[1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,"
+		      "7]}}}\n",
 		 "expected at most 16 engines, found 17"},
-		{HEAD "{\"t_ns\":5,\"transfer\":{\"start_ns\":2,\"end_ns\":1}}\n", "transfer.end_ns: expected 2 (start_ns)"},
-		{HEAD "{\"t_ns\":5,\"transfer\":{\"end_ns\":1,\"hold_ns\":2}}\n", "transfer.hold_ns: expected at most"},
-		{HEAD "{\"t_ns\":5,\"transfer\":{\"predicted_s\":-1}}\n", "transfer.predicted_s: expected a number"},
-		{HEAD "{\"t_ns\":5,\"transfer\":{\"low_s\":2,\"high_s\":1}}\n", "expected low <= high"},
-		{HEAD "{\"t_ns\":5,\"x\":[[[[[[[[[]]]]]]]]]}\n", "line 2: expected an object in JSON, found nesting"},
+		{HEAD "{\"t_ns\":5,\"transfer\":{\"start_ns\":2,\"end_ns\":1}}\n",
+		 "transfer.end_ns: expected 2 (start_ns)"},
+		{HEAD "{\"t_ns\":5,\"transfer\":{\"end_ns\":1,\"hold_ns\":2}}\n",
+		 "transfer.hold_ns: expected at most"},
+		{HEAD "{\"t_ns\":5,\"transfer\":{\"predicted_s\":-1}}\n",
+		 "transfer.predicted_s: expected a number"},
+		{HEAD "{\"t_ns\":5,\"transfer\":{\"low_s\":2,\"high_s\":1}}\n",
+		 "low <= high, found 0, 2, 1"},
+		{HEAD "{\"t_ns\":5,\"transfer\":{\"high_s\":1e11}}\n", "expected seconds"},
+		{HEAD "{\"t_ns\":5,\"x\":[[[[[[[[[]]]]]]]]]}\n",
+		 "line 2: expected an object in JSON, found nesting"},
 	};
 	uint32_t i, n;
 
@@ -283,11 +299,10 @@ static void test_refusals(void **state)
 
 static void test_later_versions_of_kerf(void **state)
 {
-	static const char text[] = HEAD
-		"{\"t_ns\":1,\"weather\":{\"sunny\":true}}\n"
-		"{\"t_ns\":2,\"mark\":\"a\",\"by\":\"b\"}\n"
-		"{\"t_ns\":3,\"link\":{\"colour\":[1,2],\"srtt_us\":7}}\n"
-		"{\"t_ns\":4}\n";
+	static const char text[] = HEAD "{\"t_ns\":1,\"weather\":{\"sunny\":true}}\n"
+					"{\"t_ns\":2,\"mark\":\"a\",\"by\":\"b\"}\n"
+					"{\"t_ns\":3,\"link\":{\"colour\":[1,2],\"srtt_us\":7}}\n"
+					"{\"t_ns\":4}\n";
 	struct kerf_err err = {""};
 	uint32_t n;
 
