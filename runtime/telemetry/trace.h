@@ -48,7 +48,8 @@ int kerf_trace_create(const char *path, struct kerf_trace_writer **w, struct ker
  * trace can go on. -ENOSPC, ...: the trace is lost from here on, as later calls say too.
  */
 int kerf_trace_put(struct kerf_trace_writer *w, const struct kerf_trace_rec *rec);
-int kerf_trace_finish(struct kerf_trace_writer *w, struct kerf_err *err); /* flushes; frees always */
+/* Flushes; frees always. */
+int kerf_trace_finish(struct kerf_trace_writer *w, struct kerf_err *err);
 
 struct kerf_trace_reader;
 int kerf_trace_open(const char *path, struct kerf_trace_reader **r, struct kerf_err *err);

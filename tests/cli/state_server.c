@@ -60,8 +60,8 @@ static void node(struct scene *c, uint32_t i, uint64_t now)
 		n->up = (struct kerf_link_estimate){.updated_ns = now,
 						    .latency_ns = n->rtt_us * 1000,
 						    .rate_bytes_s = (uint64_t)rate,
-						    .low_permille = 920,
-						    .high_permille = 1090,
+						    .low_ppm = 920000,
+						    .high_ppm = 1090000,
 						    .transfers = (uint32_t)c->transfers,
 						    .source = KERF_SOURCE_BTF,
 						    .estimator = "rls"};
