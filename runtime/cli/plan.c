@@ -54,9 +54,15 @@ static double age_s(const struct kerf_link_estimate *e)
 
 static void print_link(const char *what, const struct kerf_link_estimate *e)
 {
-	printf("  %s %.3f ms + bytes / %.3f MB/s, 80 %% within %.2f to %.2f of it (%.11s, %u transfer%s, %.1f s old)\n",
-	       what, (double)e->latency_ns * 1e-6, (double)e->rate_bytes_s * 1e-6,
-	       e->low_ppm * 1e-6, e->high_ppm * 1e-6, e->estimator, e->transfers,
+	printf("  %s %.3f ms + bytes / %.3f MB/s", what, (double)e->latency_ns * 1e-6,
+	       (double)e->rate_bytes_s * 1e-6);
+	if (e->window_bytes && (double)e->round_ns * 1e-9 * (double)e->rate_bytes_s >
+				       (double)e->window_bytes)
+		printf(" + slow start from %.1f KB in %.1f ms", (double)e->window_bytes * 1e-3,
+		       (double)e->round_ns * 1e-6);
+	printf("; 80 %%: %.3f of it - %.3f ms to %.3f of it + %.3f ms (%.11s, %u transfer%s, %.1f s old)\n",
+	       e->low_ppm * 1e-6, (double)e->low_ns * 1e-6, e->high_ppm * 1e-6,
+	       (double)e->high_ns * 1e-6, e->estimator, e->transfers,
 	       e->transfers == 1 ? "" : "s", age_s(e));
 }
 
@@ -123,7 +129,11 @@ static struct json_object *link_json(const struct kerf_link_estimate *e)
 	json_object_object_add(o, "latency_s", json_object_new_double((double)e->latency_ns * 1e-9));
 	json_object_object_add(o, "rate_bytes_s", json_object_new_double((double)e->rate_bytes_s));
 	json_object_object_add(o, "low", json_object_new_double(e->low_ppm * 1e-6));
+	json_object_object_add(o, "low_s", json_object_new_double((double)e->low_ns * 1e-9));
 	json_object_object_add(o, "high", json_object_new_double(e->high_ppm * 1e-6));
+	json_object_object_add(o, "high_s", json_object_new_double((double)e->high_ns * 1e-9));
+	json_object_object_add(o, "window_bytes", json_object_new_int64((int64_t)e->window_bytes));
+	json_object_object_add(o, "round_s", json_object_new_double((double)e->round_ns * 1e-9));
 	json_object_object_add(o, "estimator", json_object_new_string(name));
 	json_object_object_add(o, "transfers", json_object_new_int64(e->transfers));
 	json_object_object_add(o, "age_s", json_object_new_double(age_s(e)));

@@ -132,10 +132,16 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 
 static struct kerf_link_model link_model(const struct kerf_link_estimate *e)
 {
-	return (struct kerf_link_model){.latency_s = (double)e->latency_ns * 1e-9,
-					.rate_bytes_s = (double)e->rate_bytes_s,
-					.low = e->low_ppm * 1e-6,
-					.high = e->high_ppm * 1e-6};
+	return (struct kerf_link_model){
+		.latency_s = (double)e->latency_ns * 1e-9,
+		.rate_bytes_s = (double)e->rate_bytes_s,
+		.window_bytes = (double)e->window_bytes,
+		.round_s = (double)e->round_ns * 1e-9,
+		.low = e->low_ppm * 1e-6,
+		.low_s = (double)e->low_ns * 1e-9,
+		.high = e->high_ppm * 1e-6,
+		.high_s = (double)e->high_ns * 1e-9,
+	};
 }
 
 int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,

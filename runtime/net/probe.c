@@ -36,6 +36,7 @@
 /* The interval of two transfers that agree, and of a rate that nothing confirmed. */
 #define SURE 1.05
 #define UNSURE 2.0
+#define INITIAL_WINDOW 10 /* segments: RFC 6928 */
 #define STALL_MS 5000
 #define BUFFER (256u << 10)
 
@@ -58,7 +59,8 @@ struct train {
 	uint64_t first_ns;     /* the reply's first read was over */
 	size_t first_bytes;    /* and brought so many */
 	bool waited;	       /* for more of it, after that */
-	double rtt_s;
+	double rtt_s, request_s;
+	uint32_t mss_bytes; /* 0: not known */
 };
 
 static int wait_for(struct train *p, short events)
@@ -221,7 +223,9 @@ static int measure_latency(struct train *p, struct kerf_probe *s)
 	if (!getsockopt(kerf_wire_fd(p->wire), IPPROTO_TCP, TCP_INFO, &ti, &n) && ti.tcpi_min_rtt &&
 	    ti.tcpi_min_rtt != UINT32_MAX)
 		s->rtt_s = KERF_MIN(s->rtt_s, ti.tcpi_min_rtt * 1e-6);
+	p->mss_bytes = ti.tcpi_snd_mss;
 	p->rtt_s = s->rtt_s;
+	p->request_s = s->request_s;
 	return 0;
 }
 
@@ -320,6 +324,15 @@ static void rest(const struct train *p, double took_s)
 		nanosleep(&ts, NULL);
 }
 
+/*
+ * What the last transfer took beside its bytes at their rate: below 0 by what the shaper's bucket
+ * let through at once. Above it, it was something else: a window that opened.
+ */
+static double beside_s(const struct stream *st, double bytes)
+{
+	return fmin(st->took_s - bytes / st->rate, 0);
+}
+
 static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est)
 {
 	double stream_s = fmax(p->limits->stream_ms * 1e-3, STREAM_RTTS * p->rtt_s);
@@ -357,10 +370,15 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 	}
 	*est = (struct kerf_link_estimate){
 		.updated_ns = kerf_now_ns(),
+		.latency_ns = (int64_t)((up ? p->request_s : 0) * 1e9 +
+					beside_s(&st, (double)bytes) * 1e9),
 		.rate_bytes_s = (uint64_t)fmin(fmax(st.rate, 1), 1e15),
 		.low_ppm = (uint32_t)(1e6 / spread),
 		.high_ppm = (uint32_t)(1e6 * spread),
 		.transfers = KERF_MIN(i + 1, (uint32_t)MAX_STREAMS),
+		/* What the first request meets: its connection is new. */
+		.window_bytes = INITIAL_WINDOW * (uint64_t)p->mss_bytes,
+		.round_ns = (uint64_t)(p->rtt_s * 1e9),
 		.source = KERF_SOURCE_RUNTIME,
 		.estimator = "probe",
 	};
@@ -387,7 +405,6 @@ static int measure(struct train *p, struct kerf_probe *s)
 	if (r)
 		return r;
 	read_delivery_rate(p, s);
-	s->up.latency_ns = (int64_t)(s->request_s * 1e9);
 	r = measure_rate(p, false, &s->down);
 	s->bytes = p->total;
 	return r;

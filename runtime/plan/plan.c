@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/plan.h"
+#include "util/link_time.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint
 		return 0;
 	if (l->rate_bytes_s <= 0)
 		return INFINITY;
-	return fmax(l->latency_s + bytes / l->rate_bytes_s, 0);
+	return kerf_link_time_s(bytes, l->latency_s, 1 / l->rate_bytes_s, l->window_bytes, l->round_s);
 }
 
 /*

@@ -21,11 +21,16 @@ struct kerf_plan_engine {
 	double job_s;	/* fixed cost of one job on it: submit, wake, reply handling */
 };
 
-/* Time to move n bytes from node a to b: latency_s + n / rate_bytes_s, never below 0. */
+/*
+ * Time t to move n bytes from node a to b: latency_s + n / rate_bytes_s, and the waits of slow
+ * start (util/link_time.h). As struct kerf_link_estimate of kerf_state.h.
+ */
 struct kerf_link_model {
-	double latency_s;    /* may be below 0: kerf_state.h, struct kerf_link_estimate */
+	double latency_s;    /* may be below 0 */
 	double rate_bytes_s; /* INFINITY within a node; 0: no path */
-	double low, high;    /* with 80 % probability between these times that; both 0: not told */
+	double window_bytes, round_s; /* of slow start; 0: no waits */
+	/* With 80 % probability between low * t - low_s and high * t + high_s; all 0: not told. */
+	double low, low_s, high, high_s;
 };
 
 struct kerf_problem {

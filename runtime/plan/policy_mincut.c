@@ -71,7 +71,8 @@ static int64_t move_cost(const struct cut *c, bool back, uint32_t v)
 		return cost_of(c->dir == BOTH_WAYS ? c->p->engine[c->there].job_s : 0);
 	if (l->rate_bytes_s <= 0 || (!back && c->p->graph->value[v].bounded))
 		return KERF_CUT_INF;
-	return cost_of(fmax(bytes / l->rate_bytes_s + (c->dir == BOTH_WAYS ? l->latency_s : 0), 0));
+	return cost_of(c->dir == BOTH_WAYS ? kerf_problem_transfer_s(c->p, from, to, bytes)
+					   : bytes / l->rate_bytes_s);
 }
 
 static int add_value(const struct cut *c, struct kerf_cut *net, uint32_t v)
