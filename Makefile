@@ -204,8 +204,6 @@ $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: LIBS := $(NPU_LIB) $(LIB) $(LIBS)
 $(O)/tests/fuzz/fuzz_uapi: KERF_CPPFLAGS += -I/usr/include/drm
 
 # The emulated network (docs/telemetry.md); the scripts of tests/net/ make what they use of it.
-CLANG ?= clang
-
 $(O)/tests/net/%: tests/net/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Wmissing-prototypes \

@@ -81,15 +81,15 @@ step() {
 	done
 }
 
-case_5M() { steady 5M 5 0 0 --sizes 100K,250K,500K,1M,2M --count 16; }
+case_5M() { steady 5M 5 0 0 --sizes $all --count 14; }
 case_20M() { steady 20M 20 0 0 --sizes $all --count 40; }
 case_100M() { steady 100M 100 0 0 --sizes $all --count 60; }
 case_1000M() { steady 1000M 1000 0 0 --sizes $all --count 150; }
-case_20M_20ms() { steady 20M_20ms 20 20 0 --sizes $all --count 40; }
+case_20M_20ms() { steady 20M_20ms 20 20 0 --sizes $all --count 34; }
 case_100M_20ms() { steady 100M_20ms 100 20 0 --sizes $all --count 60; }
 case_20M_loss() { steady 20M_loss 20 0 5000 --sizes $all --count 40; }
-case_20M_20ms_loss() { steady 20M_20ms_loss 20 20 5000 --sizes $all --count 30; }
-case_20M_down() { steady 20M_down 20 0 0 --down --sizes $all --count 30; }
+case_20M_20ms_loss() { steady 20M_20ms_loss 20 20 5000 --sizes $all --count 25; }
+case_20M_down() { steady 20M_down 20 0 0 --down --sizes $all --count 20; }
 case_100M_20ms_down() { steady 100M_20ms_down 100 20 0 --down --sizes $all --count 40; }
 case_step_100M_20M() { step step_100M_20M 100 20 --sizes $all; }
 case_step_20M_100M() { step step_20M_100M 20 100 --sizes $all; }
