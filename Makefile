@@ -203,6 +203,11 @@ $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: KERF_CPPFLAGS += -I.
 $(NPU_TESTS) $(O)/tests/fuzz/fuzz_npu: LIBS := $(NPU_LIB) $(LIB) $(LIBS)
 $(O)/tests/fuzz/fuzz_uapi: KERF_CPPFLAGS += -I/usr/include/drm
 
+# Which BPF objects work here
+$(O)/tests/net/bpf_try: tests/net/bpf_try.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) $(KERF_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
 # The emulated network (docs/telemetry.md); the scripts of tests/net/ make what they use of it.
 $(O)/tests/net/%: tests/net/%.c
 	@mkdir -p $(@D)

@@ -14,7 +14,7 @@
 
 #include "kerf_bpf.h"
 
-#define LINK_NO_SLOT (~0u)
+#define LINK_NO_SLOT (~0ull)
 #define LINK_FAMILY_INET 2
 #define LINK_FAMILY_INET6 10
 
@@ -26,13 +26,16 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } link_free SEC(".maps");
 
+/*
+ * 64-bit words: on the stack, none is then written in parts, which before Linux 6.2 would ask for
+ * CAP_PERFMON.
+ */
 struct link_sock {
-	__u32 slot;
-	__u32 rtos;
+	__u64 slot;
 	__u64 established_ns;
-	__u32 passive;
-	__u32 rate_delivered, rate_interval_us; /* of the newest sample seen */
-	__u32 reserved;
+	__u64 passive;
+	__u64 rtos;
+	__u64 rate_delivered, rate_interval_us; /* of the newest sample seen */
 };
 
 struct {
@@ -162,16 +165,15 @@ static __always_inline void link_write(struct bpf_sock_ops *ops, struct link_soc
 				       __u8 source, link_more_fn more)
 {
 	struct kerf_link_rec *rec;
-	bool begin = false;
+	bool begin = s->slot == LINK_NO_SLOT;
 	__u32 slot = s->slot;
 
-	if (slot == LINK_NO_SLOT) {
+	if (begin) {
 		if (bpf_map_pop_elem(&link_free, &slot)) {
 			__sync_fetch_and_add(&link_missed, 1);
 			return;
 		}
 		s->slot = slot;
-		begin = true;
 	}
 	rec = bpf_map_lookup_elem(&links, &slot);
 	if (!rec)
@@ -216,7 +218,7 @@ static __always_inline void link_closed(struct link_sock *s)
 	struct kerf_link_rec *rec;
 	__u32 slot = s->slot;
 
-	if (slot == LINK_NO_SLOT)
+	if (s->slot == LINK_NO_SLOT)
 		return;
 	s->slot = LINK_NO_SLOT;
 	s->rtos = s->rate_delivered = s->rate_interval_us = 0;

@@ -297,10 +297,8 @@ int kerf_cgroup_open(const char *path, struct kerf_cgroup **out, struct kerf_err
 	snprintf(c->path, sizeof(c->path), "%s/%s", parent, c->name);
 	r = make(c);
 	if (r)
-		kerf_fail(err, r,
-			  "cgroup %s cannot be made and entered: %s (links need a cgroup v2 folder that this "
-			  "process may write: root, or a unit with Delegate=yes)",
-			  c->path, strerror(-r));
+		kerf_fail(err, r, "no cgroup of our own in %s: %s (root, or a unit with Delegate=yes)",
+			  parent, strerror(-r));
 out:
 	if (r) {
 		kerf_cgroup_close(c);

@@ -32,6 +32,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -646,6 +647,7 @@ static void test_killed_peer(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (i = 0; i < 40; i++) {
 			struct pair p = pair_open(l, AF_INET, port);
 
@@ -726,6 +728,7 @@ static void child(struct fixture *f, int out)
 	size_t size;
 	int fd;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	attach(f, NULL);
 	snprintf(left.cgroup, sizeof(left.cgroup), "%s", kerf_cgroup_path(f->bpf->cgroup));
 	kerf_bpf_region(f->bpf, KERF_REGION_LINKS, &fd, &size);
