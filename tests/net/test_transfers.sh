@@ -15,7 +15,7 @@ fail() {
 	echo "$*"
 	exit 1
 }
-watch=${O:-build}/tests/bench/transfers
+watch=${O:-build}/tests/bench/watch_jobs
 ${MAKE:-make} -s O="${O:-build}" "$watch" || fail "cannot build $watch"
 net_init || fail "cannot set up the namespaces"
 trap 'net_finish; rm -rf "$dir"' EXIT

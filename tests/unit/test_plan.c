@@ -304,9 +304,30 @@ next:
 	}
 }
 
+/* A line that begins below 0, and windows of 14480, 28960 and 57920 bytes in rounds of 20 ms. */
+static void test_link_time(void **state)
+{
+	struct kerf_link_model link[4] = {
+		[1] = {.latency_s = -0.005, .rate_bytes_s = 1e6},
+		[2] = {.latency_s = 0.02, .rate_bytes_s = 1e7, .window_bytes = 14480, .round_s = 0.02},
+	};
+	struct kerf_problem p = {.n_node = 2, .link = link};
+
+	assert_true(fabs(kerf_problem_transfer_s(&p, 0, 1, 100000) - 0.095) < 1e-9);
+	assert_true(fabs(kerf_problem_transfer_s(&p, 0, 1, 5000) - 0.0005) < 1e-9);
+	assert_true(kerf_problem_transfer_s(&p, 0, 1, 0) == 0);
+	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 14480) - (0.02 + 0.001448)) < 1e-9);
+	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 14481) - (0.04 + 0.0000001)) < 1e-9);
+	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 150000) - (0.08 + 0.004864)) < 1e-9);
+	/* Once a window lasts a round, nothing waits any more. */
+	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 2e6) - kerf_problem_transfer_s(&p, 1, 0, 1e6) -
+			 0.1) < 1e-9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_link_time),
 		cmocka_unit_test(test_one_way_cut_is_optimal),
 		cmocka_unit_test(test_chain_with_latency_is_optimal),
 		cmocka_unit_test(test_steps_are_executable),

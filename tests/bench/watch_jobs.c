@@ -93,11 +93,11 @@ int main(int argc, char **argv)
 	int r;
 
 	if (argc != 5) {
-		fprintf(stderr, "usage: transfers URL/ENGINE MODEL N_OPS RUNS\n");
+		fprintf(stderr, "usage: watch_jobs URL/ENGINE MODEL N_OPS RUNS\n");
 		return 2;
 	}
 	r = run(argv, &err);
 	if (r)
-		fprintf(stderr, "transfers: %s\n", err.msg[0] ? err.msg : strerror(-r));
+		fprintf(stderr, "watch_jobs: %s\n", err.msg[0] ? err.msg : strerror(-r));
 	return r ? 1 : 0;
 }
