@@ -82,7 +82,7 @@ static int profile(struct kerf_cli_options *o, struct kerf_err *err)
 	if (!r)
 		r = kerf_cluster_open(o->on ? o->on : "cpu", &o->engine, &c, err);
 	for (i = 0; i < c.n_engine && !r; i++) {
-		r = kerf_cluster_profile(&c, i, g, &o->profile, &p, err);
+		r = kerf_cluster_profile(&c, i, g, &o->profile, NULL, &p, err);
 		if (r)
 			break;
 		(o->json ? print_json : print_text)(g, &p);

@@ -12,6 +12,8 @@
 
 /* What a job costs beside its operators where its engine is: a thread woken twice. */
 #define JOB_S 20e-6
+/* A node that is slower than this beside an idle one is no place to measure what it can do. */
+#define LOADED 1.1
 
 static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
 		    struct kerf_err *err)
@@ -85,9 +87,10 @@ int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *
 }
 
 int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_graph *g,
-			 const struct kerf_profile_options *opt, struct kerf_profile *p,
-			 struct kerf_err *err)
+			 const struct kerf_profile_options *opt, double *slowdown,
+			 struct kerf_profile *p, struct kerf_err *err)
 {
+	bool loaded = slowdown && *slowdown > LOADED;
 	const struct kerf_engine_info *info = &c->info[engine];
 	char name[sizeof(p->engine)];
 	int r = -ENOENT;
@@ -104,6 +107,10 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 				 err);
 	if (r)
 		return r;
+	if (slowdown)
+		*slowdown = 1;
+	if (loaded && !opt->measure)
+		return 0;
 	/* What was measured serves also where it cannot be stored, unless that was asked for. */
 	r = kerf_profile_save(p, opt->measure ? err : NULL);
 	if (r && opt->measure)
@@ -118,7 +125,7 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 	struct kerf_engine *engine = c->engine[e];
 	struct kerf_profile profile;
 	uint32_t o;
-	int r = kerf_cluster_profile(c, e, g, opt, &profile, err);
+	int r = kerf_cluster_profile(c, e, g, opt, &slowdown, &profile, err);
 
 	if (r)
 		return r;

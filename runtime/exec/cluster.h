@@ -68,9 +68,13 @@ void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp);
 /*
  * One engine's profile of g: stored, or measured and stored. Failing to store one is an
  * error only with opt->measure.
+ *
+ * *slowdown (NULL: not known) is the engine's in a view; it becomes what the profile has to be
+ * multiplied by: 1 if it was measured just now, under that very load. Then it is not stored
+ * either, unless opt->measure: it is not what the engine can do.
  */
 int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_graph *g,
-			 const struct kerf_profile_options *opt, struct kerf_profile *p,
-			 struct kerf_err *err);
+			 const struct kerf_profile_options *opt, double *slowdown,
+			 struct kerf_profile *p, struct kerf_err *err);
 
 #endif

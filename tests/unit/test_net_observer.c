@@ -420,11 +420,11 @@ static void test_probe(void **state)
 static void test_view(void **state)
 {
 	struct kerf_engine_config cfg = {.observer = &observer};
-	const struct kerf_profile_options opt = {.seconds = 0.01};
+	struct kerf_profile_options opt = {.seconds = 0.01};
 	struct kerf_link_estimate known = {.latency_ns = -5000000, .rate_bytes_s = 1000000,
 					   .low_ppm = 900000, .high_ppm = 1200000,
 					   .low_ns = 3000000};
-	struct kerf_cluster_view view = {.slowdown = {2, 3, 3}};
+	struct kerf_cluster_view view = {.slowdown = {0}};
 	struct kerf_graph *g = net_load(&node, 10);
 	struct kerf_cluster_problem one, two;
 	struct kerf_cluster c;
@@ -449,14 +449,25 @@ static void test_view(void **state)
 	assert_int_equal(kerf_cluster_probe(&c, &cfg, &view, NULL), 0);
 	assert_int_equal(told.up, i);
 
+	/* What is measured while the engines are loaded is used as it is, and not kept. */
+	view.slowdown[0] = view.slowdown[1] = view.slowdown[2] = 2;
+	assert_int_equal(kerf_cluster_problem(&c, g, &opt, &view, &one, NULL), 0);
+	kerf_cluster_problem_finish(&one);
+	opt.stored_only = true;
+	assert_int_equal(kerf_cluster_problem(&c, g, &opt, &view, &one, NULL), -ENOENT);
+	opt.stored_only = false;
+	memset(view.slowdown, 0, sizeof(view.slowdown));
+	assert_int_equal(kerf_cluster_problem(&c, g, &opt, &view, &one, NULL), 0);
+
 	/* The bucket's worth of bytes takes next to no time. */
+	view.slowdown[0] = 2;
+	view.slowdown[1] = view.slowdown[2] = 3;
+	opt.stored_only = true;
 	assert_int_equal(kerf_cluster_problem(&c, g, &opt, &view, &two, NULL), 0);
 	assert_true(fabs(kerf_problem_transfer_s(&two.p, 0, 1, 15000) - 0.01) < 1e-9);
 	assert_true(fabs(kerf_problem_transfer_s(&two.p, 1, 0, 1000) - 1e-4) < 1e-9);
 	assert_true(fabs(two.link[1].high - 1.2) < 1e-9 && fabs(two.link[1].low_s - .003) < 1e-9);
 	/* Loads slow down what runs on CPUs: here, on the first peer, not on its null engine. */
-	memset(view.slowdown, 0, sizeof(view.slowdown));
-	assert_int_equal(kerf_cluster_problem(&c, g, &opt, &view, &one, NULL), 0);
 	for (i = 0; i < g->n_op; i++) {
 		assert_true(two.op_s[i * 3] == 2 * one.op_s[i * 3]);
 		assert_true(two.op_s[i * 3 + 1] == 3 * one.op_s[i * 3 + 1]);

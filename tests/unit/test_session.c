@@ -293,11 +293,11 @@ static void test_profile_without_store(void **state)
 	setenv("KERF_PROFILE_DIR", "/proc/nowhere", 1);
 	assert_int_equal(kerf_cluster_open("ref", &(struct kerf_engine_config){0}, &cluster, NULL),
 			 0);
-	assert_int_equal(kerf_cluster_profile(&cluster, 0, g, &opt, &p, NULL), 0);
+	assert_int_equal(kerf_cluster_profile(&cluster, 0, g, &opt, NULL, &p, NULL), 0);
 	assert_int_equal(p.n_op, N_OPS);
 	kerf_profile_finish(&p);
 	opt.measure = true;
-	assert_true(kerf_cluster_profile(&cluster, 0, g, &opt, &p, NULL) < 0);
+	assert_true(kerf_cluster_profile(&cluster, 0, g, &opt, NULL, &p, NULL) < 0);
 	if (old)
 		setenv("KERF_PROFILE_DIR", old, 1);
 	else
