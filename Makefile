@@ -315,7 +315,8 @@ kernel-tests: $(KERNEL_TESTS)
 
 # KTAP programs that drive devices as those do, and have the runtime besides
 TELEMETRY_TESTS := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/telemetry/test_*.c))
-$(TELEMETRY_TESTS): KERF_CPPFLAGS += -Itests/kernel -idirafter /usr/include/drm
+$(TELEMETRY_TESTS): KERF_CPPFLAGS += -Itests/kernel \
+	$(or $(shell $(PKG_CONFIG) --cflags libdrm 2>/dev/null),-I/usr/include/drm)
 
 telemetry-tests: $(TELEMETRY_TESTS)
 

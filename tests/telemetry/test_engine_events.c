@@ -101,6 +101,8 @@ static void need(enum kerf_bpf_object o)
 		return;
 	if (strstr(why, "not in this build"))
 		ktap_skip("%s", why);
+	if (syscall(SYS_bpf, -1, NULL, 0) < 0 && errno == ENOSYS)
+		ktap_skip("this kernel has no bpf()");
 	ktap_note("%s: %s", kerf_bpf_name(o), why);
 	if (kerf_bpf_log(bpf, o))
 		ktap_note("%s", kerf_bpf_log(bpf, o));
