@@ -64,17 +64,22 @@ int kerf_engine_submit(struct kerf_job *job)
 /*
  * occupied_ns is the sum of the times at which the engine fell idle less those at which it became
  * busy. Every crossing is seen by exactly one caller, so it is right whatever order they add in.
+ * The clock is read after the one and before the other: no two stretches overlap, wherever
+ * threads are held up.
  */
 void kerf_job_start(struct kerf_job *job)
 {
 	struct kerf_meter *m = &job->program->engine->meter;
-	bool again = job->start_ns;
+	bool again = job->start_ns, first;
 
-	job->start_ns = kerf_now_ns();
-	if (again)
+	if (again) {
+		job->start_ns = kerf_now_ns();
 		return;
+	}
+	first = !__atomic_fetch_add(&m->running, 1, __ATOMIC_ACQ_REL);
+	job->start_ns = kerf_now_ns();
 	add(&m->started, 1);
-	if (!__atomic_fetch_add(&m->running, 1, __ATOMIC_RELAXED))
+	if (first)
 		add(&m->occupied_ns, -job->start_ns);
 	touch(m, job->start_ns);
 }
@@ -90,7 +95,7 @@ void kerf_job_done(struct kerf_job *job, int status)
 		add(&m->busy_ns, job->busy_ns);
 		add(&m->bytes, bytes_of(job));
 		add(&m->done, 1);
-		if (__atomic_fetch_sub(&m->running, 1, __ATOMIC_RELAXED) == 1)
+		if (__atomic_fetch_sub(&m->running, 1, __ATOMIC_ACQ_REL) == 1)
 			add(&m->occupied_ns, now);
 	} else {
 		job->start_ns = job->end_ns = now;

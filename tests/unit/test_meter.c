@@ -227,12 +227,84 @@ static void test_threads(void **state)
 	kerf_graph_unref(g);
 }
 
+/* --- Jobs that begin and end on many threads at once, as other nodes' do --- */
+
+#define CROSSINGS 20000
+
+struct crowd {
+	struct kerf_program *p;
+	const struct kerf_io *io;
+	bool stop;
+};
+
+static void nobody(struct kerf_job *job, int status)
+{
+}
+
+static void *cross(void *arg)
+{
+	struct crowd *c = arg;
+	struct kerf_job job = {
+		.program = c->p, .in = c->io->in, .out = c->io->out, .done = nobody};
+	int i;
+
+	for (i = 0; i < CROSSINGS; i++) {
+		assert_int_equal(kerf_engine_submit(&job), 0);
+		kerf_job_start(&job);
+		end(&job, 0, 1);
+	}
+	return NULL;
+}
+
+/* No counter goes back for who looks meanwhile. */
+static void *watch(void *arg)
+{
+	struct crowd *c = arg;
+	struct kerf_engine_rec last = {.kind = 0}, r;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED)) {
+		r = look(c->p->engine);
+		assert_true(r.queued >= last.queued && r.started >= last.started);
+		assert_true(r.done >= last.done && r.busy_ns >= last.busy_ns);
+		last = r;
+	}
+	return NULL;
+}
+
+static void test_crossings(void **state)
+{
+	struct kerf_engine e = {.ops = &by_hand};
+	struct kerf_graph *g = one_add();
+	struct kerf_program p = {.engine = &e, .slice = g};
+	struct kerf_io io;
+	struct crowd c = {.p = &p, .io = &io};
+	pthread_t thread[THREADS], watcher;
+	uint64_t begin = kerf_now_ns();
+	int i;
+
+	answer = 0;
+	assert_int_equal(kerf_io_make(g, 1, &io), 0);
+	assert_int_equal(pthread_create(&watcher, NULL, watch, &c), 0);
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, cross, &c), 0);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	__atomic_store_n(&c.stop, true, __ATOMIC_RELAXED);
+	pthread_join(watcher, NULL);
+	expect(&e, THREADS * CROSSINGS, THREADS * CROSSINGS, THREADS * CROSSINGS, 0, 0);
+	assert_int_equal(look(&e).busy_ns, THREADS * CROSSINGS);
+	assert_true(look(&e).occupied_ns > 0 && look(&e).occupied_ns <= kerf_now_ns() - begin);
+	kerf_io_finish(&io);
+	kerf_graph_unref(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_way_to_end),
 		cmocka_unit_test(test_records_name_engines),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_crossings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
