@@ -116,13 +116,17 @@ static bool verdict(const char *log, char *line, size_t size)
 }
 
 /* caps: those missing, NULL: none */
-static void explain_eperm(const struct kerf_bpf_facts *f, const char *caps, char *why, size_t size)
+static void explain_eperm(const struct kerf_bpf_facts *f, const char *caps, const char *log,
+			  char *why, size_t size)
 {
 	if (f->user_ns)
 		snprintf(why, size,
 			 "bpf() is refused in a user namespace: run outside it, or without");
 	else if (caps)
 		snprintf(why, size, "not permitted: %s missing (AmbientCapabilities= or setcap)", caps);
+	else if (strstr(log, "failed to iterate BTF objects") &&
+		 !(f->caps & KERF_CAP(KERF_CAP_SYS_ADMIN)))
+		snprintf(why, size, "not permitted: CAP_SYS_ADMIN missing, to find modules' types");
 	else if (f->seccomp)
 		snprintf(why, size, "refused though capable: a seccomp filter forbids bpf()");
 	else if (f->lockdown)
@@ -150,7 +154,7 @@ void kerf_bpf_explain(const struct kerf_bpf_ops *ops, const struct kerf_bpf_fact
 		snprintf(why, size, "the kernel's verifier refuses it%s%s%s: %s", lacks ? " (" : "",
 			 lacks ? caps : "", lacks ? " missing)" : "", text);
 	} else if (code == -EPERM || code == -EACCES) {
-		explain_eperm(f, lacks ? caps : NULL, why, size);
+		explain_eperm(f, lacks ? caps : NULL, log, why, size);
 	} else if (ops->needs_btf && !f->btf) {
 		snprintf(why, size, "no BTF: " BTF_FILE " is missing (CONFIG_DEBUG_INFO_BTF)");
 	} else {

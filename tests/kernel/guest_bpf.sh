@@ -15,7 +15,7 @@ if [ ! -x "$try" ] || ! "$KERF" inspect --build | grep -q 'bpf *yes'; then
 	echo "ok 1 bpf # SKIP built without BPF, or without $try"
 	exit 4
 fi
-echo "1..13"
+echo "1..14"
 n=0 failed=0
 sees=$("$KERF" inspect --help 2>&1 | grep -c -- --telemetry)
 
@@ -144,5 +144,16 @@ elif try_user unshare -U -r; then
 	result $? user_namespace
 else
 	result 1 user_namespace
+fi
+
+# A file in place of what is hidden serves what is relocated alone.
+if [ "$core" != attached ]; then
+	result 0 btf_from_a_file "this kernel has no BTF"
+elif cp /sys/kernel/btf/vmlinux "$tmp/btf" && no_btf "$try" --btf "$tmp/btf" >"$tmp/out" 2>&1; then
+	sed 's/^/#   /' "$tmp/out"
+	judge "$not_needed" attached && grep -q '^sched_raw attached' "$tmp/out"
+	result $? btf_from_a_file
+else
+	result 1 btf_from_a_file
 fi
 exit $failed

@@ -30,7 +30,7 @@ static int refuse_bpf(int code)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: bpf_try [--refuse EPERM|ENOSYS] [--best bpf] [COMMAND [ARG...]]\n");
+	fprintf(stderr, "usage: bpf_try [--refuse EPERM|ENOSYS] [--best bpf] [--btf FILE] [COMMAND [ARG...]]\n");
 	return 2;
 }
 
@@ -48,6 +48,8 @@ int main(int argc, char **argv)
 			code = ENOSYS;
 		else if (strcmp(argv[i], "--best") == 0 && strcmp(argv[i + 1], "bpf") == 0)
 			cfg.best = KERF_SOURCE_BPF;
+		else if (strcmp(argv[i], "--btf") == 0)
+			cfg.btf = argv[i + 1];
 		else
 			return usage();
 	}
