@@ -3,7 +3,7 @@
 #
 # Honours CC, AR, CFLAGS, CPPFLAGS, LDFLAGS, CROSS_COMPILE, PKG_CONFIG, DESTDIR,
 # prefix, libdir, O (build folder), CLANG, BPFTOOL and WITH_CURL, WITH_MICROHTTPD, WITH_DRM,
-# WITH_BPF = auto|yes|no.
+# WITH_BPF, WITH_NCURSES = auto|yes|no.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -71,11 +71,28 @@ $(eval $(call feature,DRM,libdrm))
 CLANG ?= clang
 BPFTOOL ?= $(or $(call found,bpftool),$(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool),bpftool)
 $(eval $(call feature,BPF,libbpf,$(CLANG) $(BPFTOOL)))
+# For kerf's own screen (kerf top), not for the library
+WITH_NCURSES ?= auto
+ifneq ($(WITH_NCURSES),no)
+NCURSES := $(firstword $(foreach p,ncursesw ncurses,$(if $(call have,$(p)),$(p))))
+ifneq ($(NCURSES),)
+override WITH_NCURSES := yes
+KERF_CPPFLAGS += -DWITH_NCURSES
+else ifeq ($(WITH_NCURSES),yes)
+$(error WITH_NCURSES=yes but pkg-config finds neither ncursesw nor ncurses; `make deps` installs it)
+else
+override WITH_NCURSES := no
+endif
+endif
 NO_BUILD_GOALS := help clean deps demo check asan kmod kmod-test kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_BUILD_GOALS),$(MAKECMDGOALS)),all),)
 $(foreach p,$(NEEDED),$(if $(call have,$(p)),,$(error $(p) not found by $(PKG_CONFIG); `make deps` installs it)))
 KERF_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(PKGS))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) $(LIBS)
+ifeq ($(WITH_NCURSES),yes)
+NCURSES_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(NCURSES))
+NCURSES_LIBS := $(shell $(PKG_CONFIG) --libs $(NCURSES))
+endif
 endif
 
 # --- sources ----------------------------------------------------------------
@@ -83,6 +100,9 @@ endif
 ROOMS := util graph cost plan exec telemetry net sim node
 SRC := runtime/api.c $(wildcard $(ROOMS:%=runtime/%/*.c))
 CLI_SRC := $(wildcard runtime/cli/*.c)
+ifneq ($(WITH_NCURSES),yes)
+CLI_SRC := $(filter-out runtime/cli/top_screen.c,$(CLI_SRC))
+endif
 ifneq ($(WITH_DRM),yes)
 SRC := $(filter-out runtime/exec/queue% runtime/node/serve_queue.c,$(SRC))
 endif
@@ -164,8 +184,10 @@ $(O)/libkerf.so.$(SOVERSION): $(OBJ) runtime/libkerf.map
 $(O)/libkerf.so: $(O)/libkerf.so.$(SOVERSION)
 	ln -sf $(<F) $@
 
+$(O)/cli/top_screen.o: KERF_CPPFLAGS += $(NCURSES_CFLAGS)
+
 $(O)/kerf: $(CLI_OBJ) $(LIB)
-	$(CC) $(KERF_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(KERF_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(NCURSES_LIBS) $(LIBS)
 
 # --- tests ------------------------------------------------------------------
 

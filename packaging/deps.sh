@@ -7,12 +7,12 @@
 set -eu
 
 build="pkg-config libprotobuf-c-dev protobuf-c-compiler libjson-c-dev nettle-dev
-libmicrohttpd-dev libcurl4-gnutls-dev libdrm-dev"
+libmicrohttpd-dev libcurl4-gnutls-dev libdrm-dev libncurses-dev"
 bpf="clang bpftool libbpf-dev libelf-dev zlib1g-dev"
 demo="iproute2"
 test="libcmocka-dev libonnx-testdata python3-onnx iproute2 procps"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libprotobuf-c-dev:arm64
-libjson-c-dev:arm64 nettle-dev:arm64 libcmocka-dev:arm64 libbpf-dev:arm64"
+libjson-c-dev:arm64 nettle-dev:arm64 libcmocka-dev:arm64 libbpf-dev:arm64 libncurses-dev:arm64"
 kernel="qemu-system-x86 busybox-static kmod cpio bc xz-utils zstd gcc-12 libelf-dev
 libdrm-dev linux-libc-dev sparse pahole perl procps python3"
 

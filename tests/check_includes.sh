@@ -36,7 +36,9 @@ xf86drm.h runtime/exec/queue
 kerf_accel.h runtime/exec/queue
 kerf_server.h runtime/exec/queue
 kerf_npu.h runtime/exec/npu
-nettle/ runtime/util/digest'
+nettle/ runtime/util/digest
+curses.h runtime/cli/top_screen
+ncurses runtime/cli/top_screen'
 
 bad=0
 for room in util graph cost plan telemetry net exec sim node cli; do

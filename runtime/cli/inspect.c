@@ -44,6 +44,13 @@ static const struct {
 	 false
 #endif
 	},
+	{"ncurses", "a screen for kerf top (ncurses)",
+#ifdef WITH_NCURSES
+	 true
+#else
+	 false
+#endif
+	},
 	{"drm", "engines behind the kernel's queues (libdrm)",
 #ifdef WITH_DRM
 	 true

@@ -42,4 +42,8 @@ extern const struct kerf_trace_field kerf_trace_node_head[], kerf_trace_transfer
 /* What holds between fields. 0, or -EINVAL with a sentence that starts with the field. */
 int kerf_trace_check(const struct kerf_trace_rec *rec, struct kerf_err *err);
 
+/* Adds the members of the struct at base that are not 0. -ENOMEM; -EINVAL: one is out of range. */
+struct json_object;
+int kerf_trace_members(struct json_object *o, const struct kerf_trace_field *f, const void *base);
+
 #endif

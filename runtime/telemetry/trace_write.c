@@ -186,6 +186,11 @@ static int add_object(json_object *o, const char *key, const struct kerf_trace_f
 	return r;
 }
 
+int kerf_trace_members(json_object *o, const struct kerf_trace_field *f, const void *base)
+{
+	return add_object(o, NULL, f, base);
+}
+
 static int fill(json_object *o, const struct kerf_trace_rec *rec)
 {
 	const char *u = (const char *)&rec->u;
