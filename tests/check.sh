@@ -120,6 +120,11 @@ stage_asan() {
 		case $t in *.d) continue ;; esac
 		KERF_TEST_QUICK=1 KERF="$PWD/$O-asan/kerf" cmocka "asan-$(basename "$t")" "$t"
 	done
+	# What reads files and sockets of others, and is in no library
+	for t in record report top; do
+		KERF="$PWD/$O-asan/kerf" KERF_BUILD="$PWD/$O-asan" \
+			script "asan-test_$t.sh" "tests/cli/test_$t.sh"
+	done
 }
 
 stage_arm64() {

@@ -64,7 +64,7 @@ static uint8_t find_series(struct kerf_report *r, const char *url)
 		r->more_series++;
 		return NONE;
 	}
-	memcpy(r->series[r->n_series].url, url, KERF_URL_BYTES);
+	snprintf(r->series[r->n_series].url, KERF_URL_BYTES, "%s", url);
 	return (uint8_t)r->n_series++;
 }
 
