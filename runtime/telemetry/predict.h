@@ -26,14 +26,25 @@ void kerf_predictor_close(struct kerf_predictor *p); /* NULL allowed */
 /* A look at the connection the data goes over (the sending end's), at any time. */
 void kerf_predictor_link(struct kerf_predictor *p, const struct kerf_link_rec *link);
 
-/* A transfer has ended. Absurd ones (no time, no bytes, over an hour) are not believed. */
+/*
+ * A transfer has ended; in the order of their ends. Absurd ones (no time, no bytes, over an hour) are
+ * not believed. Some 20 us, no allocation, as for all below.
+ */
 void kerf_predictor_learn(struct kerf_predictor *p, const struct kerf_transfer *t);
 
-/* What is expected of transfers at now_ns. rate_bytes_s 0: it does not know. */
+/*
+ * What is expected of a transfer that begins at now_ns. rate_bytes_s 0: it does not know: no
+ * transfer was learned, or none in the ten minutes before. now_ns may be past: links are taken as
+ * they were then, so that estimating at a transfer's start just before learning it gives what was
+ * expected of it.
+ */
 void kerf_predictor_estimate(const struct kerf_predictor *p, uint64_t now_ns,
 			     struct kerf_link_estimate *est);
 
-/* Seconds for bytes under an estimate; INFINITY if it does not know. *low, *high: 80 %. */
+/*
+ * Seconds for bytes under an estimate, waits of slow start and all; INFINITY if it does not know
+ * (*low 0, *high INFINITY). *low, *high: 80 %.
+ */
 double kerf_estimate_s(const struct kerf_link_estimate *est, double bytes, double *low,
 		       double *high);
 

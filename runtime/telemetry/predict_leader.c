@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Follow the leader: each transfer is expected as by the member whose expectations were best lately,
+ * by discounted log error (N. Cesa-Bianchi, G. Lugosi: Prediction, Learning, and Games, 2006, 7.2;
+ * over forecasters of networks: R. Wolski, Dynamically forecasting network performance using
+ * the Network Weather Service, 1998). Errors are capped, so that one outlier ends no lead.
+ */
+#include "telemetry/predict_priv.h"
+
+#include <math.h>
+
+#define DISCOUNT 0.95
+#define GRAIN 0.01 /* errors below are nearly equal */
+
+static const struct {
+	const struct estimator *e;
+	double prior; /* log error it is thought to make before it has made any */
+} member[LEADER_MEMBERS] = {
+	{&kerf_predict_line, 0.10},	 {&kerf_predict_slow_start, 0.11},
+	{&kerf_predict_window, 0.12},	 {&kerf_predict_rls_reset, 0.15},
+	{&kerf_predict_rls, 0.20},	 {&kerf_predict_kalman, 0.20},
+};
+
+static void leader_init(void *state)
+{
+	struct leader_state *s = state;
+	int i;
+
+	for (i = 0; i < LEADER_MEMBERS; i++) {
+		if (member[i].e->init)
+			member[i].e->init(&s->member[i]);
+		s->loss[i] = log1p(member[i].prior / GRAIN);
+		s->weight[i] = 1;
+	}
+}
+
+static void leader_learn(void *state, const struct sample *x)
+{
+	struct leader_state *s = state;
+	struct curve c;
+	int i;
+
+	for (i = 0; i < LEADER_MEMBERS; i++) {
+		if (member[i].e->curve(&s->member[i], &x->look, &c)) {
+			double e = fabs(log(x->seconds / kerf_curve_s(&c, x->bytes)));
+
+			s->loss[i] = DISCOUNT * s->loss[i] + log1p(e / GRAIN);
+			s->weight[i] = DISCOUNT * s->weight[i] + 1;
+		}
+		if (member[i].e->learn)
+			member[i].e->learn(&s->member[i], x);
+	}
+}
+
+static bool leader_curve(const void *state, const struct look *look, struct curve *c)
+{
+	const struct leader_state *s = state;
+	double best = INFINITY;
+	struct curve one;
+	bool learned = false;
+	int i;
+
+	for (i = 0; i < LEADER_MEMBERS; i++) {
+		if (!member[i].e->curve(&s->member[i], look, &one))
+			continue;
+		learned |= member[i].e->learn != NULL;
+		if (s->loss[i] / s->weight[i] < best) {
+			best = s->loss[i] / s->weight[i];
+			*c = one;
+			c->name = member[i].e->name;
+		}
+	}
+	/* A rate without any transfer may be a burst that a shaper let through. */
+	return learned;
+}
+
+const struct estimator kerf_predict_leader = {
+	.name = "leader",
+	.what = "whichever of the others was best lately (follow the leader; Cesa-Bianchi, Lugosi 2006)",
+	.size = sizeof(struct leader_state),
+	.init = leader_init,
+	.learn = leader_learn,
+	.curve = leader_curve,
+};

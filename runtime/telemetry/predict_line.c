@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lines through the last transfers, by least absolute error of the logarithm.
+ *
+ * A transfer that met a busy scheduler or a burst of losses takes much longer, never much shorter:
+ * squares would bend the line to it, absolute values do not, and logarithms give small transfers
+ * the weight of large ones. Fitted by iteratively reweighted least squares (E. J. Schlossmacher,
+ * JASA 68, 1973), old transfers counting less.
+ *
+ * Two more terms take in what the sender knew when it began:
+ *  - window: under losses the congestion window wanders (Mathis et al. 1997), and what
+ *    it is now says more about the next second than any past transfer. Its term is the time
+ *    that the bytes would take at a window a round trip.
+ *  - slow_start: after a pause of a retransmission timeout or more the window is cut
+ *    (M. Handley, J. Padhye, S. Floyd, RFC 2861), and grows again in rounds, in which the sender
+ *    waits (N. Cardwell, S. Savage, T. Anderson: Modeling TCP latency, INFOCOM 2000).
+ *    The waits are taken off before the fit and added after it.
+ *
+ * When one transfer is far off, the link may have changed or something was in the way. The next
+ * is expected as if the rate had changed, and decides: what was before the change is
+ * forgotten, or the doubt is.
+ */
+#include "telemetry/predict_priv.h"
+
+#include "util/base.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS 12     /* of reweighting; each begins where the last fit ended */
+#define AGE 0.97      /* weight of a transfer beside the one after it */
+#define WINDOW_HOLD 1.0
+#define WINDOW_PRIOR 0.5
+#define LEAST 3e-5    /* log errors below are equal */
+
+/* Waits until the window of a round covers it; the rest goes out at the link's rate. */
+double kerf_slow_start_s(double bytes, double byte_s, double window_bytes, double round_s)
+{
+	double wait = 0;
+	int i;
+
+	if (window_bytes <= 0 || round_s <= 0)
+		return 0;
+	for (i = 0; i < 40 && bytes > window_bytes && window_bytes * byte_s < round_s; i++) {
+		wait += round_s - window_bytes * byte_s;
+		bytes -= window_bytes;
+		window_bytes *= 2;
+	}
+	return wait;
+}
+
+double kerf_curve_s(const struct curve *c, double bytes)
+{
+	double wire = bytes * c->byte_s;
+	double t = c->latency_s + wire;
+
+	/* A line that begins below 0 says nothing about the smallest. */
+	t = fmax(t, 0.1 * wire) + kerf_slow_start_s(bytes, c->byte_s, c->window_bytes, c->round_s);
+	return fmin(fmax(t, MIN_S), MAX_S);
+}
+
+static struct line_point *nth(struct line_state *s, uint32_t age)
+{
+	return &s->point[(s->at + LINE_SAMPLES - 1 - age) % LINE_SAMPLES];
+}
+
+static double window_s(double bytes, double window_bytes, double rtt_s)
+{
+	return bytes * rtt_s / window_bytes;
+}
+
+/* The solution of n equations a[i] . x = a[i][n], by elimination with pivots. */
+static bool solve(double a[LINE_TERMS][LINE_TERMS + 1], int n, double *x)
+{
+	int i, j, k, best;
+
+	for (i = 0; i < n; i++) {
+		for (best = i, j = i + 1; j < n; j++)
+			if (fabs(a[j][i]) > fabs(a[best][i]))
+				best = j;
+		if (fabs(a[best][i]) < 1e-300)
+			return false;
+		for (k = 0; k <= n; k++) {
+			double t = a[i][k];
+
+			a[i][k] = a[best][k];
+			a[best][k] = t;
+		}
+		for (j = 0; j < n; j++) {
+			double f = j == i ? 0 : a[j][i] / a[i][i];
+
+			for (k = i; f != 0 && k <= n; k++)
+				a[j][k] -= f * a[i][k];
+		}
+	}
+	for (i = 0; i < n; i++) {
+		x[i] = a[i][n] / a[i][i];
+		if (!isfinite(x[i]))
+			return false;
+	}
+	return true;
+}
+
+struct fit {
+	enum line_kind kind;
+	uint32_t n;
+	int terms;
+	double f[LINE_SAMPLES][LINE_TERMS], seconds[LINE_SAMPLES], weight[LINE_SAMPLES];
+	double scale[LINE_TERMS]; /* of the terms, so that the equations are even */
+	double prior;
+};
+
+/* The points as equations; waits of slow start by the rate of the last fit. */
+static void prepare(struct fit *f, struct line_state *s, enum line_kind kind, uint32_t n)
+{
+	double age = 1, sum = 0, bytes = 0, window = 0;
+	uint32_t i;
+
+	*f = (struct fit){.kind = kind, .n = n, .terms = kind == LINE_WINDOW ? 3 : 2};
+	for (i = 0; i < n; i++, age *= AGE) {
+		const struct line_point *p = nth(s, i);
+		double wait = 0;
+
+		if (kind == LINE_SLOW_START)
+			wait = kerf_slow_start_s(p->bytes, s->theta[1], p->window_bytes, p->rtt_s);
+		f->f[i][0] = 1;
+		f->f[i][1] = p->bytes;
+		f->f[i][2] = f->terms > 2 ? window_s(p->bytes, p->window_bytes, p->rtt_s) : 0;
+		f->seconds[i] = fmax(p->seconds - wait, 0.1 * p->seconds);
+		f->weight[i] = age;
+		sum += age;
+		bytes += age * p->bytes;
+		window += age * f->f[i][2];
+	}
+	f->scale[0] = 1;
+	f->scale[1] = bytes / sum;
+	f->scale[2] = window > 0 ? window / sum : 1;
+	f->prior = s->prior_latency_s;
+}
+
+static double line_at(const struct fit *f, const double *theta, uint32_t i)
+{
+	double t = theta[0] * f->f[i][0] + theta[1] * f->f[i][1] + theta[2] * f->f[i][2];
+
+	return fmax(t, 0.05 * f->seconds[i]);
+}
+
+/*
+ * One round: squares of relative errors, weighed by 1 / the last round's error. Weak equations
+ * hold what the points leave open: the latency is the prior one, the rest is the bytes'.
+ */
+static bool reweight(const struct fit *f, double *theta)
+{
+	double a[LINE_TERMS][LINE_TERMS + 1] = {{0}}, x[LINE_TERMS] = {0}, mean = 0, sum = 0, hold,
+	       rate;
+	uint32_t i;
+	int j, k;
+
+	for (i = 0; i < f->n; i++) {
+		double t = line_at(f, theta, i), w;
+
+		w = f->weight[i] / (t * t * fmax(fabs(log(f->seconds[i] / t)), LEAST));
+		for (j = 0; j < f->terms; j++) {
+			for (k = 0; k < f->terms; k++)
+				a[j][k] += w * f->f[i][j] / f->scale[j] * f->f[i][k] / f->scale[k];
+			a[j][f->terms] += w * f->f[i][j] / f->scale[j] * f->seconds[i];
+		}
+		mean += f->weight[i] * f->seconds[i];
+		sum += f->weight[i];
+	}
+	mean /= sum;
+	hold = 1 / (mean * mean);
+	a[0][0] += 0.3 * hold;
+	a[0][f->terms] += 0.3 * hold * f->prior;
+	rate = fmax(mean - f->prior, 0.1 * mean);
+	if (f->terms > 2) {
+		a[1][1] += WINDOW_HOLD * hold;
+		a[1][f->terms] += WINDOW_HOLD * hold * 0.5 * rate;
+		a[2][2] += WINDOW_HOLD * hold;
+		a[2][f->terms] += WINDOW_HOLD * hold * WINDOW_PRIOR * f->scale[2];
+	} else {
+		a[1][1] += 1e-3 * hold;
+		a[1][f->terms] += 1e-3 * hold * rate;
+	}
+	if (!solve(a, f->terms, x))
+		return false;
+	for (j = 0; j < f->terms; j++)
+		theta[j] = x[j] / f->scale[j];
+	return true;
+}
+
+/* The line through one point that has the prior latency. */
+static void through(struct line_state *s, enum line_kind kind, const struct line_point *p)
+{
+	double wait, seconds;
+	int i;
+
+	s->theta[0] = fmin(s->prior_latency_s, 0.5 * p->seconds);
+	s->theta[1] = (p->seconds - s->theta[0]) / p->bytes;
+	s->theta[2] = 0;
+	for (i = 0; kind == LINE_SLOW_START && i < 4; i++) {
+		wait = kerf_slow_start_s(p->bytes, s->theta[1], p->window_bytes, p->rtt_s);
+		seconds = fmax(p->seconds - wait, 0.2 * p->seconds);
+		s->theta[0] = fmin(s->prior_latency_s, 0.5 * seconds);
+		s->theta[1] = (seconds - s->theta[0]) / p->bytes;
+	}
+}
+
+static void refit(struct line_state *s, enum line_kind kind)
+{
+	struct fit f;
+	double theta[LINE_TERMS];
+	int i;
+
+	if (!s->known || s->n < 2) {
+		through(s, kind, nth(s, 0));
+		s->known = true;
+		if (s->n < 2)
+			return;
+	}
+	prepare(&f, s, kind, s->n);
+	memcpy(theta, s->theta, sizeof(theta));
+	for (i = 0; i < ROUNDS; i++) {
+		if (!reweight(&f, theta))
+			return;
+		/* More bytes do not take less time, nor does a smaller window. */
+		if (f.terms > 2 && (theta[2] < 0 || theta[1] < 0)) {
+			f.terms = 2;
+			theta[2] = 0;
+			f.scale[2] = 1;
+			theta[1] = s->theta[1] > 0 ? s->theta[1] : 1e-9;
+		}
+		if (theta[1] <= 0) {
+			theta[0] = 0;
+			theta[1] = nth(s, 0)->seconds / nth(s, 0)->bytes;
+		}
+	}
+	memcpy(s->theta, theta, sizeof(theta));
+}
+
+static bool curve_of(const struct line_state *s, enum line_kind kind, const double *theta,
+		     double window_bytes, double rtt_s, struct curve *c)
+{
+	*c = (struct curve){.latency_s = theta[0], .byte_s = theta[1]};
+	if (kind != LINE_PLAIN && (window_bytes <= 0 || rtt_s <= 0))
+		return false;
+	if (kind == LINE_WINDOW)
+		c->byte_s += theta[2] * window_s(1, window_bytes, rtt_s);
+	if (kind == LINE_SLOW_START) {
+		c->window_bytes = window_bytes;
+		c->round_s = rtt_s;
+	}
+	return c->byte_s > 0;
+}
+
+static double error_of(const struct line_state *s, enum line_kind kind, const struct line_point *p)
+{
+	struct curve c;
+
+	return curve_of(s, kind, s->theta, p->window_bytes, p->rtt_s, &c)
+		       ? log(p->seconds / kerf_curve_s(&c, p->bytes))
+		       : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The error that the share q of the transfers before the last skip did not reach. */
+static double usual_error(struct line_state *s, double q, uint32_t skip)
+{
+	double e[LINE_SAMPLES];
+	uint32_t i, n = 0;
+
+	for (i = skip; i + 2 < s->n; i++)
+		e[n++] = fabs(nth(s, i)->error);
+	if (n < 4)
+		return 0.3;
+	qsort(e, n, sizeof(*e), compare);
+	return e[(uint32_t)(q * (n - 1) + 0.5)];
+}
+
+static void forget_before(struct line_state *s, uint32_t keep)
+{
+	s->n = keep;
+	s->known = false;
+}
+
+/* The last three all on one side and unusual: once in 500 by chance. */
+static bool drifted(struct line_state *s)
+{
+	double usual, e;
+	uint32_t i;
+
+	if (s->n < 6)
+		return false;
+	usual = fmax(usual_error(s, 0.8, 3), 0.03);
+	for (i = 0; i < 3; i++) {
+		e = nth(s, i)->error;
+		if (fabs(e) < usual || e * nth(s, 0)->error < 0)
+			return false;
+	}
+	return true;
+}
+
+static void line_learn(struct line_state *s, enum line_kind kind, const struct sample *x)
+{
+	struct line_point p = {.bytes = x->bytes,
+			       .seconds = x->seconds,
+			       .window_bytes = x->look.window_bytes,
+			       .rtt_s = x->look.link.min_rtt_s};
+	struct line_state changed;
+	bool doubt = s->doubt;
+
+	if (kind == LINE_WINDOW) {
+		p.window_bytes = x->look.link.cwnd_bytes;
+		p.rtt_s = x->look.link.srtt_s;
+	}
+	if (kind != LINE_PLAIN && (p.window_bytes <= 0 || p.rtt_s <= 0))
+		return;
+	if (!s->n)
+		s->prior_latency_s = x->look.link.min_rtt_s;
+	p.error = s->known ? error_of(s, kind, &p) : 0;
+	s->doubt = false;
+	if (doubt) {
+		/* Was the last transfer the first of a changed link? */
+		changed = *s;
+		forget_before(&changed, 1);
+		changed.prior_latency_s = s->theta[0];
+		refit(&changed, kind);
+		if (fabs(error_of(&changed, kind, &p)) < fabs(p.error)) {
+			*s = changed;
+			p.error = error_of(s, kind, &p);
+		}
+	}
+	if ((doubt || s->n >= 2) && fabs(p.error) > fmax(0.2, 2.5 * usual_error(s, 0.9, 0)))
+		s->doubt = true;
+	s->point[s->at] = p;
+	s->at = (s->at + 1) % LINE_SAMPLES;
+	s->n = KERF_MIN(s->n + 1, LINE_SAMPLES);
+	if (drifted(s)) {
+		s->prior_latency_s = s->theta[0];
+		forget_before(s, 3);
+		s->doubt = false;
+	}
+	/* In doubt the line stays as it was before: the next transfer is compared with it. */
+	if (!s->doubt)
+		refit(s, kind);
+}
+
+static bool line_curve(const struct line_state *s, enum line_kind kind, const struct look *look,
+		       struct curve *c)
+{
+	double window = kind == LINE_WINDOW ? look->link.cwnd_bytes : look->window_bytes;
+	double rtt = kind == LINE_WINDOW ? look->link.srtt_s : look->link.min_rtt_s;
+	struct line_state changed;
+
+	if (!s->known)
+		return false;
+	if (!s->doubt)
+		return curve_of(s, kind, s->theta, window, rtt, c);
+	changed = *s;
+	forget_before(&changed, 1);
+	changed.prior_latency_s = s->theta[0];
+	refit(&changed, kind);
+	return curve_of(&changed, kind, changed.theta, window, rtt, c);
+}
+
+#define KIND(word, KIND)                                                                 \
+	static void word##_learn(void *state, const struct sample *x)                           \
+	{                                                                                       \
+		line_learn(state, KIND, x);                                                     \
+	}                                                                                       \
+	static bool word##_curve(const void *state, const struct look *look, struct curve *c)   \
+	{                                                                                       \
+		return line_curve(state, KIND, look, c);                                        \
+	}
+
+KIND(plain, LINE_PLAIN)
+KIND(window, LINE_WINDOW)
+KIND(slow_start, LINE_SLOW_START)
+
+const struct estimator kerf_predict_line = {
+	.name = "line",
+	.what = "a + bytes * b by least absolute log error (Schlossmacher 1973)",
+	.size = sizeof(struct line_state),
+	.learn = plain_learn,
+	.curve = plain_curve,
+};
+
+const struct estimator kerf_predict_window = {
+	.name = "window",
+	.what = "the same, b depending on the congestion window (Mathis et al. 1997)",
+	.size = sizeof(struct line_state),
+	.learn = window_learn,
+	.curve = window_curve,
+};
+
+const struct estimator kerf_predict_slow_start = {
+	.name = "slow_start",
+	.what = "the same, and the waits of slow start (Cardwell, Savage, Anderson 2000)",
+	.size = sizeof(struct line_state),
+	.learn = slow_start_learn,
+	.curve = slow_start_curve,
+};
