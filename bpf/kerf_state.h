@@ -105,7 +105,7 @@ enum kerf_cpu_running { KERF_CPU_IDLE, KERF_CPU_FAIR, KERF_CPU_RT, KERF_CPU_OWN 
 #define KERF_CPU_HAS_RT 0x2u
 #define KERF_CPU_HAS_RUN_DELAY 0x4u
 #define KERF_CPU_HAS_OWN 0x8u /* kerf's own share is told apart */
-#define KERF_CPU_HAS_COMPETING 0x10u
+#define KERF_CPU_HAS_COMPETING 0x10u /* outside too */
 
 /*
  * One CPU, indexed by its number; totals since the first write. 128 bytes. Written by that
@@ -118,7 +118,8 @@ struct kerf_cpu_rec {
 	__u64 switch_ns; /* last context switch */
 	__u32 running;	 /* enum kerf_cpu_running since then */
 	__u8 source;
-	__u8 pad[3];
+	__u8 running_outside; /* its time goes to outside_ns */
+	__u8 pad[2];
 	__u64 fair_ns; /* other processes' normal tasks ran */
 	__u64 rt_ns;   /* real-time and deadline tasks ran, whoever's */
 	__u64 own_ns;  /* kerf's normal tasks ran */
@@ -126,10 +127,14 @@ struct kerf_cpu_rec {
 	__u64 own_run_delay_ns;
 	__u64 switches;
 	__u64 begin_ns; /* first write */
-	/* fair_ns + run_delay_ns, each task's times its scheduling weight; nice 0 weighs 1 */
-	__u64 competing_ns;
-	__u64 reserved[3];
-	__u32 running_weight; /* of what runs if it is KERF_CPU_FAIR; nice 0: 1024 */
+	/*
+	 * fair_ns + run_delay_ns, each task's times its scheduling weight: what competes with kerf's
+	 * threads one by one, where nice 0 weighs 1; and what is in other scheduling groups
+	 * (sessions, cgroups), of whose weights that of kerf's group is 1.
+	 */
+	__u64 competing_ns, outside_ns;
+	__u64 reserved[2];
+	__u32 running_weight; /* of what runs if it is KERF_CPU_FAIR; 1024: 1 */
 	__u32 check;
 };
 
@@ -204,6 +209,7 @@ struct kerf_engine_load {
 #define KERF_LOAD_HAS_POWER 0x40u
 #define KERF_LOAD_HAS_RT 0x80u	      /* else rt is in fair */
 #define KERF_LOAD_HAS_COMPETING 0x100u
+#define KERF_LOAD_HAS_OUTSIDE 0x200u
 
 /*
  * The load of a node, over the last window (about 100 ms). A CPU is 1000 permille: four
@@ -219,15 +225,19 @@ struct kerf_node_load {
 	__u32 n_cpu; /* that kerf may use */
 	__u32 fair_permille, rt_permille, own_permille;
 	__u32 waiting_permille; /* run delay accrued per second, others' */
-	__u32 slowdown_permille; /* of a new CPU-bound thread of nice 0; 1000: none */
+	__u32 slowdown_permille; /* of a new CPU-bound thread of kerf's; 1000: none */
 	__u32 cpu_pressure_permille, memory_pressure_permille; /* PSI "some", over the window */
 	__u64 memory_bytes, memory_available_bytes;
 	__u32 freq_khz, max_khz; /* of the slowest policy now; what it could do */
 	__s32 temperature_mc;	 /* hottest zone */
 	__u32 throttled;	 /* 1: some policy is held below its maximum by heat */
 	__u32 power_mw;
-	/* fair + waiting, weighed by priority: a busy task of nice 19 is 15, of nice -20 is 86681 */
-	__u32 competing_permille;
+	/*
+	 * Running and waiting, by scheduling weight: of what competes with kerf's threads one by one,
+	 * each of which weighs 1000; and of other scheduling groups, kerf's weighing 1000.
+	 */
+	__u32 competing_permille, outside_permille;
+	__u32 reserved;
 	struct kerf_engine_load engine[KERF_NODE_LOAD_ENGINES];
 };
 

@@ -27,8 +27,21 @@ struct load_weight {
 	unsigned long weight;
 } KERF_KERNEL_TYPE;
 
+struct task_group {
+	unsigned long shares;
+} KERF_KERNEL_TYPE;
+
+struct cfs_rq {
+	struct load_weight load;
+	struct task_group *tg;
+} KERF_KERNEL_TYPE;
+
+/* The last three: kernels with group scheduling. */
 struct sched_entity {
 	struct load_weight load;
+	struct sched_entity *parent;
+	struct cfs_rq *cfs_rq;
+	struct cfs_rq *my_q;
 } KERF_KERNEL_TYPE;
 
 struct kernfs_node {
@@ -94,17 +107,80 @@ static __always_inline __u32 class_of(struct task_struct *t, __u32 pid)
 	return KERF_CPU_FAIR;
 }
 
-/* 1024: nice 0. The kernel scales weights by 1024 once more where a long has 64 bits. */
-static __always_inline __u32 weight_of(struct task_struct *t)
-{
-	__u64 weight = READ(t, se.load.weight);
+/*
+ * The scheduling group that kerf's threads are in (of a session, where the kernel makes one of
+ * each, or of a cgroup) and its weight, as last seen. 0: they are in none, so each thread stands
+ * for itself.
+ */
+static __u64 own_group;
+static __u64 own_shares;
 
-	return bpf_core_field_size(t->se.load.weight) == 8 ? weight >> 10 : weight;
+#define MAX_NESTED 4 /* groups; those further out count as one */
+
+/* 1024: nice 0. The kernel scales weights by 1024 once more where a long has 64 bits. */
+static __always_inline __u64 unscaled(__u64 weight, __u64 size)
+{
+	return size == 8 ? weight >> 10 : weight;
+}
+
+static __always_inline __u64 weight_alone(struct task_struct *t)
+{
+	return unscaled(READ(t, se.load.weight), bpf_core_field_size(t->se.load.weight));
+}
+
+static __always_inline void see_own(struct task_struct *t)
+{
+	struct task_group *group;
+	struct cfs_rq *queue;
+
+	if (!bpf_core_field_exists(t->se.parent))
+		return;
+	queue = READ(t, se.cfs_rq);
+	group = READ(queue, tg);
+	own_group = (__u64)group;
+	own_shares = READ(t, se.parent)
+			     ? unscaled(READ(group, shares), bpf_core_field_size(group->shares))
+			     : 0;
+}
+
+/*
+ * What a task takes from kerf's threads. One of the same group: its weight. One of another shares
+ * that group's weight on this CPU with whoever else of it is runnable here: eight busy tasks
+ * of one session are one task to another session.
+ */
+static __always_inline void weigh(struct task_struct *t, struct kerf_cpu_rec *rec)
+{
+	const __u64 size = bpf_core_field_size(t->se.load.weight);
+	__u64 weight = weight_alone(t), all;
+	struct sched_entity *group;
+	struct cfs_rq *queue;
+	int i;
+
+	rec->running_outside = 0;
+	if (!bpf_core_field_exists(t->se.parent) || !own_group)
+		goto out;
+	queue = READ(t, se.cfs_rq);
+	if ((__u64)READ(queue, tg) == own_group)
+		goto out;
+	group = READ(t, se.parent);
+	for (i = 0; i < MAX_NESTED && group; i++) {
+		queue = READ(group, my_q);
+		all = unscaled(READ(queue, load.weight), size);
+		if (all)
+			weight = weight * unscaled(READ(group, load.weight), size) / all;
+		group = READ(group, parent);
+	}
+	if (own_shares) {
+		weight = (weight << 10) / own_shares;
+		rec->running_outside = 1;
+	}
+out:
+	rec->running_weight = weight;
 }
 
 static __always_inline int on_switch(struct task_struct *prev, struct task_struct *next)
 {
-	__u64 now = bpf_ktime_get_ns(), ran, waited = 0, delay, word, *slot;
+	__u64 now = bpf_ktime_get_ns(), ran, waited = 0, weighed, delay, word, *slot;
 	__u32 cpu = bpf_get_smp_processor_id();
 	__u32 prev_pid = READ(prev, pid), next_pid = READ(next, pid);
 	struct kerf_cpu_rec *rec = bpf_map_lookup_elem(&cpus, &cpu);
@@ -137,7 +213,11 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 	case KERF_CPU_FAIR:
 		rec->fair_ns += ran;
 		rec->run_delay_ns += waited;
-		rec->competing_ns += (ran + waited) * rec->running_weight >> 10;
+		weighed = (ran + waited) * rec->running_weight >> 10;
+		if (rec->running_outside)
+			rec->outside_ns += weighed;
+		else
+			rec->competing_ns += weighed;
 		break;
 	case KERF_CPU_OWN:
 		rec->own_ns += ran;
@@ -146,7 +226,10 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 	case KERF_CPU_RT: rec->rt_ns += ran; break;
 	}
 	rec->running = class_of(next, next_pid);
-	rec->running_weight = rec->running == KERF_CPU_FAIR ? weight_of(next) : 0;
+	if (rec->running == KERF_CPU_FAIR)
+		weigh(next, rec);
+	else if (rec->running == KERF_CPU_OWN)
+		see_own(next);
 	rec->switch_ns = now;
 	rec->updated_ns = now;
 	rec->switches++;

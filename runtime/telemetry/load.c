@@ -18,18 +18,18 @@
 #define SPAN_NS 100000000u
 #define SPAN_TICKS_NS 200000000u /* where times are told in ticks of 10 ms */
 #define MAX_WINDOWS 16
-#define MASK_NS 1000000000u /* between two looks at which CPUs are ours */
+#define MASK_NS 1000000000u /* between two looks at which CPUs are ours, and our priority */
 #define MOST_WAITING 1000.0 /* tasks for a CPU: what says more is broken */
 #define MOST_WEIGHT 88	    /* of nice -20 */
 
 /* Rates: CPUs' worth, or tasks' worth of waiting. */
 struct rates {
-	double fair, rt, own, waiting, competing;
+	double fair, rt, own, waiting, competing, outside;
 };
 
 struct cpu {
 	uint64_t at_ns; /* 0: never read */
-	uint64_t fair_ns, rt_ns, own_ns, run_delay_ns, competing_ns;
+	uint64_t fair_ns, rt_ns, own_ns, run_delay_ns, competing_ns, outside_ns;
 	uint32_t has;
 	uint8_t source;
 	struct rates rates; /* over the last window in which it was read */
@@ -57,6 +57,7 @@ struct kerf_load {
 	uint64_t at_ns, mask_ns;
 	uint8_t mask[KERF_STATE_CPUS / 8];
 	uint32_t n_mask; /* 0: not known */
+	double weight;	 /* our threads', beside nice 0 */
 	struct cpu cpu[KERF_STATE_CPUS];
 	struct meter cpu_pressure, memory_pressure, own_delay;
 	struct window window[MAX_WINDOWS]; /* newest first */
@@ -103,8 +104,11 @@ const struct kerf_zone_rec *kerf_load_zones(const struct kerf_load *l)
 	return l->zone ? NULL : kerf_sys_zones(l->sys);
 }
 
-/* Which CPUs count: those that are on line and that this thread may run on. */
-static void find_mask(struct kerf_load *l, uint64_t now_ns)
+/*
+ * Which CPUs count: those that are on line and that this thread may run on. And what it weighs: the
+ * kernel's table of weights is 1024 / 1.25^nice, rounded.
+ */
+static void find_ours(struct kerf_load *l, uint64_t now_ns)
 {
 	uint8_t allowed[sizeof(l->mask)], online[sizeof(l->mask)], both;
 	bool has_allowed, has_online;
@@ -121,6 +125,7 @@ static void find_mask(struct kerf_load *l, uint64_t now_ns)
 		n += (uint32_t)__builtin_popcount(both);
 	}
 	l->n_mask = has_allowed || has_online ? n : 0;
+	l->weight = pow(1.25, -kerf_proc_nice(l->proc));
 }
 
 static bool in_mask(const struct kerf_load *l, uint32_t i)
@@ -137,12 +142,16 @@ static double rate(uint64_t before, uint64_t now, uint64_t ns, double most)
 /* Times up to now_ns: what runs since the last switch is not in the totals yet. */
 static void add_running(struct kerf_cpu_rec *r, uint64_t now_ns)
 {
-	uint64_t ns = now_ns > r->switch_ns ? now_ns - r->switch_ns : 0;
+	uint64_t ns = now_ns > r->switch_ns ? now_ns - r->switch_ns : 0, weighed;
 
 	switch (r->running) {
 	case KERF_CPU_FAIR:
 		r->fair_ns += ns;
-		r->competing_ns += (uint64_t)((double)ns * r->running_weight / 1024);
+		weighed = (uint64_t)((double)ns * r->running_weight / 1024);
+		if (r->running_outside)
+			r->outside_ns += weighed;
+		else
+			r->competing_ns += weighed;
 		break;
 	case KERF_CPU_RT: r->rt_ns += ns; break;
 	case KERF_CPU_OWN: r->own_ns += ns; break;
@@ -168,6 +177,7 @@ static void read_cpu(struct cpu *c, const struct kerf_cpu_rec *rec, uint64_t now
 		x->waiting = rate(c->run_delay_ns, r.run_delay_ns, ns, MOST_WAITING);
 		x->competing =
 			rate(c->competing_ns, r.competing_ns, ns, MOST_WEIGHT * MOST_WAITING);
+		x->outside = rate(c->outside_ns, r.outside_ns, ns, MOST_WEIGHT * MOST_WAITING);
 		all = x->fair + x->rt + x->own;
 		if (all > 1) {
 			x->fair /= all;
@@ -182,6 +192,7 @@ static void read_cpu(struct cpu *c, const struct kerf_cpu_rec *rec, uint64_t now
 	c->own_ns = r.own_ns;
 	c->run_delay_ns = r.run_delay_ns;
 	c->competing_ns = r.competing_ns;
+	c->outside_ns = r.outside_ns;
 	c->has = r.has;
 	c->source = r.source;
 }
@@ -212,6 +223,7 @@ static void sum_cpus(struct kerf_load *l, uint64_t now_ns, struct rates *sum, ui
 		sum->own += c->rates.own;
 		sum->waiting += c->rates.waiting;
 		sum->competing += c->rates.competing;
+		sum->outside += c->rates.outside;
 		*has &= c->has;
 		*source = *source ? KERF_MIN(*source, c->source) : c->source;
 		known++;
@@ -272,6 +284,7 @@ static void mean(const struct kerf_load *l, struct window *m)
 		m->rates.own += share * w->rates.own;
 		m->rates.waiting += share * w->rates.waiting;
 		m->rates.competing += share * w->rates.competing;
+		m->rates.outside += share * w->rates.outside;
 		m->cpu_pressure += share * w->cpu_pressure;
 		m->memory_pressure += share * w->memory_pressure;
 	}
@@ -292,7 +305,7 @@ static void sample_cpus(struct kerf_load *l, uint64_t now_ns, struct kerf_node_l
 	uint8_t source;
 	double own_delay;
 
-	find_mask(l, now_ns);
+	find_ours(l, now_ns);
 	kerf_proc_update(l->proc, now_ns);
 	sum_cpus(l, now_ns, &w.rates, &n, &has, &source);
 	delay = kerf_proc_cpu_pressure(l->proc, &cpu_us);
@@ -329,8 +342,9 @@ static void sample_cpus(struct kerf_load *l, uint64_t now_ns, struct kerf_node_l
 		load->waiting_permille = permille(m.rates.waiting);
 	}
 	if (has & KERF_CPU_HAS_COMPETING) {
-		load->has |= KERF_LOAD_HAS_COMPETING;
-		load->competing_permille = permille(m.rates.competing);
+		load->has |= KERF_LOAD_HAS_COMPETING | KERF_LOAD_HAS_OUTSIDE;
+		load->outside_permille = permille(m.rates.outside);
+		load->competing_permille = permille(m.rates.competing / l->weight);
 	}
 	if (pressure || memory) {
 		load->has |= KERF_LOAD_HAS_PRESSURE;

@@ -186,16 +186,17 @@ static void read_schedstat(struct kerf_proc *p)
 	}
 }
 
-/*
- * A thread's CPU: field 39 of its stat, counted from behind the name, which may hold anything;
- * *run: its time in ticks, where there is nothing finer.
- */
-static bool read_thread_stat(struct kerf_proc *p, uint32_t tid, uint32_t *cpu, uint64_t *run)
+/* Fields of a thread's stat, numbered as in proc(5). */
+enum { NICE = 19, UTIME = 14, STIME = 15, PROCESSOR = 39, N_FIELD };
+
+/* They are counted from behind the name, which may hold anything. */
+static bool read_thread_stat(struct kerf_proc *p, const char *thread, int64_t *v)
 {
 	char text[1024];
 	const char *s;
-	uint64_t v = 0, ticks = 0;
-	int fd = kerf_load_file_open(p->root, "self/task/%u/stat", tid), field;
+	uint64_t x;
+	bool minus;
+	int fd = kerf_load_file_open(p->root, "%s/stat", thread), i;
 
 	kerf_load_file_read(fd, text, sizeof(text));
 	kerf_load_file_close(fd);
@@ -203,18 +204,15 @@ static bool read_thread_stat(struct kerf_proc *p, uint32_t tid, uint32_t *cpu, u
 	if (!s || s[1] != ' ' || !s[2] || s[3] != ' ')
 		return false;
 	s += 3;
-	for (field = 4; field <= 39; field++) {
+	for (i = 4; i < N_FIELD; i++) {
 		while (*s == ' ')
 			s++;
-		if (*s == '-') /* priorities may be negative: nothing that is read here */
-			s++;
-		if (!kerf_load_number(&s, &v))
+		minus = *s == '-';
+		s += minus;
+		if (!kerf_load_number(&s, &x))
 			return false;
-		if (field == 14 || field == 15)
-			ticks += v;
+		v[i] = minus ? -(int64_t)KERF_MIN(x, INT64_MAX) : (int64_t)KERF_MIN(x, INT64_MAX);
 	}
-	*cpu = v < KERF_STATE_CPUS ? (uint32_t)v : 0;
-	*run = ticks < UINT64_MAX / p->tick_ns ? ticks * p->tick_ns : 0;
 	return true;
 }
 
@@ -239,19 +237,25 @@ static struct own *find_own(struct kerf_proc *p, uint32_t tid, uint32_t *known)
 
 static void read_thread(struct kerf_proc *p, uint32_t tid, uint64_t elapsed_ns, uint32_t *known)
 {
-	uint64_t v[2], run, ran, waited;
-	uint32_t cpu, n_before = p->n_own;
-	char text[96];
+	uint64_t v[2], ran, waited;
+	uint32_t n_before = p->n_own;
+	int64_t field[N_FIELD];
+	char text[96], path[64];
+	struct cpu *c;
 	struct own *o;
 	int fd;
 
-	if (!read_thread_stat(p, tid, &cpu, &run))
+	snprintf(path, sizeof(path), "self/task/%u", tid);
+	if (!read_thread_stat(p, path, field) || field[PROCESSOR] < 0 ||
+	    field[PROCESSOR] >= KERF_STATE_CPUS)
 		return;
-	fd = kerf_load_file_open(p->root, "self/task/%u/schedstat", tid);
+	fd = kerf_load_file_open(p->root, "%s/schedstat", path);
 	kerf_load_file_read(fd, text, sizeof(text));
 	kerf_load_file_close(fd);
 	if (numbers(text, v, 2) < 2) {
-		v[0] = run;
+		if (__builtin_add_overflow(field[UTIME], field[STIME], &v[0]) ||
+		    __builtin_mul_overflow(v[0], p->tick_ns, &v[0]))
+			return;
 		v[1] = 0;
 	}
 	o = find_own(p, tid, known);
@@ -265,8 +269,9 @@ static void read_thread(struct kerf_proc *p, uint32_t tid, uint64_t elapsed_ns, 
 		ran = KERF_MIN(ran, elapsed_ns);
 		waited = KERF_MIN(waited, elapsed_ns);
 	}
-	p->cpu[cpu].own_ns += ran;
-	p->cpu[cpu].own_delay_ns += waited;
+	c = &p->cpu[field[PROCESSOR]];
+	c->own_ns += ran;
+	c->own_delay_ns += waited;
 	p->own_delay_ns += waited;
 	o->run_ns = v[0];
 	o->delay_ns = v[1];
@@ -429,4 +434,13 @@ bool kerf_proc_allowed(struct kerf_proc *p, uint8_t *bits, uint32_t max)
 	kerf_load_file_close(fd);
 	s = strstr(p->text, name);
 	return s && kerf_load_cpulist(s + sizeof(name) - 1, bits, max);
+}
+
+int kerf_proc_nice(struct kerf_proc *p)
+{
+	int64_t field[N_FIELD];
+
+	if (!read_thread_stat(p, "thread-self", field) || field[NICE] < -20 || field[NICE] > 19)
+		return 0;
+	return (int)field[NICE];
 }

@@ -36,4 +36,7 @@ bool kerf_proc_memory_pressure(struct kerf_proc *p, uint64_t *us);
 /* The CPUs that the calling thread may use, a bit each; false: not known. */
 bool kerf_proc_allowed(struct kerf_proc *p, uint8_t *bits, uint32_t max);
 
+/* The calling thread's nice value; 0 if it is not known. */
+int kerf_proc_nice(struct kerf_proc *p);
+
 #endif

@@ -33,6 +33,7 @@ static const struct word {
 	{"rt", FIELD(rt_permille), IS_U32, KERF_LOAD_HAS_RT, 0, MAX_CPUS * 1000ll},
 	{"waiting", FIELD(waiting_permille), IS_U32, KERF_LOAD_HAS_RUN_DELAY, 0, UINT32_MAX},
 	{"competing", FIELD(competing_permille), IS_U32, KERF_LOAD_HAS_COMPETING, 0, UINT32_MAX},
+	{"outside", FIELD(outside_permille), IS_U32, KERF_LOAD_HAS_OUTSIDE, 0, UINT32_MAX},
 	{"cpu-pressure", FIELD(cpu_pressure_permille), IS_U32, KERF_LOAD_HAS_PRESSURE, 0, 1000},
 	{"memory-pressure", FIELD(memory_pressure_permille), IS_U32, KERF_LOAD_HAS_PRESSURE, 0,
 	 1000},

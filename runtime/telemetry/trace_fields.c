@@ -108,6 +108,7 @@ static const struct kerf_trace_field node_load[] = {
 	BELOW(N, throttled, 2),
 	UNSIGNED(N, power_mw),
 	UNSIGNED(N, competing_permille),
+	UNSIGNED(N, outside_permille),
 	{"engine", KERF_FIELD_ENGINES, AT(N, engine), 0, engine_load},
 	END,
 #undef N

@@ -282,6 +282,23 @@ static void test_affinity(void **state)
 	assert_int_equal(n->out.fair_permille, 200);
 }
 
+/* Kerf at nice 5 (weight 335): a task of nice 0 takes three times what it gets. */
+static void test_own_priority(void **state)
+{
+	struct node *n = *state;
+
+	tree_put(&n->proc, "thread-self/stat",
+		 "7 (a) 2 (b) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 25 5 17 18 19 20 21 22 23 24 25 "
+		 "26 27 "
+		 "28 29 30 31 32 33 34 35 1 0 0\n");
+	sample(n, 0);
+	n->now[0].fair_ns += 100 * MS;
+	n->now[0].competing_ns += 100 * MS;
+	sample(n, 100);
+	assert_in_range(n->out.competing_permille, 3040, 3060);
+	assert_int_equal(n->out.fair_permille, 1000);
+}
+
 static void test_engines_are_left_alone(void **state)
 {
 	struct node *n = *state;
@@ -304,6 +321,21 @@ static double slow(uint32_t n, uint32_t competing, uint32_t rt, uint32_t threads
 	return kerf_load_slowdown(&l, threads);
 }
 
+/* busy: running and waiting, siblings included; outside: by weight */
+static double grouped(uint32_t n, uint32_t busy, uint32_t siblings, uint32_t outside,
+		      uint32_t threads)
+{
+	struct kerf_node_load l = {.n_cpu = n,
+				   .has = KERF_LOAD_HAS_CPU | KERF_LOAD_HAS_COMPETING |
+					  KERF_LOAD_HAS_OUTSIDE};
+
+	l.fair_permille = KERF_MIN(busy, n * 1000);
+	l.waiting_permille = busy - l.fair_permille;
+	l.competing_permille = siblings;
+	l.outside_permille = outside;
+	return kerf_load_slowdown(&l, threads);
+}
+
 static void test_slowdown(void **state)
 {
 	struct kerf_node_load l = {.n_cpu = 1};
@@ -318,6 +350,18 @@ static void test_slowdown(void **state)
 	assert_float_equal(slow(2, 3000, 0, 1), 2, 1e-9);
 	assert_float_equal(slow(2, 3000, 0, 2), 2.5, 1e-9);
 	assert_float_equal(slow(2, 0, 900, 2), 2 / 1.1, 1e-9);
+	/*
+	 * Another group of tasks has half of the box, however many they are; within ours, threads
+	 * share what is left with their siblings. What others cannot use is ours.
+	 */
+	assert_float_equal(grouped(2, 8000, 0, 1000, 1), 1, 1e-9);
+	assert_float_equal(grouped(2, 8000, 0, 1000, 2), 2, 1e-9);
+	assert_float_equal(grouped(2, 9000, 1000, 1000, 1), 2, 1e-9);
+	assert_float_equal(grouped(2, 9000, 1000, 1000, 2), 3, 1e-9);
+	assert_float_equal(grouped(2, 8000, 0, 3000, 2), 4, 1e-9);
+	assert_float_equal(grouped(2, 1000, 0, 86681, 1), 1, 1e-9);
+	assert_float_equal(grouped(1, 1000, 0, 1000, 1), 2, 1e-9);
+	assert_true(isfinite(grouped(1, UINT32_MAX, UINT32_MAX, UINT32_MAX, 9)));
 	/* More threads than CPUs: beside the same number of threads on an idle node. */
 	assert_float_equal(slow(2, 0, 0, 8), 1, 1e-9);
 	assert_float_equal(slow(2, 2000, 0, 8), 1.25, 1e-9);
@@ -349,6 +393,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_torn_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpu_goes_off_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_affinity, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_priority, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_engines_are_left_alone, setup, teardown),
 		cmocka_unit_test(test_slowdown),
 	};

@@ -17,7 +17,8 @@
 static const struct kerf_node_load full = {
 	.has = KERF_LOAD_HAS_CPU | KERF_LOAD_HAS_RUN_DELAY | KERF_LOAD_HAS_MEMORY |
 	       KERF_LOAD_HAS_PRESSURE | KERF_LOAD_HAS_FREQ | KERF_LOAD_HAS_TEMPERATURE |
-	       KERF_LOAD_HAS_POWER | KERF_LOAD_HAS_RT | KERF_LOAD_HAS_COMPETING,
+	       KERF_LOAD_HAS_POWER | KERF_LOAD_HAS_RT | KERF_LOAD_HAS_COMPETING |
+	       KERF_LOAD_HAS_OUTSIDE,
 	.source = KERF_SOURCE_BTF,
 	.source_memory = KERF_SOURCE_PROC,
 	.source_sensor = KERF_SOURCE_PROC,
@@ -38,6 +39,7 @@ static const struct kerf_node_load full = {
 	.throttled = 1,
 	.power_mw = 5321,
 	.competing_permille = 86681,
+	.outside_permille = 2200,
 	.engine = {
 		{.name = "cpu", .kind = KERF_ENGINE_RUNTIME, .running = 2, .busy_permille = 1999,
 		 .jobs = 1ull << 40, .errors = 3},
@@ -92,7 +94,7 @@ static void each_group_alone(void **state)
 {
 	uint32_t bit;
 
-	for (bit = 1; bit <= KERF_LOAD_HAS_COMPETING; bit <<= 1) {
+	for (bit = 1; bit <= KERF_LOAD_HAS_OUTSIDE; bit <<= 1) {
 		struct kerf_node_load load = {.n_cpu = 4, .has = bit};
 
 		switch (bit) {

@@ -60,7 +60,7 @@ static void fill(struct kerf_trace_rec *rec, enum kerf_trace_kind kind)
 		n->load.n_engine = KERF_NODE_LOAD_ENGINES;
 		n->load.temperature_mc = INT32_MIN;
 		n->load.throttled = 1;
-		n->reserved = 0;
+		n->reserved = n->load.reserved = 0;
 		n->refused[sizeof(n->refused) - 1] = 0;
 		for (i = 0; i < KERF_NODE_LOAD_ENGINES; i++) {
 			n->load.engine[i].name[31] = 0;
