@@ -16,6 +16,7 @@
 #include "util/err.h"
 #include "util/observer.h"
 
+struct kerf_bpf;
 struct kerf_telemetry;
 
 struct kerf_telemetry_config {
@@ -41,12 +42,16 @@ void kerf_telemetry_close(struct kerf_telemetry *t); /* NULL allowed */
  */
 int kerf_telemetry_publish(struct kerf_telemetry *t, const char *path, struct kerf_err *err);
 
-/* Which source each region has, and why not a better one. Constant after open. */
-const struct kerf_state_head *kerf_telemetry_head(const struct kerf_telemetry *t);
+/* Which source each region has by now, and why not a better one. Any thread. */
+void kerf_telemetry_head(struct kerf_telemetry *t, struct kerf_state_head *head);
+
+/* The programs that were tried (telemetry/source.h); NULL: none was. */
+const struct kerf_bpf *kerf_telemetry_bpf(const struct kerf_telemetry *t);
 
 /* To hand to engines' configurations; lives as long as t. */
 const struct kerf_observer *kerf_telemetry_observer(struct kerf_telemetry *t);
 
+/* fn NULL: none. When this returns, what was given before is not called any more. */
 void kerf_telemetry_engines(struct kerf_telemetry *t, kerf_engines_fn fn, void *user);
 
 /* The plan that is in force from now on: shown to readers, recorded. */

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include "telemetry/peers.h"
+
+#include "telemetry/load_text.h"
+#include "telemetry/predict.h"
+#include "telemetry/record.h"
+#include "telemetry/tcp_info.h"
+#include "util/clock.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct peer {
+	char url[KERF_URL_BYTES]; /* empty: free */
+	uint64_t used_ns;
+	uint32_t n_conn;
+	struct kerf_predictor *up, *down;
+	uint32_t rtt_us, min_rtt_us;
+	uint32_t retransmits_gone; /* of connections that are closed */
+	uint64_t acked, acked_before; /* bytes; as the window began */
+	uint64_t goodput_bytes_s;
+	struct kerf_node_load load;
+	uint32_t loads_refused;
+	char refused[KERF_REASON_BYTES];
+};
+
+struct conn {
+	struct peer *peer; /* NULL: free */
+	int fd;
+	uint64_t cookie;
+	uint32_t at; /* where its record was last time */
+	struct kerf_link_rec last; /* cookie 0: never seen */
+};
+
+struct kerf_peers {
+	struct kerf_peers_config cfg;
+	pthread_mutex_t lock;
+	struct peer peer[KERF_PEERS];
+	struct conn conn[KERF_STATE_LINKS];
+	uint64_t window_ns; /* when it began */
+	uint64_t transfers;
+	struct kerf_transfer_rec *log;
+};
+
+int kerf_peers_open(const struct kerf_peers_config *cfg, struct kerf_peers **out,
+		    struct kerf_err *err)
+{
+	struct kerf_peers *p = calloc(1, sizeof(*p));
+
+	*out = NULL;
+	if (!p)
+		return kerf_fail(err, -ENOMEM, "telemetry: out of memory");
+	p->cfg = *cfg;
+	pthread_mutex_init(&p->lock, NULL);
+	*out = p;
+	return 0;
+}
+
+static void free_peer(struct peer *peer)
+{
+	kerf_predictor_close(peer->up);
+	kerf_predictor_close(peer->down);
+	memset(peer, 0, sizeof(*peer));
+}
+
+void kerf_peers_close(struct kerf_peers *p)
+{
+	uint32_t i;
+
+	if (!p)
+		return;
+	for (i = 0; i < KERF_PEERS; i++)
+		free_peer(&p->peer[i]);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+/* --- the table, under the lock --- */
+
+static struct peer *find(struct kerf_peers *p, const char *url)
+{
+	uint32_t i;
+
+	for (i = 0; i < KERF_PEERS; i++)
+		if (p->peer[i].url[0] && !strcmp(p->peer[i].url, url))
+			return &p->peer[i];
+	return NULL;
+}
+
+/* Finds it or makes it; NULL: no room, as all have connections, or no memory. */
+static struct peer *get(struct kerf_peers *p, const char *url)
+{
+	struct peer *peer = find(p, url), *idle = NULL;
+	uint32_t i;
+
+	if (!peer && url[0] && strlen(url) < KERF_URL_BYTES) {
+		for (i = 0; i < KERF_PEERS; i++) {
+			peer = &p->peer[i];
+			/* A free one was used at 0, before any other. */
+			if (!peer->n_conn && (!idle || peer->used_ns < idle->used_ns))
+				idle = peer;
+		}
+		peer = idle;
+		if (peer) {
+			free_peer(peer);
+			if (kerf_predictor_open(NULL, &peer->up, NULL) ||
+			    kerf_predictor_open(NULL, &peer->down, NULL)) {
+				free_peer(peer);
+				return NULL;
+			}
+			snprintf(peer->url, sizeof(peer->url), "%s", url);
+		}
+	}
+	if (peer)
+		peer->used_ns = kerf_now_ns();
+	return peer;
+}
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t n = sizeof(cookie);
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) ? 0 : cookie;
+}
+
+/* The program's record of c, wherever it stands. */
+static bool read_link(const struct kerf_peers *p, struct conn *c, struct kerf_link_rec *rec)
+{
+	uint32_t i;
+
+	for (i = 0; i <= KERF_STATE_LINKS; i++) {
+		uint32_t at = i ? i - 1 : c->at;
+		const struct kerf_link_rec *from = &p->cfg.link[at];
+
+		if (__atomic_load_n(&from->cookie, __ATOMIC_RELAXED) == c->cookie &&
+		    kerf_record_read(from, rec, sizeof(*rec)) && rec->cookie == c->cookie &&
+		    rec->life == KERF_LINK_LIVE) {
+			c->at = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool read_conn(const struct kerf_peers *p, struct conn *c, uint64_t now_ns,
+		      struct kerf_link_rec *rec)
+{
+	if (!c->cookie)
+		return false;
+	if (p->cfg.link && read_link(p, c, rec))
+		return true;
+	/* The cookie tells whether it still is the socket that was meant. */
+	return p->cfg.sockets && !kerf_tcp_info_read(c->fd, now_ns, rec) && rec->cookie == c->cookie;
+}
+
+static void look(struct kerf_peers *p, struct conn *c, uint64_t now_ns)
+{
+	struct kerf_link_rec rec;
+
+	if (!read_conn(p, c, now_ns, &rec))
+		return;
+	if (rec.bytes_acked > c->last.bytes_acked)
+		c->peer->acked += rec.bytes_acked - c->last.bytes_acked;
+	/* What has not changed was seen already. */
+	if (rec.updated_ns != c->last.updated_ns)
+		kerf_predictor_link(c->peer->up, &rec);
+	c->last = rec;
+}
+
+/* A short transfer may fall between two samples: what the kernel saw of it is seen now. */
+static void look_again(struct kerf_peers *p, uint64_t cookie)
+{
+	uint32_t i;
+
+	for (i = 0; i < KERF_STATE_LINKS && cookie; i++)
+		if (p->conn[i].peer && p->conn[i].cookie == cookie)
+			look(p, &p->conn[i], kerf_now_ns());
+}
+
+static void forget(struct conn *c)
+{
+	c->peer->n_conn--;
+	c->peer->retransmits_gone += c->last.retransmits;
+	c->peer->used_ns = kerf_now_ns();
+	memset(c, 0, sizeof(*c));
+}
+
+/* --- what observers are told --- */
+
+void kerf_peers_connected(struct kerf_peers *p, const char *url, int fd)
+{
+	struct conn *c = NULL;
+	struct peer *peer;
+	uint32_t i;
+
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		/* One that closed without a word: its number was given again. */
+		if (p->conn[i].peer && p->conn[i].fd == fd)
+			forget(&p->conn[i]);
+		if (!c && !p->conn[i].peer)
+			c = &p->conn[i];
+	}
+	peer = c ? get(p, url) : NULL;
+	if (peer) {
+		*c = (struct conn){.peer = peer, .fd = fd, .cookie = cookie_of(fd)};
+		peer->n_conn++;
+		look(p, c, kerf_now_ns());
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+void kerf_peers_disconnected(struct kerf_peers *p, const char *url, int fd)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		struct conn *c = &p->conn[i];
+
+		if (c->peer && c->fd == fd && !strcmp(c->peer->url, url)) {
+			look(p, c, kerf_now_ns());
+			forget(c);
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+static uint64_t to_ns(double s)
+{
+	return s > 0 && s < 1e9 ? (uint64_t)(s * 1e9) : 0;
+}
+
+static void log_transfer(struct kerf_peers *p, const struct peer *peer,
+			 const struct kerf_transfer *t, const struct kerf_link_estimate *est)
+{
+	double low, high, s = kerf_estimate_s(est, (double)t->bytes, &low, &high);
+	struct kerf_transfer_rec rec = {
+		.node = (uint32_t)(peer - p->peer) + 1,
+		.number = ++p->transfers,
+		.transfer = *t,
+	};
+
+	if (isfinite(s)) {
+		rec.predicted_ns = to_ns(s);
+		rec.low_ns = to_ns(low);
+		rec.high_ns = to_ns(high);
+	}
+	if (p->log)
+		kerf_record_write(&p->log[rec.number % KERF_STATE_TRANSFERS], &rec, sizeof(rec));
+}
+
+void kerf_peers_transfer(struct kerf_peers *p, const char *url, const struct kerf_transfer *t)
+{
+	struct kerf_link_estimate est;
+	struct kerf_predictor *with;
+	struct peer *peer;
+
+	if (t->end_ns <= t->start_ns || t->hold_ns >= t->end_ns - t->start_ns || !t->bytes)
+		return;
+	pthread_mutex_lock(&p->lock);
+	peer = get(p, url);
+	if (peer) {
+		with = t->down ? peer->down : peer->up;
+		kerf_predictor_estimate(with, t->start_ns, &est);
+		log_transfer(p, peer, t, &est);
+		if (!t->down)
+			look_again(p, t->cookie);
+		kerf_predictor_learn(with, t);
+		/* Where no connection can be asked, goodput is what the runtime saw itself. */
+		if (!p->cfg.link && !p->cfg.sockets && !t->down)
+			peer->acked += t->bytes;
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+void kerf_peers_load(struct kerf_peers *p, const char *url, const char *text, size_t n)
+{
+	struct kerf_node_load load;
+	struct kerf_err err = {""};
+	char line[KERF_URL_BYTES + sizeof(err.msg)];
+	int r = kerf_load_parse(text, n, kerf_now_ns(), &load, &err);
+	bool first = false;
+	struct peer *peer;
+
+	pthread_mutex_lock(&p->lock);
+	peer = get(p, url);
+	if (peer && !r)
+		peer->load = load;
+	if (peer && r) {
+		first = !peer->loads_refused;
+		peer->loads_refused += peer->loads_refused != UINT32_MAX;
+		if (first)
+			snprintf(peer->refused, sizeof(peer->refused), "%.*s",
+				 (int)sizeof(peer->refused) - 1, err.msg);
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (first && p->cfg.warn) {
+		snprintf(line, sizeof(line), "%s: %s", url, err.msg);
+		p->cfg.warn(p->cfg.warn_user, line);
+	}
+}
+
+/* --- what is made of it --- */
+
+/* The connection with the least smoothed round trip speaks for the path. */
+static void best_rtt(struct kerf_peers *p)
+{
+	uint32_t best[KERF_PEERS], i;
+
+	memset(best, 0xff, sizeof(best));
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		const struct conn *c = &p->conn[i];
+		size_t at = c->peer ? (size_t)(c->peer - p->peer) : 0;
+
+		if (!c->peer || !(c->last.has & KERF_LINK_HAS_RTT) || !c->last.srtt_us ||
+		    c->last.srtt_us >= best[at])
+			continue;
+		best[at] = c->last.srtt_us;
+		c->peer->rtt_us = c->last.srtt_us;
+		c->peer->min_rtt_us = c->last.min_rtt_us;
+	}
+}
+
+void kerf_peers_sample(struct kerf_peers *p, uint64_t now_ns, bool end)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < KERF_STATE_LINKS; i++)
+		if (p->conn[i].peer)
+			look(p, &p->conn[i], now_ns);
+	best_rtt(p);
+	for (i = 0; i < KERF_PEERS && end; i++) {
+		struct peer *peer = &p->peer[i];
+		uint64_t bytes = peer->acked - peer->acked_before;
+
+		if (now_ns > p->window_ns)
+			peer->goodput_bytes_s =
+				(uint64_t)((double)bytes * 1e9 / (double)(now_ns - p->window_ns));
+		peer->acked_before = peer->acked;
+	}
+	if (end)
+		p->window_ns = now_ns;
+	pthread_mutex_unlock(&p->lock);
+}
+
+uint32_t kerf_peers_state(struct kerf_peers *p, uint64_t now_ns, struct kerf_node_state *node)
+{
+	uint32_t i, n = 0;
+
+	memset(node, 0, KERF_PEERS * sizeof(*node));
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < KERF_PEERS; i++) {
+		const struct peer *peer = &p->peer[i];
+
+		if (!peer->url[0])
+			continue;
+		memcpy(node[i].url, peer->url, sizeof(peer->url));
+		node[i].connections = peer->n_conn;
+		node[i].rtt_us = peer->rtt_us;
+		node[i].min_rtt_us = peer->min_rtt_us;
+		node[i].retransmits = peer->retransmits_gone;
+		node[i].goodput_bytes_s = peer->goodput_bytes_s;
+		kerf_predictor_estimate(peer->up, now_ns, &node[i].up);
+		kerf_predictor_estimate(peer->down, now_ns, &node[i].down);
+		node[i].load = peer->load;
+		node[i].loads_refused = peer->loads_refused;
+		memcpy(node[i].refused, peer->refused, sizeof(peer->refused));
+		n = i + 1;
+	}
+	for (i = 0; i < KERF_STATE_LINKS; i++)
+		if (p->conn[i].peer)
+			node[p->conn[i].peer - p->peer].retransmits += p->conn[i].last.retransmits;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+void kerf_peers_estimate(struct kerf_peers *p, const char *url, bool down, uint64_t now_ns,
+			 struct kerf_link_estimate *est)
+{
+	struct peer *peer;
+
+	memset(est, 0, sizeof(*est));
+	pthread_mutex_lock(&p->lock);
+	peer = find(p, url);
+	if (peer)
+		kerf_predictor_estimate(down ? peer->down : peer->up, now_ns, est);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void kerf_peers_links(struct kerf_peers *p, struct kerf_link_rec *out)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < KERF_STATE_LINKS; i++)
+		out[i] = p->conn[i].last;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void kerf_peers_log(struct kerf_peers *p, struct kerf_transfer_rec *ring)
+{
+	pthread_mutex_lock(&p->lock);
+	p->log = ring;
+	pthread_mutex_unlock(&p->lock);
+}
