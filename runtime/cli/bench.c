@@ -288,6 +288,7 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 	}
 	row->per_s = l.n_ms / wall;
 	kerf_bench_summarise(l.ms, l.n_ms, &row->ms);
+	kerf_cli_telemetry_requests(s->telemetry, l.n_ms, row->ms.median * 1e-3);
 out:
 	kerf_session_close(l.session);
 	for (i = 0; l.slot && i < l.depth; i++)
@@ -378,6 +379,7 @@ static int bench_policy(const struct bench_options *o, long threads, struct kerf
 		r = policy->plan(&s->problem.p, &s->plan, err);
 		if (r)
 			return r;
+		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->common.model);
 	}
 	if (strcmp(s->plan.policy, "cut"))
 		snprintf(label, sizeof(label), "%s", s->plan.policy);
@@ -481,7 +483,9 @@ int kerf_cmd_bench(int argc, char **argv)
 		kerf_cli_fail(&err, r);
 		status = KERF_EXIT_USAGE;
 	} else {
-		r = bench(&o, &err);
+		r = kerf_cli_options_open(&o.common, &err);
+		if (!r)
+			r = bench(&o, &err);
 		if (r)
 			status = kerf_cli_fail(&err, r);
 	}

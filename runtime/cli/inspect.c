@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/telemetry.h"
 #include "exec/engine.h"
 #include "exec/queue_list.h"
 #include "graph/dump.h"
@@ -14,14 +15,16 @@ static int usage(FILE *f)
 {
 	fprintf(f, "usage: kerf inspect [OPTIONS] MODEL.onnx\n"
 		   "       kerf inspect --build [--json]\n"
-		   "       kerf inspect --engines [--json]\n\n"
+		   "       kerf inspect --engines [--json]\n"
+		   "       kerf inspect --telemetry [--json]\n\n"
 		   "Operators as kerf runs them, their shapes, FLOPs, parameters and activations.\n\n"
 		   "  --json              machine-readable output\n"
 		   "  --dot               a graph for Graphviz\n"
 		   "  --shape NAME:DIMS   fix an input's shape: data:1,3,224,224\n"
 		   "  --no-rewrite        operators as the model has them\n"
 		   "  --build             what this kerf was built with\n"
-		   "  --engines           the engines of this machine, and the kernel's queues\n");
+		   "  --engines           the engines of this machine, and the kernel's queues\n"
+		   "  --telemetry         what measures links and load here, and what would help\n");
 	return f == stdout ? KERF_EXIT_OK : KERF_EXIT_USAGE;
 }
 
@@ -214,12 +217,12 @@ int kerf_cmd_inspect(int argc, char **argv)
 		{"json", no_argument, NULL, 'j'},	{"dot", no_argument, NULL, 'D'},
 		{"shape", required_argument, NULL, 's'}, {"no-rewrite", no_argument, NULL, 'R'},
 		{"build", no_argument, NULL, 'B'},	{"engines", no_argument, NULL, 'E'},
-		{"help", no_argument, NULL, 'h'},
+		{"telemetry", no_argument, NULL, 'T'},	{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	struct kerf_cli_options o = {0};
 	struct kerf_err err = {0};
-	bool dot = false, build = false, engines = false;
+	bool dot = false, build = false, engines = false, telemetry = false;
 	int c, r;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -228,6 +231,7 @@ int kerf_cmd_inspect(int argc, char **argv)
 		case 'R': o.load.no_rewrite = true; continue;
 		case 'B': build = true; continue;
 		case 'E': engines = true; continue;
+		case 'T': telemetry = true; continue;
 		case 'h': kerf_cli_options_finish(&o); return usage(stdout);
 		}
 		r = kerf_cli_option(&o, c, optarg, &err);
@@ -238,9 +242,10 @@ int kerf_cmd_inspect(int argc, char **argv)
 			return KERF_EXIT_USAGE;
 		}
 	}
-	if (build != engines && optind == argc) {
-		r = build ? show_build(o.json) : show_engines(o.json);
-	} else if (build || engines || optind + 1 != argc || (dot && o.json)) {
+	if (build + engines + telemetry == 1 && optind == argc) {
+		r = build ? show_build(o.json)
+			  : engines ? show_engines(o.json) : kerf_inspect_telemetry(o.json);
+	} else if (build || engines || telemetry || optind + 1 != argc || (dot && o.json)) {
 		r = usage(stderr);
 	} else {
 		o.model = argv[optind];

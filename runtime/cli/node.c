@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* kerf node run, also installed as kerfd. */
 #include "cli/cli.h"
+#include "cli/telemetry.h"
 #include "net/probe.h"
 #include "node/node.h"
+#include "telemetry/publish.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -35,7 +37,11 @@ static int usage(FILE *f)
 		"  --cache-bytes N      how much of them (default 4294967296)\n"
 		"  --slice-bytes N      memory of prepared slices (default: half the machine's)\n"
 		"  --body-bytes N       memory of request bodies (default 268435456)\n"
-		"  --connections N      at most (default 64)\n");
+		"  --connections N      at most (default 64)\n"
+		"  --state PATH         socket for readers of the state, as kerf top\n"
+		"                       (default %s)\n"
+		KERF_CLI_TELEMETRY_HELP,
+		KERF_STATE_SOCKET);
 	return f == stdout ? KERF_EXIT_OK : KERF_EXIT_USAGE;
 }
 
@@ -65,6 +71,7 @@ struct arguments {
 	struct kerf_node_config cfg;
 	struct kerf_node_model model[KERF_NODE_MODELS];
 	const char *engine[KERF_NODE_ENGINES];
+	struct kerf_cli_telemetry_options telemetry;
 };
 
 static int number(const char *what, const char *arg, uint64_t max, uint64_t *out)
@@ -98,10 +105,17 @@ static int add_model(struct arguments *a, char *arg)
 
 static int take(struct arguments *a, int opt, char *arg)
 {
+	struct kerf_err err = {""};
 	uint64_t n;
 	int r = 0;
 
 	switch (opt) {
+	case KERF_CLI_OPT_TELEMETRY:
+	case KERF_CLI_OPT_STATE:
+		r = kerf_cli_telemetry_option(&a->telemetry, opt, arg, &err);
+		if (r)
+			kerf_cli_fail(&err, r);
+		return r;
 	case 'l': a->cfg.listen = arg; break;
 	case 'k': a->cfg.insecure = a->cfg.engine_config.insecure = true; break;
 	case 'm': return add_model(a, arg);
@@ -144,6 +158,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 		{"slice-bytes", required_argument, NULL, 'S'},
 		{"body-bytes", required_argument, NULL, 'B'},
 		{"connections", required_argument, NULL, 'n'},
+		KERF_CLI_TELEMETRY_LONG_OPTIONS,
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -165,6 +180,36 @@ static int parse(int argc, char **argv, struct arguments *a)
 	return optind == argc ? 0 : -EINVAL;
 }
 
+static uint32_t node_engines(void *user, struct kerf_engine_rec *out, uint32_t max)
+{
+	return kerf_node_engine_records(user, out, max);
+}
+
+static size_t load_text(void *user, char *text, size_t size)
+{
+	return kerf_telemetry_load_text(user, text, size);
+}
+
+/*
+ * Before any other thread, as privileges are given up. A socket that was asked for is needed; the
+ * usual one may be missing, as its folder is root's or a service manager's to make.
+ */
+static int open_telemetry(struct arguments *a, struct kerf_telemetry **t, struct kerf_err *err)
+{
+	struct kerf_err no_socket = {""};
+	int r = kerf_cli_telemetry_open(&a->telemetry, t, err);
+
+	if (r || !*t)
+		return r;
+	kerf_cli_telemetry_say(*t, stderr);
+	if (!a->telemetry.state && kerf_telemetry_publish(*t, KERF_STATE_SOCKET, &no_socket))
+		fprintf(stderr, "kerf: telemetry: no socket for readers: %s\n", no_socket.msg);
+	a->cfg.engine_config.observer = kerf_telemetry_observer(*t);
+	a->cfg.load_text = load_text;
+	a->cfg.load_user = *t;
+	return 0;
+}
+
 /* Ends the process as a signal would, for whoever watches it to start the next. */
 static void serve_lost(void *user)
 {
@@ -179,6 +224,7 @@ static int run(int argc, char **argv)
 	static volatile sig_atomic_t lost;
 	struct arguments a = {.cfg = {.serve_lost = serve_lost, .serve_user = (void *)&lost}};
 	struct kerf_err err = {""};
+	struct kerf_telemetry *telemetry;
 	struct kerf_node *node;
 	sigset_t set;
 	int r, sig;
@@ -192,9 +238,16 @@ static int run(int argc, char **argv)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	r = kerf_node_open(&a.cfg, &node, &err);
+	r = open_telemetry(&a, &telemetry, &err);
 	if (r)
 		return kerf_cli_fail(&err, r);
+	r = kerf_node_open(&a.cfg, &node, &err);
+	if (r) {
+		kerf_telemetry_close(telemetry);
+		return kerf_cli_fail(&err, r);
+	}
+	if (telemetry)
+		kerf_telemetry_engines(telemetry, node_engines, node);
 	if (a.cfg.insecure)
 		fprintf(stderr, "kerf: WARNING: --insecure: anyone who reaches this port can run models "
 				"here, read what is sent and change it\n");
@@ -208,7 +261,10 @@ static int run(int argc, char **argv)
 	if (lost)
 		fprintf(stderr, "kerf: the kernel has given this server up: its jobs did not end in time, "
 				"or the module went\n");
+	if (telemetry)
+		kerf_telemetry_engines(telemetry, NULL, NULL);
 	kerf_node_close(node);
+	kerf_telemetry_close(telemetry);
 	return lost ? KERF_EXIT_FAILED : KERF_EXIT_OK;
 }
 

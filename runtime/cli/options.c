@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/options.h"
 
+#include "exec/meter.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,17 +61,43 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 		return r;
 	case 'k': o->engine.insecure = true; return 0;
 	case 'j': o->json = true; return 0;
+	case KERF_CLI_OPT_TELEMETRY:
+	case KERF_CLI_OPT_STATE: return kerf_cli_telemetry_option(&o->measure, opt, arg, err);
 	default: return -EINVAL; /* getopt said why */
 	}
+}
+
+int kerf_cli_options_open(struct kerf_cli_options *o, struct kerf_err *err)
+{
+	int r;
+
+	if (!o->measure.asked && !(o->on && strstr(o->on, "://")))
+		return 0;
+	r = kerf_cli_telemetry_open(&o->measure, &o->telemetry, err);
+	if (!r && o->telemetry) {
+		o->engine.observer = kerf_telemetry_observer(o->telemetry);
+		if (o->measure.asked)
+			kerf_cli_telemetry_say(o->telemetry, stderr);
+	}
+	return r;
 }
 
 void kerf_cli_options_finish(struct kerf_cli_options *o)
 {
 	uint32_t i;
 
+	kerf_telemetry_close(o->telemetry);
+	o->telemetry = NULL;
 	for (i = 0; i < o->load.n_fix; i++)
 		free((void *)o->load.fix[i].name);
 	free((void *)o->load.fix);
+}
+
+static uint32_t cluster_engines(void *user, struct kerf_engine_rec *out, uint32_t max)
+{
+	struct kerf_cluster *c = user;
+
+	return kerf_engine_records(c->engine, KERF_MIN(c->n_engine, max), out);
 }
 
 int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
@@ -83,10 +111,15 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		r = kerf_cluster_open(o->on ? o->on : "cpu", &o->engine, &s->cluster, err);
 	if (r)
 		goto fail;
+	s->telemetry = o->telemetry;
+	if (s->telemetry)
+		kerf_telemetry_engines(s->telemetry, cluster_engines, &s->cluster);
 	if (s->cluster.n_engine == 1) {
 		r = kerf_plan_only(s->graph, s->cluster.info[0].name, &s->plan, err);
 	} else {
+		kerf_cli_telemetry_links(o->telemetry, &s->cluster, &s->view);
 		r = kerf_cluster_probe(&s->cluster, &o->engine, &s->view, err);
+		kerf_cli_telemetry_loads(o->telemetry, &s->cluster, &s->view);
 		if (!r)
 			r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->view,
 						 &s->problem, err);
@@ -94,8 +127,10 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		if (!r)
 			r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);
 	}
-	if (!r)
+	if (!r) {
+		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->model);
 		return 0;
+	}
 fail:
 	kerf_cli_setup_finish(s);
 	return r;
@@ -103,6 +138,8 @@ fail:
 
 void kerf_cli_setup_finish(struct kerf_cli_setup *s)
 {
+	if (s->telemetry)
+		kerf_telemetry_engines(s->telemetry, NULL, NULL);
 	kerf_plan_finish(&s->plan);
 	kerf_cluster_problem_finish(&s->problem);
 	kerf_cluster_close(&s->cluster);

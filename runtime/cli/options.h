@@ -3,6 +3,7 @@
 #ifndef KERF_CLI_OPTIONS_H
 #define KERF_CLI_OPTIONS_H
 
+#include "cli/telemetry.h"
 #include "exec/cluster.h"
 #include "exec/session.h"
 #include "graph/op.h"
@@ -19,6 +20,8 @@ struct kerf_cli_options {
 	struct kerf_profile_options profile;
 	uint32_t depth, cut;
 	bool json;
+	struct kerf_cli_telemetry_options measure;
+	struct kerf_telemetry *telemetry; /* NULL: none; kerf_cli_options_open() */
 };
 
 /* Rows of a getopt_long table; a command puts its own before them. */
@@ -27,7 +30,8 @@ struct kerf_cli_options {
 		{"shape", required_argument, NULL, 's'}, {"threads", required_argument, NULL, 't'}, \
 		{"isa", required_argument, NULL, 'I'}, {"pin", no_argument, NULL, 'p'},            \
 		{"depth", required_argument, NULL, 'd'}, {"insecure", no_argument, NULL, 'k'},     \
-		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'},                \
+		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},                            \
+		KERF_CLI_TELEMETRY_LONG_OPTIONS, {"help", no_argument, NULL, 'h'},                 \
 	{                                                                                          \
 		NULL, 0, NULL, 0                                                                   \
 	}
@@ -44,10 +48,18 @@ struct kerf_cli_options {
 	"  --pin               bind each thread to a CPU\n"                                        \
 	"  --depth N           requests in flight (default 2)\n"                                   \
 	"  --insecure          talk plain TCP to other than loopback\n"                            \
-	"  --json              machine-readable output\n"
+	"  --json              machine-readable output\n"                                         \
+	"  --state PATH        serve readers of the state, as kerf top, on this socket\n"        \
+	KERF_CLI_TELEMETRY_HELP
 
 /* Takes one option of the shared table. 0, or -EINVAL with a sentence. */
 int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct kerf_err *err);
+
+/*
+ * Opens telemetry where it is asked for or engines of other nodes are used; before other threads
+ * are made.
+ */
+int kerf_cli_options_open(struct kerf_cli_options *o, struct kerf_err *err);
 void kerf_cli_options_finish(struct kerf_cli_options *o);
 
 /* "--runs": a whole number in [min, max]. */
@@ -61,6 +73,7 @@ struct kerf_cli_setup {
 	struct kerf_cluster_view view;
 	struct kerf_cluster_problem problem;
 	struct kerf_plan plan;
+	struct kerf_telemetry *telemetry; /* not its own */
 };
 
 /* With one engine there is nothing to decide, so nothing is profiled or probed. */

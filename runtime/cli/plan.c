@@ -228,7 +228,9 @@ int kerf_cmd_plan(int argc, char **argv)
 		status = KERF_EXIT_USAGE;
 		goto out;
 	}
-	r = kerf_cli_setup(&o.common, &s, &err);
+	r = kerf_cli_options_open(&o.common, &err);
+	if (!r)
+		r = kerf_cli_setup(&o.common, &s, &err);
 	if (r) {
 		status = kerf_cli_fail(&err, r);
 		goto out;

@@ -105,7 +105,9 @@ int kerf_cmd_profile(int argc, char **argv)
 		kerf_cli_fail(&err, r);
 		status = KERF_EXIT_USAGE;
 	} else {
-		r = profile(&o, &err);
+		r = kerf_cli_options_open(&o, &err);
+		if (!r)
+			r = profile(&o, &err);
 		if (r)
 			status = kerf_cli_fail(&err, r);
 	}

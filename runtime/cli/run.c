@@ -4,6 +4,7 @@
 #include "cli/options.h"
 #include "exec/measure.h"
 #include "graph/tensor_file.h"
+#include "util/clock.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -197,6 +198,7 @@ static int run(const struct run_options *o, struct kerf_err *err)
 	struct kerf_session *session = NULL;
 	struct kerf_cli_setup s;
 	struct kerf_io io = {0};
+	uint64_t begin;
 	int r = kerf_cli_setup(&o->common, &s, err);
 
 	if (r)
@@ -209,7 +211,10 @@ static int run(const struct run_options *o, struct kerf_err *err)
 	if (!r)
 		r = kerf_session_open(s.graph, &s.plan, s.cluster.engine, 1, &session, err);
 	if (!r) {
+		begin = kerf_now_ns();
 		r = kerf_session_run(session, io.in, io.out, NULL);
+		kerf_cli_telemetry_requests(r ? NULL : o->common.telemetry, 1,
+					    (double)(kerf_now_ns() - begin) * 1e-9);
 		kerf_fail(r ? err : NULL, r, "%s: the run failed: %s", o->common.model,
 			  kerf_job_text(r));
 	}
@@ -235,7 +240,9 @@ int kerf_cmd_run(int argc, char **argv)
 		kerf_cli_fail(&err, r);
 		status = KERF_EXIT_USAGE;
 	} else {
-		r = run(o, &err);
+		r = kerf_cli_options_open(&o->common, &err);
+		if (!r)
+			r = run(o, &err);
 		if (r)
 			status = kerf_cli_fail(&err, r);
 	}

@@ -2,6 +2,7 @@
 #include "node/node_priv.h"
 #include "node/serve_queue.h"
 
+#include "exec/meter.h"
 #include "graph/import.h"
 #include "graph/memplan.h"
 #include "graph/slice.h"
@@ -537,6 +538,11 @@ void kerf_node_close(struct kerf_node *n)
 	pthread_mutex_destroy(&n->prepare_lock);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
+}
+
+uint32_t kerf_node_engine_records(struct kerf_node *n, struct kerf_engine_rec *out, uint32_t max)
+{
+	return kerf_engine_records(n->engine, KERF_MIN(n->n_engine, max), out);
 }
 
 uint16_t kerf_node_port(const struct kerf_node *n)

@@ -57,5 +57,8 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 /* Answers what it has begun to answer, then goes. NULL allowed. */
 void kerf_node_close(struct kerf_node *node);
 uint16_t kerf_node_port(const struct kerf_node *node);
+/* Its engines' counters (exec/meter.h); how many, at most max. Any thread. */
+uint32_t kerf_node_engine_records(struct kerf_node *node, struct kerf_engine_rec *out,
+				  uint32_t max);
 
 #endif

@@ -74,6 +74,23 @@ expect 1 'warp' "$KERF" run "$model" --random 1 --on warp
 expect 1 '127.0.0.1:1' "$KERF" run "$model" --random 1 --on cpu,http://127.0.0.1:1
 expect 1 'insecure\|built without libcurl' "$KERF" run "$model" --random 1 --on http://192.0.2.1:8470
 
+# telemetry: asked for in words, and never a reason not to run
+for sub in "run $model --random 1" "node run"; do
+	# shellcheck disable=SC2086
+	expect 2 "'guess': expected auto" "$KERF" $sub --telemetry guess
+done
+expect 1 'no/such/place' "$KERF" run "$model" --random 1 --state /proc/no/such/place/state.sock
+expect 1 '--state needs telemetry' "$KERF" run "$model" --random 1 --telemetry off --state "$work/s"
+for name in auto btf bpf proc off; do
+	expect 0 '' "$KERF" run "$model" --random 1 --telemetry $name
+	[ $name = off ] || grep -q 'telemetry: links by' "$work/err" || { echo "$name: no source named"; bad=1; }
+done
+expect 0 '' "$KERF" inspect --telemetry
+grep -q '^links .*by' "$work/out" || { echo "inspect --telemetry says nothing of links"; bad=1; }
+expect 0 '' "$KERF" inspect --telemetry --json
+! command -v python3 >/dev/null || python3 -m json.tool <"$work/out" >/dev/null ||
+	{ echo "inspect --telemetry: not JSON"; bad=1; }
+
 # output for machines
 for cmd in "inspect --json" "run --random 1 --json" "bench --seconds 1 --runs 2 --format json" "plan --json"; do
 	# shellcheck disable=SC2086

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/telemetry.h"
+
+#include "telemetry/load.h"
+#include "util/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	enum kerf_source best;
+} ladders[] = {
+	{"auto", KERF_SOURCE_NONE},
+	{"btf", KERF_SOURCE_BTF},
+	{"bpf", KERF_SOURCE_BPF},
+	{"proc", KERF_SOURCE_TCP_INFO},
+};
+
+int kerf_cli_telemetry_option(struct kerf_cli_telemetry_options *o, int opt, const char *arg,
+			      struct kerf_err *err)
+{
+	size_t i;
+
+	o->asked = true;
+	if (opt == KERF_CLI_OPT_STATE) {
+		o->state = arg;
+		return 0;
+	}
+	o->off = !strcmp(arg, "off");
+	if (o->off)
+		return 0;
+	for (i = 0; i < KERF_ARRAY_SIZE(ladders); i++)
+		if (!strcmp(arg, ladders[i].name)) {
+			o->best = ladders[i].best;
+			return 0;
+		}
+	return kerf_fail(err, -EINVAL, "--telemetry '%s': expected auto, btf, bpf, proc or off", arg);
+}
+
+static void warn(void *user, const char *line)
+{
+	fprintf(stderr, "kerf: %s (further ones are only counted)\n", line);
+}
+
+int kerf_cli_telemetry_open(const struct kerf_cli_telemetry_options *o, struct kerf_telemetry **t,
+			    struct kerf_err *err)
+{
+	const struct kerf_telemetry_config cfg = {.best = o->best, .drop_privileges = true,
+						  .warn = warn};
+	int r;
+
+	*t = NULL;
+	if (o->off)
+		return o->state ? kerf_fail(err, -EINVAL, "--state needs telemetry, which is off") : 0;
+	r = kerf_telemetry_open(&cfg, t, err);
+	if (!r && o->state) {
+		r = kerf_telemetry_publish(*t, o->state, err);
+		if (r) {
+			kerf_telemetry_close(*t);
+			*t = NULL;
+		}
+	}
+	return r;
+}
+
+const char *kerf_cli_source(unsigned int source)
+{
+	static const char *const names[KERF_N_SOURCE] = {
+		"none", "the runtime", "/proc and /sys", "TCP_INFO", "BPF", "BPF with BTF", "the peer",
+	};
+
+	return source < KERF_N_SOURCE ? names[source] : "unknown";
+}
+
+void kerf_cli_telemetry_say(struct kerf_telemetry *t, FILE *f)
+{
+	static const struct {
+		const char *name;
+		enum kerf_region region;
+	} group[] = {{"links", KERF_REGION_LINKS}, {"load", KERF_REGION_CPUS},
+		     {"engines", KERF_REGION_ENGINES}, {"sensors", KERF_REGION_ZONES}};
+	struct kerf_state_head head;
+	size_t i;
+
+	kerf_telemetry_head(t, &head);
+	fprintf(f, "kerf: telemetry:");
+	for (i = 0; i < KERF_ARRAY_SIZE(group); i++)
+		fprintf(f, "%s %s by %s", i ? "," : "", group[i].name,
+			kerf_cli_source(head.region[group[i].region].source));
+	fputc('\n', f);
+	for (i = 0; i < KERF_ARRAY_SIZE(group); i++)
+		if (head.region[group[i].region].reason[0])
+			fprintf(f, "kerf: telemetry: %s: %s\n", group[i].name,
+				head.region[group[i].region].reason);
+}
+
+void kerf_cli_telemetry_links(struct kerf_telemetry *t, const struct kerf_cluster *c,
+			      struct kerf_cluster_view *view)
+{
+	char url[KERF_URL_BYTES];
+	uint32_t i;
+
+	for (i = 0; t && i < c->n_engine; i++) {
+		kerf_cluster_url(c, i, url);
+		if (!url[0])
+			continue;
+		kerf_telemetry_estimate(t, url, false, &view->up[i]);
+		kerf_telemetry_estimate(t, url, true, &view->down[i]);
+	}
+}
+
+void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluster *c,
+			      struct kerf_cluster_view *view)
+{
+	struct kerf_state *s = t ? malloc(sizeof(*s)) : NULL;
+	char url[KERF_URL_BYTES];
+	uint32_t i, n;
+
+	if (!s)
+		return;
+	kerf_telemetry_state(t, s);
+	for (i = 0; i < c->n_engine; i++) {
+		kerf_cluster_url(c, i, url);
+		/* node[0] is this one; its url is empty, as a local engine's. */
+		for (n = url[0] ? 1 : 0; n < s->n_node && strcmp(s->node[n].url, url); n++)
+			;
+		if (c->info[i].threads && n < s->n_node &&
+		    s->node[n].load.has & KERF_LOAD_HAS_CPU)
+			view->slowdown[i] =
+				kerf_load_slowdown(&s->node[n].load, c->info[i].threads);
+	}
+	free(s);
+}
+
+static void current_note(struct kerf_telemetry *t, struct kerf_plan_note *note)
+{
+	struct kerf_state *s = malloc(sizeof(*s));
+
+	memset(note, 0, sizeof(*note));
+	if (s) {
+		kerf_telemetry_state(t, s);
+		*note = s->plan;
+	}
+	free(s);
+}
+
+void kerf_cli_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan *plan,
+			     const char *model)
+{
+	const char *slash = strrchr(model, '/');
+	struct kerf_plan_note before, note;
+
+	if (!t)
+		return;
+	current_note(t, &before);
+	note = (struct kerf_plan_note){.since_ns = kerf_now_ns(), .epoch = before.epoch + 1,
+				       .n_step = plan->n_step};
+	/* 0 where nothing had to be decided, so nothing was predicted. */
+	if (plan->total_s > 0 && plan->total_s < 1e9)
+		note.predicted_ns = (uint64_t)(plan->total_s * 1e9);
+	snprintf(note.policy, sizeof(note.policy), "%s", plan->policy);
+	snprintf(note.model, sizeof(note.model), "%s", slash ? slash + 1 : model);
+	snprintf(note.reason, sizeof(note.reason), "%.*s", (int)sizeof(note.reason) - 1,
+		 plan->reason);
+	if (before.epoch)
+		snprintf(note.changed, sizeof(note.changed), "%s predicted %.3f ms, %s %.3f ms",
+			 before.policy, (double)before.predicted_ns * 1e-6, note.policy,
+			 plan->total_s * 1e3);
+	kerf_telemetry_plan(t, &note);
+}
+
+void kerf_cli_telemetry_requests(struct kerf_telemetry *t, uint64_t n, double median_s)
+{
+	struct kerf_plan_note note;
+
+	if (!t)
+		return;
+	current_note(t, &note);
+	note.requests = n;
+	note.observed_ns = (uint64_t)(median_s * 1e9);
+	kerf_telemetry_plan(t, &note);
+}

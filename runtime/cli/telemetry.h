@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Telemetry of a command: how it is asked for, what is told of it, what a plan takes from it. */
+#ifndef KERF_CLI_TELEMETRY_H
+#define KERF_CLI_TELEMETRY_H
+
+#include "exec/cluster.h"
+#include "telemetry/telemetry.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+struct kerf_cli_telemetry_options {
+	enum kerf_source best;
+	bool off, asked; /* asked: some option was given */
+	const char *state; /* socket; NULL: not given */
+};
+
+enum { KERF_CLI_OPT_TELEMETRY = 256, KERF_CLI_OPT_STATE };
+
+#define KERF_CLI_TELEMETRY_LONG_OPTIONS                                                            \
+	{"telemetry", required_argument, NULL, KERF_CLI_OPT_TELEMETRY},                            \
+		{"state", required_argument, NULL, KERF_CLI_OPT_STATE}
+
+#define KERF_CLI_TELEMETRY_HELP                                                                    \
+	"  --telemetry NAME    measure links and load by: auto (default: the best there is), btf\n" \
+	"                      (BPF with type information), bpf (BPF without), proc (TCP_INFO,\n"  \
+	"                      /proc and /sys), off\n"
+
+/* 0, or -EINVAL with a sentence. */
+int kerf_cli_telemetry_option(struct kerf_cli_telemetry_options *o, int opt, const char *arg,
+			      struct kerf_err *err);
+
+/*
+ * Opens and gives up the privileges that it needed; no other thread may be there yet. *t NULL and
+ * 0: off. Publishes if a socket was named.
+ */
+int kerf_cli_telemetry_open(const struct kerf_cli_telemetry_options *o, struct kerf_telemetry **t,
+			    struct kerf_err *err);
+
+/* Who measures what, in a line, and a line for each that something better could measure. */
+void kerf_cli_telemetry_say(struct kerf_telemetry *t, FILE *f);
+
+/* "BPF with BTF", "/proc and /sys", ... */
+const char *kerf_cli_source(unsigned int source);
+
+/* kerf inspect --telemetry: opens everything, says what came of it. The exit status. */
+int kerf_inspect_telemetry(bool json);
+
+/* What is known of the cluster's links; what is not stays 0, for a probe. */
+void kerf_cli_telemetry_links(struct kerf_telemetry *t, const struct kerf_cluster *c,
+			      struct kerf_cluster_view *view);
+/* What its nodes' load makes of the time that slices take there. */
+void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluster *c,
+			      struct kerf_cluster_view *view);
+
+/* plan is in force from now on; and how n requests of it went so far. */
+void kerf_cli_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan *plan,
+			     const char *model);
+void kerf_cli_telemetry_requests(struct kerf_telemetry *t, uint64_t n, double median_s);
+
+#endif
