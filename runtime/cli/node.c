@@ -112,6 +112,7 @@ static int take(struct arguments *a, int opt, char *arg)
 	switch (opt) {
 	case KERF_CLI_OPT_TELEMETRY:
 	case KERF_CLI_OPT_STATE:
+	case KERF_CLI_OPT_BTF:
 		r = kerf_cli_telemetry_option(&a->telemetry, opt, arg, &err);
 		if (r)
 			kerf_cli_fail(&err, r);

@@ -62,7 +62,8 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 	case 'k': o->engine.insecure = true; return 0;
 	case 'j': o->json = true; return 0;
 	case KERF_CLI_OPT_TELEMETRY:
-	case KERF_CLI_OPT_STATE: return kerf_cli_telemetry_option(&o->measure, opt, arg, err);
+	case KERF_CLI_OPT_STATE:
+	case KERF_CLI_OPT_BTF: return kerf_cli_telemetry_option(&o->measure, opt, arg, err);
 	default: return -EINVAL; /* getopt said why */
 	}
 }

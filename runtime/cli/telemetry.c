@@ -27,6 +27,10 @@ int kerf_cli_telemetry_option(struct kerf_cli_telemetry_options *o, int opt, con
 		o->state = arg;
 		return 0;
 	}
+	if (opt == KERF_CLI_OPT_BTF) {
+		o->btf = arg;
+		return 0;
+	}
 	o->off = !strcmp(arg, "off");
 	if (o->off)
 		return 0;
@@ -46,8 +50,8 @@ static void warn(void *user, const char *line)
 int kerf_cli_telemetry_open(const struct kerf_cli_telemetry_options *o, struct kerf_telemetry **t,
 			    struct kerf_err *err)
 {
-	const struct kerf_telemetry_config cfg = {.best = o->best, .drop_privileges = true,
-						  .warn = warn};
+	const struct kerf_telemetry_config cfg = {.best = o->best, .btf = o->btf,
+						  .drop_privileges = true, .warn = warn};
 	int r;
 
 	*t = NULL;

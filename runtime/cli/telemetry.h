@@ -13,18 +13,21 @@ struct kerf_cli_telemetry_options {
 	enum kerf_source best;
 	bool off, asked; /* asked: some option was given */
 	const char *state; /* socket; NULL: not given */
+	const char *btf;   /* file; NULL: the kernel's */
 };
 
-enum { KERF_CLI_OPT_TELEMETRY = 256, KERF_CLI_OPT_STATE };
+enum { KERF_CLI_OPT_TELEMETRY = 256, KERF_CLI_OPT_STATE, KERF_CLI_OPT_BTF };
 
 #define KERF_CLI_TELEMETRY_LONG_OPTIONS                                                            \
 	{"telemetry", required_argument, NULL, KERF_CLI_OPT_TELEMETRY},                            \
-		{"state", required_argument, NULL, KERF_CLI_OPT_STATE}
+		{"state", required_argument, NULL, KERF_CLI_OPT_STATE},                            \
+		{"btf", required_argument, NULL, KERF_CLI_OPT_BTF}
 
 #define KERF_CLI_TELEMETRY_HELP                                                                    \
 	"  --telemetry NAME    measure links and load by: auto (default: the best there is), btf\n" \
 	"                      (BPF with type information), bpf (BPF without), proc (TCP_INFO,\n"  \
-	"                      /proc and /sys), off\n"
+	"                      /proc and /sys), off\n"                                             \
+	"  --btf FILE          types of a kernel that has no /sys/kernel/btf/vmlinux\n"
 
 /* 0, or -EINVAL with a sentence. */
 int kerf_cli_telemetry_option(struct kerf_cli_telemetry_options *o, int opt, const char *arg,

@@ -207,7 +207,7 @@ static const void *region(const struct kerf_telemetry *t, enum kerf_region r)
 static int open_sources(struct kerf_telemetry *t, struct kerf_err *err)
 {
 	enum kerf_source best = t->cfg.best;
-	const struct kerf_bpf_config bpf = {.best = best};
+	const struct kerf_bpf_config bpf = {.best = best, .btf = t->cfg.btf};
 	struct kerf_load_config load = {.proc = t->cfg.proc, .sys = t->cfg.sys};
 	struct kerf_peers_config peers = {
 		.sockets = kerf_source_allowed(KERF_SOURCE_TCP_INFO, best),

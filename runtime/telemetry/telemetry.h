@@ -23,6 +23,7 @@ struct kerf_telemetry_config {
 	enum kerf_source best;	/* nothing better is tried; NONE: anything */
 	uint32_t period_ms;	/* 0: 50 */
 	bool drop_privileges;	/* those of telemetry/privileges.h, once everything is attached */
+	const char *btf;	/* a BTF file in place of the kernel's; NULL: the kernel's */
 	const char *proc, *sys; /* roots, for tests; NULL: /proc, /sys */
 	/* A peer's report was refused, the first of that peer: a line for people. Any thread. */
 	void (*warn)(void *user, const char *line);
