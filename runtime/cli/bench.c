@@ -53,7 +53,7 @@ static const char help[] =
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
 	"  --wire              alone: a remote slice against a plain TCP echo\n"
-	"  --transfers URL     alone: tensors to and from a node, recorded\n"
+	"  --transfers URL     alone: tensors to and from a node, and how well their time is predicted\n"
 	"  --load              instead: time and memory to make MODEL ready\n"
 	"  --format NAME       md (default), csv, json\n"
 	KERF_CLI_OPTIONS_HELP;

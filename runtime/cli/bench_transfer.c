@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kerf bench --transfers: tensors of mixed sizes over one connection to a node's sink, or from
- * its source. The connection is looked at before, during and after each, and everything goes into a
- * trace: what predictors are judged by.
+ * its source, each predicted before it begins. The connection is looked at before, during and after
+ * each, and everything goes into a trace: what predictors are judged by (tests/bench/predict).
  *
  * What counts as a transfer, and how long it took, is as for the remote engine's jobs (struct
  * kerf_transfer); an exchange with the source has both directions, the request being a small up.
@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "net/http_client.h"
 #include "net/http_head.h"
+#include "telemetry/predict.h"
 #include "telemetry/record.h"
 #include "telemetry/source.h"
 #include "telemetry/tcp_info.h"
@@ -53,7 +54,13 @@ struct options {
 /* One transfer of the direction that is measured. */
 struct sample {
 	uint32_t size; /* index in options.size */
-	double took_s;
+	double took_s, predicted_s, low_s, high_s; /* predicted 0: nothing was expected */
+};
+
+/* One direction: who predicts, and what was expected when the exchange began. */
+struct direction {
+	struct kerf_predictor *predictor;
+	struct kerf_link_estimate before;
 };
 
 struct transfers {
@@ -62,6 +69,7 @@ struct transfers {
 	const char *host;
 	struct kerf_trace_writer *trace; /* or NULL */
 	char url[256], *buf;		 /* BUFFER bytes */
+	struct direction up, down;
 	uint64_t cookie, next_look_ns;
 	struct kerf_bpf *bpf;		  /* or NULL */
 	const struct kerf_link_rec *link; /* of its region, KERF_STATE_LINKS; NULL: none */
@@ -74,7 +82,8 @@ struct transfers {
 static const char help[] =
 	"usage: kerf bench --transfers http://HOST:PORT [OPTIONS]\n"
 	"\n"
-	"Sends tensors to a node's sink over one connection, and tells how long they took.\n"
+	"Sends tensors to a node's sink over one connection, predicts each before it begins, and\n"
+	"tells how long they took and how far the predictions were off.\n"
 	"\n"
 	"  --sizes LIST     bytes, with K (1000) or M (1000000) (default 100K,250K,500K,1M,2M,4M)\n"
 	"  --count N        transfers, each of a size drawn from the list (default 60)\n"
@@ -83,7 +92,7 @@ static const char help[] =
 	"  --gap MS         pause between transfers (default 0)\n"
 	"  --at N=COMMAND   run a shell command before transfer N (from 1) and mark the trace with the\n"
 	"                   first line it prints, or with itself; as often as needed\n"
-	"  --bpf            look with BPF programs too\n"
+	"  --bpf            look with BPF programs too; predictions are then made from what those see\n"
 	"  --trace FILE     record the connection, the transfers and the marks\n"
 	"  --insecure       talk plain TCP to other than loopback\n"
 	"  --json           machine-readable output\n";
@@ -100,16 +109,22 @@ static int put_node(struct transfers *t)
 {
 	struct kerf_trace_rec rec = {.kind = KERF_TRACE_NODE, .node = NODE};
 	struct kerf_node_state *node = &rec.u.node;
+	uint64_t now = kerf_now_ns();
 
 	memcpy(node->url, t->url, strlen(t->url));
 	node->connections = 1;
+	kerf_predictor_estimate(t->up.predictor, now, &node->up);
+	kerf_predictor_estimate(t->down.predictor, now, &node->down);
 	return put(t, &rec);
 }
 
+/* Ours is the sending end of what goes up; the other way it is the node's, unseen here. */
 static int saw(struct transfers *t, const struct kerf_link_rec *link)
 {
 	struct kerf_trace_rec rec = {.kind = KERF_TRACE_LINK, .u.link = *link};
 
+	if ((link->source == KERF_SOURCE_TCP_INFO) == !t->link)
+		kerf_predictor_link(t->up.predictor, link);
 	return put(t, &rec);
 }
 
@@ -149,18 +164,26 @@ static int look(struct transfers *t)
 	return r || !t->link ? r : look_at_record(t);
 }
 
-/* A direction of an exchange is over. */
+/* A direction of an exchange is over. Returns how long it took in *s if that is wanted. */
 static int ended(struct transfers *t, const struct kerf_transfer *transfer, uint32_t size,
 		 bool counts)
 {
+	struct direction *d = transfer->down ? &t->down : &t->up;
 	struct kerf_trace_rec rec = {.kind = KERF_TRACE_TRANSFER, .node = NODE,
 				     .u.transfer = *transfer};
 
+	if (d->before.rate_bytes_s)
+		rec.predicted_s = kerf_estimate_s(&d->before, (double)transfer->bytes, &rec.low_s,
+						  &rec.high_s);
+	kerf_predictor_learn(d->predictor, transfer);
 	if (counts)
 		t->sample[t->n_sample++] = (struct sample){
 			.size = size,
 			.took_s = (double)(transfer->end_ns - transfer->start_ns -
 					   transfer->hold_ns) * 1e-9,
+			.predicted_s = rec.predicted_s,
+			.low_s = rec.low_s,
+			.high_s = rec.high_s,
 		};
 	return put(t, &rec);
 }
@@ -316,11 +339,15 @@ static int exchange(struct transfers *t, uint32_t size, struct kerf_err *err)
 {
 	struct kerf_transfer up = {.down = 0}, down = {.down = 1};
 	struct reply p = {.have = 0};
+	uint64_t now;
 	int64_t sent;
 	int r = look(t);
 
 	if (r)
 		return r;
+	now = kerf_now_ns();
+	kerf_predictor_estimate(t->up.predictor, now, &t->up.before);
+	kerf_predictor_estimate(t->down.predictor, now, &t->down.before);
 	up.cookie = down.cookie = t->cookie;
 	up.start_ns = kerf_now_ns();
 	sent = send_request(t, t->o->size[size]);
@@ -436,8 +463,10 @@ static int transfers(const struct options *o, struct transfers *t, struct kerf_e
 	t->sample = calloc((size_t)o->count, sizeof(*t->sample));
 	if (!t->buf || !t->sample)
 		return -ENOMEM;
-	r = 0;
-	if (o->bpf)
+	r = kerf_predictor_open(NULL, &t->up.predictor, err);
+	if (!r)
+		r = kerf_predictor_open(NULL, &t->down.predictor, err);
+	if (!r && o->bpf)
 		r = open_bpf(t, err);
 	if (!r)
 		r = kerf_wire_open(t->url, o->insecure, &t->wire, err);
@@ -456,65 +485,99 @@ static void finish(struct transfers *t)
 {
 	kerf_wire_close(t->wire);
 	kerf_bpf_close(t->bpf);
+	kerf_predictor_close(t->up.predictor);
+	kerf_predictor_close(t->down.predictor);
 	free(t->sample);
 	free(t->buf);
 }
 
 /* --- The table --- */
 
+struct row {
+	struct kerf_bench_stats took_ms, predicted_ms, error; /* error: |predicted / took - 1| */
+	uint32_t inside; /* of error.n: took between low and high */
+};
+
 /* Of one size, or of all (size: n_size). */
-static int summarise(const struct transfers *t, uint32_t size, struct kerf_bench_stats *ms)
+static int summarise(const struct transfers *t, uint32_t size, struct row *row)
 {
-	double *v = calloc((size_t)t->n_sample + 1, sizeof(*v));
-	uint32_t n = 0;
+	size_t n = (size_t)t->n_sample;
+	double *v = calloc(3 * n + 1, sizeof(*v)), *predicted = v + n, *error = v + 2 * n;
+	uint32_t n_took = 0, n_predicted = 0;
 	long i;
 
 	if (!v)
 		return -ENOMEM;
-	for (i = 0; i < t->n_sample; i++)
-		if (size == t->o->n_size || t->sample[i].size == size)
-			v[n++] = t->sample[i].took_s * 1e3;
-	kerf_bench_summarise(v, n, ms);
+	row->inside = 0;
+	for (i = 0; i < t->n_sample; i++) {
+		const struct sample *s = &t->sample[i];
+
+		if (size < t->o->n_size && s->size != size)
+			continue;
+		v[n_took++] = s->took_s * 1e3;
+		if (!(s->predicted_s > 0))
+			continue;
+		predicted[n_predicted] = s->predicted_s * 1e3;
+		error[n_predicted++] = fabs(s->predicted_s / s->took_s - 1);
+		row->inside += s->took_s >= s->low_s && s->took_s <= s->high_s;
+	}
+	kerf_bench_summarise(v, n_took, &row->took_ms);
+	kerf_bench_summarise(predicted, n_predicted, &row->predicted_ms);
+	kerf_bench_summarise(error, n_predicted, &row->error);
 	free(v);
 	return 0;
 }
 
-static void print_row(const struct kerf_bench_stats *ms, size_t bytes, bool json)
+static void print_row(const struct row *row, size_t bytes, bool json)
 {
 	char name[32];
+	uint32_t n = row->error.n;
 
 	if (json) {
 		printf("{");
 		if (bytes)
 			printf("\"bytes\":%zu,", bytes);
-		printf("\"n\":%u,\"median_ms\":%.4f,\"p90_ms\":%.4f}", ms->n, ms->median, ms->p90);
+		printf("\"n\":%u,\"median_ms\":%.4f,\"p90_ms\":%.4f", row->took_ms.n,
+		       row->took_ms.median, row->took_ms.p90);
+		if (n)
+			printf(",\"predicted_n\":%u,\"predicted_ms\":%.4f,\"error\":%.5f,\"error_p90\":%.5f,"
+			       "\"coverage\":%.4f", n, row->predicted_ms.median, row->error.median,
+			       row->error.p90, (double)row->inside / n);
+		printf("}");
 		return;
 	}
 	snprintf(name, sizeof(name), bytes ? "%zu" : "all", bytes);
-	printf("| %s | %u | %.3f | %.3f |\n", name, ms->n, ms->median, ms->p90);
+	printf("| %s | %u | %.3f | %.3f | ", name, row->took_ms.n, row->took_ms.median,
+	       row->took_ms.p90);
+	if (n)
+		printf("%.3f | %.2f | %.2f | %.0f |\n", row->predicted_ms.median, row->error.median * 100,
+		       row->error.p90 * 100, 100.0 * row->inside / n);
+	else
+		printf("- | - | - | - |\n");
 }
 
 static int print(const struct transfers *t)
 {
 	const struct options *o = t->o;
 	bool first = true;
-	struct kerf_bench_stats ms;
+	struct row row;
 	uint32_t i;
 	int r = 0;
 
 	if (o->json)
 		printf("{\"direction\":\"%s\",\"seed\":%ld,\"sizes\":[", o->down ? "down" : "up", o->seed);
 	else
-		printf("| bytes | n | median ms | p90 ms |\n|---|---|---|---|\n");
+		printf("| bytes | n | median ms | p90 ms | predicted ms | median error %% | p90 error %% "
+		       "| within 80 %% interval |\n|---|---|---|---|---|---|---|---|\n");
 	for (i = 0; i <= o->n_size && !r; i++) {
-		r = summarise(t, i, &ms);
+		r = summarise(t, i, &row);
 		if (r)
 			break;
-		if (!ms.n)
+		if (!row.took_ms.n)
 			continue; /* a size that was not drawn */
 		if (o->json && !first)
 			printf(i == o->n_size ? "],\"all\":" : ",");
-		print_row(&ms, i < o->n_size ? o->size[i] : 0, o->json);
+		print_row(&row, i < o->n_size ? o->size[i] : 0, o->json);
 		first = false;
 	}
 	if (o->json)

@@ -67,6 +67,12 @@ same "order of the sizes" "$(sizes "$work/again")" "$(sizes "$work/up")"
 same "sizes" "$(sizes "$work/up" | tr , '\n' | sort -un | tr '\n' ,)" "1,50,1000,"
 grep -q '^| all | 12 |' "$work/out" || wrong "the table: $(cat "$work/out")"
 
+# Predictions need something to learn from; then there is one for each, with its interval around it.
+grep '"transfer":{' "$work/up" | sed -n '5,$p' >"$work/late"
+same "late transfers that were predicted" "$(count '"predicted_s":' "$work/late")" 8
+sed 's/.*"predicted_s":\([^,}]*\),"low_s":\([^,}]*\),"high_s":\([^,}]*\).*/\1 \2 \3/' "$work/late" |
+	awk '!($2 > 0 && $2 <= $1 && $1 <= $3) { print "no interval: " $0; bad = 1 } END { exit bad }' || bad=1
+
 # --- Down ---
 
 "$KERF" bench --transfers "$url" --down --sizes 200K --count 5 --gap 1 --trace "$work/down" >"$work/out" ||
