@@ -23,6 +23,7 @@
 #include "telemetry/predict_priv.h"
 
 #include "util/base.h"
+#include "util/link_time.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -34,29 +35,10 @@
 #define WINDOW_PRIOR 0.5
 #define LEAST 3e-5    /* log errors below are equal */
 
-/* Waits until the window of a round covers it; the rest goes out at the link's rate. */
-double kerf_slow_start_s(double bytes, double byte_s, double window_bytes, double round_s)
-{
-	double wait = 0;
-	int i;
-
-	if (window_bytes <= 0 || round_s <= 0)
-		return 0;
-	for (i = 0; i < 40 && bytes > window_bytes && window_bytes * byte_s < round_s; i++) {
-		wait += round_s - window_bytes * byte_s;
-		bytes -= window_bytes;
-		window_bytes *= 2;
-	}
-	return wait;
-}
-
 double kerf_curve_s(const struct curve *c, double bytes)
 {
-	double wire = bytes * c->byte_s;
-	double t = c->latency_s + wire;
+	double t = kerf_link_time_s(bytes, c->latency_s, c->byte_s, c->window_bytes, c->round_s);
 
-	/* A line that begins below 0 says nothing about the smallest. */
-	t = fmax(t, 0.1 * wire) + kerf_slow_start_s(bytes, c->byte_s, c->window_bytes, c->round_s);
 	return fmin(fmax(t, MIN_S), MAX_S);
 }
 

@@ -69,7 +69,6 @@ struct curve {
 };
 
 double kerf_curve_s(const struct curve *c, double bytes);
-double kerf_slow_start_s(double bytes, double byte_s, double window_bytes, double round_s);
 
 /* As it was at at_ns; cookie 0: the connection last seen then. */
 void kerf_views_look(const struct views *v, uint64_t cookie, uint64_t at_ns, struct look *look);
