@@ -109,7 +109,7 @@ int kerf_bpf_attach_again(struct kerf_bpf_loaded *o);
 /* What decides whether bpf() is allowed here, as far as a process can tell. */
 struct kerf_bpf_facts {
 	uint64_t caps;	   /* effective, of this thread */
-	uint64_t memlock;  /* bytes; UINT64_MAX: no limit */
+	uint64_t memlock;  /* bytes; UINT64_MAX: no limit, or maps do not count (Linux 5.11) */
 	bool user_ns;	   /* not in the first user namespace: its capabilities do not count */
 	bool seccomp;	   /* a filter is on */
 	bool lockdown;

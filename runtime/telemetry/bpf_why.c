@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define BTF_FILE "/sys/kernel/btf/vmlinux"
 
-/* Before Linux 5.11 maps count against RLIMIT_MEMLOCK: ours and what they need beside. */
+/* What all maps together may count against RLIMIT_MEMLOCK, and room for what others hold */
 #define MEMLOCK_ENOUGH (8u << 20)
 
 /* --- facts --- */
@@ -46,7 +47,9 @@ static void read_status(struct kerf_bpf_facts *f)
 void kerf_bpf_facts(struct kerf_bpf_facts *f)
 {
 	unsigned long inside, outside, count;
+	struct utsname uts;
 	struct rlimit lim;
+	int major, minor;
 	char line[128];
 
 	memset(f, 0, sizeof(*f));
@@ -58,9 +61,11 @@ void kerf_bpf_facts(struct kerf_bpf_facts *f)
 	f->lockdown = first_line("/sys/kernel/security/lockdown", line, sizeof(line)) &&
 		      !strstr(line, "[none]");
 	f->btf = access(BTF_FILE, R_OK) == 0;
-	f->memlock = getrlimit(RLIMIT_MEMLOCK, &lim) || lim.rlim_cur == RLIM_INFINITY ?
-			     UINT64_MAX :
-			     lim.rlim_cur;
+	f->memlock = UINT64_MAX;
+	if (!uname(&uts) && sscanf(uts.release, "%d.%d", &major, &minor) == 2 &&
+	    (major < 5 || (major == 5 && minor < 11)) && !getrlimit(RLIMIT_MEMLOCK, &lim) &&
+	    lim.rlim_cur != RLIM_INFINITY)
+		f->memlock = lim.rlim_cur;
 }
 
 /* --- words --- */
@@ -115,6 +120,12 @@ static bool verdict(const char *log, char *line, size_t size)
 	return true;
 }
 
+static void say_memlock(const struct kerf_bpf_facts *f, char *why, size_t size)
+{
+	snprintf(why, size, "RLIMIT_MEMLOCK is %llu kB (before Linux 5.11: CAP_SYS_RESOURCE, or raise it)",
+		 (unsigned long long)(f->memlock >> 10));
+}
+
 /* caps: those missing, NULL: none */
 static void explain_eperm(const struct kerf_bpf_facts *f, const char *caps, const char *log,
 			  char *why, size_t size)
@@ -132,9 +143,7 @@ static void explain_eperm(const struct kerf_bpf_facts *f, const char *caps, cons
 	else if (f->lockdown)
 		snprintf(why, size, "refused by kernel lockdown (/sys/kernel/security/lockdown)");
 	else if (f->memlock < MEMLOCK_ENOUGH)
-		snprintf(why, size,
-			 "refused: RLIMIT_MEMLOCK is %llu kB (before Linux 5.11: CAP_SYS_RESOURCE, or raise it)",
-			 (unsigned long long)(f->memlock >> 10));
+		say_memlock(f, why, size);
 	else
 		snprintf(why, size, "refused though capable: a security module, or the kernel's policy");
 }
@@ -155,6 +164,8 @@ void kerf_bpf_explain(const struct kerf_bpf_ops *ops, const struct kerf_bpf_fact
 			 lacks ? caps : "", lacks ? " missing)" : "", text);
 	} else if (code == -EPERM || code == -EACCES) {
 		explain_eperm(f, lacks ? caps : NULL, log, why, size);
+	} else if (f->memlock < MEMLOCK_ENOUGH) {
+		say_memlock(f, why, size);
 	} else if (ops->needs_btf && !f->btf) {
 		snprintf(why, size, "no BTF: " BTF_FILE " is missing (CONFIG_DEBUG_INFO_BTF)");
 	} else {

@@ -48,6 +48,7 @@ static void test_permissions(void **state)
 	f = able;
 	f.memlock = 64 << 10;
 	expect(-EPERM, f, "", "RLIMIT_MEMLOCK is 64 kB");
+	expect(-EINVAL, f, "", "RLIMIT_MEMLOCK is 64 kB");
 }
 
 static void test_kernel(void **state)
