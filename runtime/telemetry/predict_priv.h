@@ -87,6 +87,7 @@ struct rls_state {
 	double theta[2], p[2][2];
 	double error; /* smoothed |log error| */
 	uint32_t n, bad;
+	double least, most; /* bytes of a transfer since it began */
 };
 
 #define LINE_SAMPLES 64

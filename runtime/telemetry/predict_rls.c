@@ -8,6 +8,8 @@
 #include <math.h>
 
 #define MB 1e-6
+/* Transfers of one size say nothing of the slope: all their time would be taken for latency. */
+#define SPREAD 1.25
 
 static void rls_init(void *state)
 {
@@ -30,6 +32,8 @@ static void update(struct rls_state *s, const struct sample *x, double forget)
 	/* Sizes that never change let one direction grow without end. */
 	if (s->p[0][0] * s->p[1][1] <= s->p[0][1] * s->p[0][1] || !isfinite(s->p[0][1]))
 		s->p[0][0] = s->p[1][1] = 1e2, s->p[0][1] = s->p[1][0] = 0;
+	s->least = s->n ? fmin(s->least, x->bytes) : x->bytes;
+	s->most = fmax(s->most, x->bytes);
 	s->n++;
 }
 
@@ -37,7 +41,7 @@ static bool rls_curve(const void *state, const struct look *look, struct curve *
 {
 	const struct rls_state *s = state;
 
-	if (!s->n || s->theta[1] <= 0)
+	if (!s->n || s->theta[1] <= 0 || s->most < SPREAD * s->least)
 		return false;
 	*c = (struct curve){.latency_s = s->theta[0], .byte_s = s->theta[1] * MB};
 	return true;

@@ -18,10 +18,12 @@
 #include <unistd.h>
 
 #include "telemetry/load_text.h"
+#include "telemetry/predict.h"
 #include "telemetry/publish.h"
 #include "telemetry/record.h"
 #include "telemetry/telemetry.h"
 #include "util/clock.h"
+#include "util/rng.h"
 
 #define URL "http://10.0.0.2:8470"
 #define PATIENCE_NS 10000000000ull /* for what comes with the next samples */
@@ -389,6 +391,31 @@ static void learned_at_once(void **state)
 	kerf_telemetry_close(t);
 }
 
+/*
+ * Slices of one plan are of one size. Their time says nothing of how it divides into latency and
+ * rate; a plan with larger ones must not be told that they take no longer.
+ */
+static void one_size_is_no_latency(void **state)
+{
+	struct kerf_telemetry *t = open_at(KERF_SOURCE_RUNTIME);
+	const struct kerf_observer *o = kerf_telemetry_observer(t);
+	struct kerf_link_estimate est;
+	struct kerf_rng rng;
+	double low, high;
+	int i;
+
+	kerf_rng_seed(&rng, 4);
+	for (i = 0; i < 200; i++) {
+		/* The link changes now and then, so estimators that begin anew do so. */
+		uint64_t took = i / 25 % 2 ? 22000000 : 16000000;
+
+		tell_transfer(o, URL, 50000, took + kerf_rng_next(&rng) % 500000, false);
+		kerf_telemetry_estimate(t, URL, false, &est);
+		assert_true(kerf_estimate_s(&est, 1e6, &low, &high) > 0.1);
+	}
+	kerf_telemetry_close(t);
+}
+
 static void impossible_transfers(void **state)
 {
 	static const struct kerf_transfer bad[] = {
@@ -593,6 +620,7 @@ int main(void)
 		cmocka_unit_test(the_idle_make_room),
 		cmocka_unit_test(long_urls_are_left_out),
 		cmocka_unit_test(learned_at_once),
+		cmocka_unit_test(one_size_is_no_latency),
 		cmocka_unit_test(impossible_transfers),
 		cmocka_unit_test(absurd_reports),
 		cmocka_unit_test(engines_of_the_process),
