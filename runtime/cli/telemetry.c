@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define SETTLE_NS 500000000u /* some windows: more than the first one takes */
 
 static const struct {
 	const char *name;
@@ -114,6 +117,21 @@ void kerf_cli_telemetry_links(struct kerf_telemetry *t, const struct kerf_cluste
 	}
 }
 
+/*
+ * A state that was made after now, with CPU figures in it if there are any: a command that has just begun has not
+ * measured anything yet, and one node's load without another's would mislead.
+ */
+static void settled_state(struct kerf_telemetry *t, struct kerf_state *s)
+{
+	const struct timespec nap = {.tv_nsec = 5000000};
+	uint64_t begin = kerf_now_ns();
+
+	do
+		kerf_telemetry_state(t, s);
+	while ((s->updated_ns < begin || !(s->node[0].load.has & KERF_LOAD_HAS_CPU)) &&
+	       kerf_now_ns() - begin < SETTLE_NS && !nanosleep(&nap, NULL));
+}
+
 void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluster *c,
 			      struct kerf_cluster_view *view)
 {
@@ -123,7 +141,7 @@ void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluste
 
 	if (!s)
 		return;
-	kerf_telemetry_state(t, s);
+	settled_state(t, s);
 	for (i = 0; i < c->n_engine; i++) {
 		kerf_cluster_url(c, i, url);
 		/* node[0] is this one; its url is empty, as a local engine's. */
