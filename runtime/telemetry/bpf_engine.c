@@ -107,7 +107,7 @@ static int gpu_attach(struct gpu_bpf *skel)
 	}
 	if (errno != ENOENT)
 		return -errno;
-	/* Names before Linux 6.16 */
+	/* As they were called up to Linux 6.12 at least */
 	skel->links.kerf_gpu_run_old = bpf_program__attach(skel->progs.kerf_gpu_run_old);
 	if (!skel->links.kerf_gpu_run_old)
 		return -errno;

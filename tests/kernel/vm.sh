@@ -148,8 +148,9 @@ else
 	rm -f "$run/base/lib/modules/$rel/updates/kerf.ko"
 	load=0
 fi
-ko=$O/kmod-test/$rel/gpu_jobs.ko
-[ ! -e "$ko" ] || cp "$ko" "$run/base/lib/modules/$rel/updates/"
+for ko in "$O/kmod-test/$rel"/*.ko; do
+	[ ! -e "$ko" ] || cp "$ko" "$run/base/lib/modules/$rel/updates/"
+done
 depmod -b "$run/base" "$rel"
 cp tests/kernel/init.sh "$run/base/init"
 chmod +x "$run/base/init"

@@ -17,12 +17,12 @@
 
 #define MS 1000000ll
 #define SOON_S 20 /* far more than anything takes: not a measurement */
-#define GPU "/sys/module/gpu_jobs/parameters/"
 
 static struct kerf_bpf *bpf;
 static const struct kerf_engine_rec *recs;
 static char waited_for[256]; /* what the engine's programs said while there was no module */
 static bool came_later;
+static char gpu[64]; /* folder of the parameters of gpu_jobs or gpu_jobs_new; empty: neither */
 
 /* --- Reading --- */
 
@@ -362,7 +362,7 @@ static void gpu_write(const char *what, const char *fmt, ...)
 	va_list ap;
 	int fd;
 
-	snprintf(path, sizeof(path), GPU "%s", what);
+	snprintf(path, sizeof(path), "%.40s/%s", gpu, what);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -378,7 +378,7 @@ static const struct kerf_engine_rec *gpu_record(uint32_t engine)
 	const struct kerf_engine_rec *rec;
 	char name[32];
 
-	if (access(GPU "run", F_OK))
+	if (!gpu[0])
 		ktap_skip("gpu_jobs is not loaded");
 	need(KERF_BPF_GPU);
 	snprintf(name, sizeof(name), "gpu_jobs.%u", engine);
@@ -499,6 +499,11 @@ int main(int argc, char **argv)
 	size_t size;
 	int fd, r;
 
+	for (r = 0; r < 2 && !gpu[0]; r++) {
+		snprintf(gpu, sizeof(gpu), "/sys/module/gpu_jobs%s/parameters", r ? "_new" : "");
+		if (access(gpu, F_OK))
+			gpu[0] = 0;
+	}
 	if (kerf_bpf_open(&cfg, &bpf, &err)) {
 		printf("Bail out! %s\n", err.msg);
 		return 1;

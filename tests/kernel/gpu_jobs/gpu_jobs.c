@@ -3,6 +3,8 @@
  * For tests: two engines behind the kernel's GPU scheduler, whose jobs are timers, so that the
  * scheduler's own trace events come without a GPU. Engine 0 runs one job at a time, engine 1 two.
  *
+ * gpu_jobs_new is the same with events of newer kernels.
+ *
  *	echo "ENGINE N US STATUS" >/sys/module/gpu_jobs/parameters/run   N jobs of US us, of a new client
  *	echo ENGINE >/sys/module/gpu_jobs/parameters/kill                all its clients are gone
  */
@@ -13,6 +15,11 @@
 #include <linux/version.h>
 
 #include <drm/gpu_scheduler.h>
+
+#ifndef GPU_JOBS_TRACE_H
+#define trace_drm_sched_job_queue(job, entity)
+#define trace_drm_sched_job_run(job, entity)
+#endif
 
 #define N_ENGINES 2
 #define N_CLIENTS 16
@@ -74,6 +81,7 @@ static struct dma_fence *run_job(struct drm_sched_job *base)
 
 	if (!run)
 		return ERR_PTR(-ENOMEM);
+	trace_drm_sched_job_run(base, NULL);
 	dma_fence_init(&run->fence, &fence_ops, &e->lock, e->context, atomic_inc_return(&e->seqno));
 	run->status = job->status;
 	hrtimer_init(&run->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
@@ -131,6 +139,7 @@ static int push(struct engine *e, struct drm_sched_entity *client, unsigned int 
 	}
 	atomic_inc(&e->jobs);
 	drm_sched_job_arm(&job->base);
+	trace_drm_sched_job_queue(&job->base, client);
 	drm_sched_entity_push_job(&job->base);
 	return 0;
 }
