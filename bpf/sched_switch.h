@@ -185,11 +185,14 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 	__u32 prev_pid = READ(prev, pid), next_pid = READ(next, pid);
 	struct kerf_cpu_rec *rec = bpf_map_lookup_elem(&cpus, &cpu);
 	struct kerf_on_cpu *on;
+	__u32 at;
 	bool has_delay = bpf_core_field_exists(prev->sched_info.run_delay);
 
 	if (!rec || cpu >= KERF_STATE_CPUS)
 		return 0;
-	on = &on_cpu[cpu];
+	at = cpu;
+	barrier_var(at); /* the mask stays: before Linux 6 the bound above is lost by now */
+	on = &on_cpu[at & (KERF_STATE_CPUS - 1)];
 
 	if (has_delay && prev_pid) {
 		delay = READ(prev, sched_info.run_delay);
