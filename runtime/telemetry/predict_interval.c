@@ -18,7 +18,7 @@
 
 #define TAIL 0.1  /* beyond either end */
 #define STEP 0.04 /* of the tails aimed at, for each transfer */
-#define FEW 4	  /* errors that say little about quantiles */
+#define FEW 2	  /* errors that say little about quantiles */
 
 void kerf_interval_init(struct interval *v)
 {
@@ -41,7 +41,8 @@ static double median(double *v, uint32_t n)
 /* Median sizes of the errors of the shorter and of the longer half, and the line through both. */
 static void scale(struct interval *v)
 {
-	double key[INTERVAL_SAMPLES], size[2][INTERVAL_SAMPLES], at[2][INTERVAL_SAMPLES], m[2], t[2];
+	double key[INTERVAL_SAMPLES], size[2][INTERVAL_SAMPLES], at[2][INTERVAL_SAMPLES], m[2],
+		t[2];
 	uint32_t i, n[2] = {0, 0};
 	double split;
 
@@ -71,14 +72,18 @@ static void scale(struct interval *v)
 /* Of v[n], sorted: the next one is below it with probability q, if n tells that much. */
 static double quantile(const double *v, uint32_t n, double q)
 {
-	double at = fmin(fmax(q * (n + 1) - 1, 0), n - 1);
-	uint32_t i = (uint32_t)at;
+	double at = q * (n + 1) - 1, gap = n > 1 ? 0.5 * (v[n - 1] - v[0]) / (n - 1) : 0;
+	uint32_t i;
 
+	if (at < 0)
+		return v[0] + at * gap;
+	if (at > n - 1)
+		return v[n - 1] + (at - (n - 1)) * gap;
+	i = (uint32_t)at;
 	return i + 1 < n ? v[i] + (at - i) * (v[i + 1] - v[i]) : v[i];
 }
 
-void kerf_interval_learn(struct interval *v, double expected, double low, double high,
-			 double taken)
+void kerf_interval_learn(struct interval *v, double expected, double low, double high, double taken)
 {
 	double z[INTERVAL_SAMPLES];
 	uint32_t i;

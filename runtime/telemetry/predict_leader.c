@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Follow the leader: each transfer is expected as by the member whose expectations were best lately,
- * by discounted log error (N. Cesa-Bianchi, G. Lugosi: Prediction, Learning, and Games, 2006, 7.2;
- * over forecasters of networks: R. Wolski, Dynamically forecasting network performance using
- * the Network Weather Service, 1998). Errors are capped, so that one outlier ends no lead.
+ * Follow the leader: each transfer is expected as by the member whose expectations were best
+ * lately, by discounted log error (N. Cesa-Bianchi, G. Lugosi: Prediction, Learning, and Games,
+ * 2006, 7.2; over forecasters of networks: R. Wolski, Dynamically forecasting network performance
+ * using the Network Weather Service, 1998). Errors are capped, so that one outlier ends no lead.
  */
 #include "telemetry/predict_priv.h"
+
+#include "util/base.h"
 
 #include <math.h>
 
 #define DISCOUNT 0.95
+#define NOISE 0.06
+#define NOISY_WINDOW 0.75
 #define GRAIN 0.01 /* errors below are nearly equal */
 
 static const struct {
 	const struct estimator *e;
 	double prior; /* log error it is thought to make before it has made any */
 } member[LEADER_MEMBERS] = {
-	{&kerf_predict_line, 0.10},	 {&kerf_predict_slow_start, 0.11},
-	{&kerf_predict_window, 0.12},	 {&kerf_predict_rls_reset, 0.15},
-	{&kerf_predict_rls, 0.20},	 {&kerf_predict_kalman, 0.20},
+	{&kerf_predict_line, 0.10},   {&kerf_predict_slow_start, 0.11},
+	{&kerf_predict_window, 0.12}, {&kerf_predict_rls_reset, 0.15},
+	{&kerf_predict_rls, 0.20},    {&kerf_predict_kalman, 0.20},
 };
 
 static void leader_init(void *state)
@@ -34,6 +38,16 @@ static void leader_init(void *state)
 	}
 }
 
+/* More than half of the line's last errors are large: losses, not a step or an outlier. */
+static bool noisy(const struct leader_state *s)
+{
+	uint32_t n = KERF_MIN(s->n_recent, LEADER_RECENT), large = 0, i;
+
+	for (i = 0; i < n; i++)
+		large += s->recent[i] > NOISE;
+	return n >= 7 && 3 * large > 2 * n;
+}
+
 static void leader_learn(void *state, const struct sample *x)
 {
 	struct leader_state *s = state;
@@ -46,6 +60,8 @@ static void leader_learn(void *state, const struct sample *x)
 
 			s->loss[i] = DISCOUNT * s->loss[i] + log1p(e / GRAIN);
 			s->weight[i] = DISCOUNT * s->weight[i] + 1;
+			if (!i)
+				s->recent[s->n_recent++ % LEADER_RECENT] = e;
 		}
 		if (member[i].e->learn)
 			member[i].e->learn(&s->member[i], x);
@@ -55,7 +71,7 @@ static void leader_learn(void *state, const struct sample *x)
 static bool leader_curve(const void *state, const struct look *look, struct curve *c)
 {
 	const struct leader_state *s = state;
-	double best = INFINITY;
+	double best = INFINITY, mean;
 	struct curve one;
 	bool learned = false;
 	int i;
@@ -64,8 +80,12 @@ static bool leader_curve(const void *state, const struct look *look, struct curv
 		if (!member[i].e->curve(&s->member[i], look, &one))
 			continue;
 		learned |= member[i].e->learn != NULL;
-		if (s->loss[i] / s->weight[i] < best) {
-			best = s->loss[i] / s->weight[i];
+		mean = s->loss[i] / s->weight[i];
+		/* Among guesses the one that has a reason. */
+		if (member[i].e == &kerf_predict_window && noisy(s))
+			mean *= NOISY_WINDOW;
+		if (mean < best) {
+			best = mean;
 			*c = one;
 			c->name = member[i].e->name;
 		}
@@ -76,7 +96,8 @@ static bool leader_curve(const void *state, const struct look *look, struct curv
 
 const struct estimator kerf_predict_leader = {
 	.name = "leader",
-	.what = "whichever of the others was best lately (follow the leader; Cesa-Bianchi, Lugosi 2006)",
+	.what = "whichever of the others was best lately (follow the leader; Cesa-Bianchi, Lugosi "
+		"2006)",
 	.size = sizeof(struct leader_state),
 	.init = leader_init,
 	.learn = leader_learn,

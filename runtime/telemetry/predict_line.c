@@ -29,11 +29,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS 12     /* of reweighting; each begins where the last fit ended */
-#define AGE 0.97      /* weight of a transfer beside the one after it */
-#define WINDOW_HOLD 1.0
-#define WINDOW_PRIOR 0.5
-#define LEAST 3e-5    /* log errors below are equal */
+#define ROUNDS 14 /* of reweighting */
+#define AGE 0.98  /* weight of a transfer beside the one after it */
+#define WINDOW_HOLD 3.0
+#define WINDOW_PRIOR 0.65
+#define MOST 0.3    /* log errors below are equal in the first round, */
+#define SHRINK 0.45 /* below this share of it in the next, */
+#define LEAST 3e-5  /* and below this at the end: else points once hit would hold the line */
 
 double kerf_curve_s(const struct curve *c, double bytes)
 {
@@ -132,17 +134,17 @@ static double line_at(const struct fit *f, const double *theta, uint32_t i)
  * One round: squares of relative errors, weighed by 1 / the last round's error. Weak equations
  * hold what the points leave open: the latency is the prior one, the rest is the bytes'.
  */
-static bool reweight(const struct fit *f, double *theta)
+static bool reweight(const struct fit *f, double least, double *theta)
 {
 	double a[LINE_TERMS][LINE_TERMS + 1] = {{0}}, x[LINE_TERMS] = {0}, mean = 0, sum = 0, hold,
-	       rate;
+					  rate;
 	uint32_t i;
 	int j, k;
 
 	for (i = 0; i < f->n; i++) {
 		double t = line_at(f, theta, i), w;
 
-		w = f->weight[i] / (t * t * fmax(fabs(log(f->seconds[i] / t)), LEAST));
+		w = f->weight[i] / (t * t * fmax(fabs(log(f->seconds[i] / t)), least));
 		for (j = 0; j < f->terms; j++) {
 			for (k = 0; k < f->terms; k++)
 				a[j][k] += w * f->f[i][j] / f->scale[j] * f->f[i][k] / f->scale[k];
@@ -192,7 +194,7 @@ static void through(struct line_state *s, enum line_kind kind, const struct line
 static void refit(struct line_state *s, enum line_kind kind)
 {
 	struct fit f;
-	double theta[LINE_TERMS];
+	double theta[LINE_TERMS], least = MOST;
 	int i;
 
 	if (!s->known || s->n < 2) {
@@ -203,8 +205,8 @@ static void refit(struct line_state *s, enum line_kind kind)
 	}
 	prepare(&f, s, kind, s->n);
 	memcpy(theta, s->theta, sizeof(theta));
-	for (i = 0; i < ROUNDS; i++) {
-		if (!reweight(&f, theta))
+	for (i = 0; i < ROUNDS; i++, least = fmax(least * SHRINK, LEAST)) {
+		if (!reweight(&f, least, theta))
 			return;
 		/* More bytes do not take less time, nor does a smaller window. */
 		if (f.terms > 2 && (theta[2] < 0 || theta[1] < 0)) {
@@ -319,7 +321,8 @@ static void line_learn(struct line_state *s, enum line_kind kind, const struct s
 			p.error = error_of(s, kind, &p);
 		}
 	}
-	if ((doubt || s->n >= 2) && fabs(p.error) > fmax(0.2, 2.5 * usual_error(s, 0.9, 0)))
+	if ((doubt || s->n >= 2) &&
+	    fabs(p.error) > fmin(fmax(0.2, 2.5 * usual_error(s, 0.9, 0)), 0.9))
 		s->doubt = true;
 	s->point[s->at] = p;
 	s->at = (s->at + 1) % LINE_SAMPLES;
@@ -352,14 +355,14 @@ static bool line_curve(const struct line_state *s, enum line_kind kind, const st
 	return curve_of(&changed, kind, changed.theta, window, rtt, c);
 }
 
-#define KIND(word, KIND)                                                                 \
-	static void word##_learn(void *state, const struct sample *x)                           \
-	{                                                                                       \
-		line_learn(state, KIND, x);                                                     \
-	}                                                                                       \
-	static bool word##_curve(const void *state, const struct look *look, struct curve *c)   \
-	{                                                                                       \
-		return line_curve(state, KIND, look, c);                                        \
+#define KIND(word, KIND)                                                                      \
+	static void word##_learn(void *state, const struct sample *x)                         \
+	{                                                                                     \
+		line_learn(state, KIND, x);                                                   \
+	}                                                                                     \
+	static bool word##_curve(const void *state, const struct look *look, struct curve *c) \
+	{                                                                                     \
+		return line_curve(state, KIND, look, c);                                      \
 	}
 
 KIND(plain, LINE_PLAIN)

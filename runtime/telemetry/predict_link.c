@@ -46,6 +46,7 @@ const struct estimator kerf_predict_last_rate = {
 
 const struct estimator kerf_predict_max_rate = {
 	.name = "max_rate",
-	.what = "min RTT + bytes / highest delivery rate of ten round trips (BBR, Cardwell et al. 2016)",
+	.what = "min RTT + bytes / highest delivery rate of ten round trips (BBR, Cardwell et al. "
+		"2016)",
 	.curve = max_rate_curve,
 };

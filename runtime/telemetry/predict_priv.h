@@ -39,7 +39,8 @@ struct view_connection {
 	uint32_t at;
 };
 
-/* What the link looked like lately. Transfers are learned when they end: it tells how it was before. */
+/* What the link looked like lately. Transfers are learned when they end: it tells how it was
+ * before. */
 struct views {
 	struct link_view view[VIEWS]; /* in the order they came */
 	uint32_t n;
@@ -76,7 +77,7 @@ void kerf_views_look(const struct views *v, uint64_t cookie, uint64_t at_ns, str
 /* --- Estimators of rates --- */
 
 struct rate_state {
-	double rate; /* bytes/s; 0: nothing learned */
+	double rate;		 /* bytes/s; 0: nothing learned */
 	double gain, var, error; /* kalman */
 };
 
@@ -138,8 +139,8 @@ void kerf_interval_learn(struct interval *v, double expected, double low, double
 			 double taken);
 void kerf_interval_get(const struct interval *v, struct spread *s);
 
-double kerf_running_s(const struct curve *c, const struct spread *spread, double rtt_s, double bytes,
-		      double acked, double elapsed, double *low, double *high);
+double kerf_running_s(const struct curve *c, const struct spread *spread, double rtt_s,
+		      double bytes, double acked, double elapsed, double *low, double *high);
 
 /* --- The table --- */
 
@@ -153,6 +154,7 @@ struct estimator {
 };
 
 #define LEADER_MEMBERS 6
+#define LEADER_RECENT 10
 
 union member_state {
 	struct rate_state rate;
@@ -163,6 +165,8 @@ union member_state {
 struct leader_state {
 	union member_state member[LEADER_MEMBERS];
 	double loss[LEADER_MEMBERS], weight[LEADER_MEMBERS];
+	double recent[LEADER_RECENT]; /* log errors of the first member */
+	uint32_t n_recent;
 };
 
 extern const struct estimator kerf_predict_leader, kerf_predict_rtt_cwnd, kerf_predict_last_rate,

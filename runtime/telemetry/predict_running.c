@@ -9,14 +9,15 @@
 
 #include <math.h>
 
-double kerf_running_s(const struct curve *c, const struct spread *spread, double rtt_s, double bytes,
-		      double acked, double elapsed, double *low, double *high)
+double kerf_running_s(const struct curve *c, const struct spread *spread, double rtt_s,
+		      double bytes, double acked, double elapsed, double *low, double *high)
 {
 	double whole, part, rest, f = 1, usual, grain, signal, sure;
 
 	acked = fmin(acked, bytes);
 	if (!c) {
-		/* Nothing was learned: as it goes on from the first acknowledgement, one round trip in. */
+		/* Nothing was learned: as it goes on from the first acknowledgement, one round trip
+		 * in. */
 		if (acked <= 0 || elapsed <= 0)
 			return *low = 0, *high = INFINITY, INFINITY;
 		f = fmax(elapsed - rtt_s, 0.1 * elapsed) / acked;
@@ -46,7 +47,8 @@ double kerf_running_s(const struct curve *c, const struct spread *spread, double
 	signal = fmax(f * f, usual * usual);
 	sure = signal / (signal + grain * grain);
 	rest = fmax(whole - part, 0) * exp(f * sure);
-	/* What is uncertain is the rest: by the usual share, and by how far off it has been so far. */
+	/* What is uncertain is the rest: by the usual share, and by how far off it has been so far.
+	 */
 	usual = fmax(usual, fabs(f) * (1 - sure) + 0.1 * fabs(f));
 	*low = elapsed + rest / (1 + usual);
 	*high = elapsed + rest * (1 + usual);

@@ -6,9 +6,10 @@
  * Each transfer is predicted at its start, from what stands in the trace before, and learned at
  * its end. Links tell the sending end, so they are shown to predictors of transfers from here
  * only. Traces CASE-1.jsonl, CASE-2.jsonl, ... in a row are runs of one case, each begun with
- * nothing known; the directions are told apart, and one that has under 1 % of the bytes is left out. Marks "rate ..." with transfers before them are
- * steps: how many transfers later the first was predicted within 25 %, and how right the
- * correction inside the first one was at its first look.
+ * nothing known; the directions are told apart, and one that has under 1 % of the bytes is left
+ * out. Marks "rate ..." with transfers before them are steps: how many transfers later the first
+ * was predicted within 25 %, and how right the correction inside the first one was at its first
+ * look.
  */
 #include "telemetry/predict.h"
 #include "telemetry/trace.h"
@@ -327,7 +328,8 @@ static json_object *object(const struct figures *f)
 	if (f->steps) {
 		json_object_object_add(o, "steps", json_object_new_int64(f->steps));
 		json_object_object_add(o, "until_right_median", number(f->step_median));
-		json_object_object_add(o, "until_right_worst", json_object_new_int64(f->step_worst));
+		json_object_object_add(o, "until_right_worst",
+				       json_object_new_int64(f->step_worst));
 		json_object_object_add(o, "inner_error_percent", number(f->look));
 	}
 	return o;
