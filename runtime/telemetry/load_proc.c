@@ -307,25 +307,26 @@ static void read_own(struct kerf_proc *p, uint64_t elapsed_ns)
 
 /*
  * A thread's time was booked where it was last seen, which may not be where it ran: what a CPU
- * cannot have done goes to those that did more than is accounted for.
+ * cannot have done for it goes to those that did more than is accounted for.
  */
 static void settle_own(struct kerf_proc *p)
 {
-	uint64_t over = 0, room, take;
+	uint64_t over = 0, most, take;
 	struct cpu *c;
 	int i;
 
 	for (i = 0; i < KERF_STATE_CPUS; i++) {
 		c = &p->cpu[i];
-		if (c->own_ns > c->busy_ns + p->tick_ns) {
-			over += c->own_ns - c->busy_ns - p->tick_ns;
-			c->own_ns = c->busy_ns + p->tick_ns;
+		most = c->busy_ns - KERF_MIN(p->rec[i].fair_ns, c->busy_ns) + p->tick_ns;
+		if (c->own_ns > most) {
+			over += c->own_ns - most;
+			c->own_ns = most;
 		}
 	}
 	for (i = 0; i < KERF_STATE_CPUS && over; i++) {
 		c = &p->cpu[i];
-		room = c->busy_ns > c->own_ns ? c->busy_ns - c->own_ns : 0;
-		take = KERF_MIN(room, over);
+		most = c->busy_ns - KERF_MIN(p->rec[i].fair_ns, c->busy_ns);
+		take = KERF_MIN(most > c->own_ns ? most - c->own_ns : 0, over);
 		c->own_ns += take;
 		over -= take;
 	}
