@@ -78,6 +78,7 @@ static void hog_rt(void)
 	CPU_SET(i, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) || sched_setscheduler(0, SCHED_FIFO, &p))
 		die("SCHED_FIFO");
+	sleep_ms(1); /* what a task is is looked at as it gets a CPU */
 	hog_cpu();
 }
 
