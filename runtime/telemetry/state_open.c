@@ -22,6 +22,7 @@
 
 #define PATIENCE_NS 2000000000ull
 #define BEAT_NS 1000000000ull
+#define MOST_FDS 253 /* in a message (SCM_MAX_FD): with room for all, all can be closed */
 
 /* What this kerf reads of each region. */
 static const struct {
@@ -88,7 +89,7 @@ static int receive(int from, uint64_t deadline, struct received *out, struct ker
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE((KERF_N_REGION + 1) * sizeof(int))];
+		char space[CMSG_SPACE(MOST_FDS * sizeof(int))];
 	} control;
 	struct iovec body = {.iov_base = &out->hello, .iov_len = sizeof(out->hello)};
 	struct msghdr m = {.msg_iov = &body,
