@@ -9,10 +9,11 @@ inherit pkgconfig externalsrc
 EXTERNALSRC = "${THISDIR}/../.."
 EXTERNALSRC_BUILD = "${WORKDIR}/build"
 
-PACKAGECONFIG ??= "curl microhttpd drm"
+PACKAGECONFIG ??= "curl microhttpd drm ncurses"
 PACKAGECONFIG[curl] = "WITH_CURL=yes,WITH_CURL=no,curl"
 PACKAGECONFIG[microhttpd] = "WITH_MICROHTTPD=yes,WITH_MICROHTTPD=no,libmicrohttpd"
 PACKAGECONFIG[drm] = "WITH_DRM=yes,WITH_DRM=no,libdrm"
+PACKAGECONFIG[ncurses] = "WITH_NCURSES=yes,WITH_NCURSES=no,ncurses"
 EXTRA_OEMAKE = "-C ${S} O=${B} prefix=${prefix} libdir=${libdir} ${PACKAGECONFIG_CONFARGS}"
 
 do_compile() {
