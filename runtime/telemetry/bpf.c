@@ -137,10 +137,16 @@ bool kerf_bpf_retry(struct kerf_bpf *b)
 	for (i = 0; i < KERF_N_BPF; i++) {
 		struct kerf_bpf_loaded *o = &b->object[i];
 
-		if (!o->attach || kerf_bpf_attach_again(o))
-			continue;
-		o->attach = NULL;
-		any = true;
+		int r = o->attach ? kerf_bpf_attach_again(o) : -ENOENT;
+
+		if (!r) {
+			o->attach = NULL;
+			any = true;
+		} else if (r != -ENOENT) {
+			snprintf(o->why, sizeof(o->why),
+				 "what it attaches to came, but it cannot be attached: %s",
+				 strerror(-r));
+		}
 	}
 #endif
 	return any;
