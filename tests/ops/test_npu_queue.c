@@ -192,6 +192,19 @@ static void count_done(struct kerf_job *job, int status)
 	pthread_mutex_unlock(&c->crowd->lock);
 }
 
+/* Nothing is in flight: each job was counted as begun and ended, or as dropped. */
+static void check_counts(void)
+{
+	struct kerf_engine_rec r;
+
+	assert_int_equal(kerf_engine_records(&npu, 1, &r), 1);
+	assert_int_equal(r.kind, KERF_ENGINE_QUEUE);
+	assert_string_equal(r.name, "npu:0");
+	assert_int_equal(r.started, r.done);
+	assert_int_equal(r.queued, r.done + r.dropped);
+	assert_true(r.done && r.busy_ns && (int64_t)r.occupied_ns > 0);
+}
+
 static void submit_all(struct kerf_program **p, int n_p, struct kerf_io *io, struct counted *c,
 		       bool cancel)
 {
@@ -223,6 +236,7 @@ static void submit_all(struct kerf_program **p, int n_p, struct kerf_io *io, str
 	while (crowd.left)
 		pthread_cond_wait(&crowd.cond, &crowd.lock);
 	pthread_mutex_unlock(&crowd.lock);
+	check_counts();
 }
 
 static void test_many(void **state)
