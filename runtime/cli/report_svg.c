@@ -111,21 +111,20 @@ static void tick(const struct drawing *d, const struct axis *a, double v, const 
 	double y = y_of(a, v);
 	char text[32];
 
-	snprintf(text, sizeof(text), "%g", v);
+	snprintf(text, sizeof(text), "%.7g", v);
 	kerf_svg_line(d->f, LEFT, y, LEFT + PLOT, y, attributes);
 	kerf_svg_text(d->f, LEFT - 8, y + 4, "text-anchor=\"end\" " QUIET, text, 0);
 }
 
-/* From min (a round number) to at least max. */
-static void linear_axis(const struct drawing *d, struct axis *a, double min, double max)
+/* From 0 to a round number that is max or more. */
+static void linear_axis(const struct drawing *d, struct axis *a, double max)
 {
-	double step = kerf_svg_step(max - min, 4);
-	int i, n = (int)ceil((max - min) / step - 1e-9);
+	double step = kerf_svg_step(max, 4);
+	int i, n = KERF_MAX((int)ceil(max / step - 1e-9), 1);
 
-	a->min = min;
-	a->max = min + step * KERF_MAX(n, 1);
-	for (i = 0; i <= KERF_MAX(n, 1); i++)
-		tick(d, a, min + i * step, GRID);
+	a->max = step * n;
+	for (i = 0; i <= n; i++)
+		tick(d, a, i * step, GRID);
 }
 
 /* Over decades: 1, 2 and 5 times the powers of ten, or those alone where they are many. */
@@ -212,8 +211,8 @@ static void nothing(const struct drawing *d, struct axis *a)
 		      "text-anchor=\"middle\" " QUIET, "not in this trace", 0);
 }
 
-static void figure_panel(struct drawing *d, const char *title, const char *note, double min,
-			 double least_max, enum kerf_report_figure solid, int dashed)
+static void figure_panel(struct drawing *d, const char *title, const char *note, double least_max,
+			 enum kerf_report_figure solid, int dashed)
 {
 	const struct kerf_report *r = d->r;
 	double max = 0, low = INFINITY;
@@ -236,7 +235,7 @@ static void figure_panel(struct drawing *d, const char *title, const char *note,
 	if (!least_max && max > 10 * low)
 		log_axis(d, &a, low, max);
 	else
-		linear_axis(d, &a, min, fmax(max, least_max));
+		linear_axis(d, &a, fmax(max, least_max));
 	for (i = r->n_series; i-- > 0;) {
 		if (dashed >= 0)
 			line(d, &a, r->series[i].figure[dashed], colour(i),
@@ -254,7 +253,7 @@ static void latency_panel(struct drawing *d)
 		return;
 	frame(d, &a, "Request latency, ms",
 	      "solid: median of the last requests; dashed: as planned");
-	linear_axis(d, &a, 0, fmax(line_max(r->observed_ms), line_max(r->predicted_ms)));
+	linear_axis(d, &a, fmax(line_max(r->observed_ms), line_max(r->predicted_ms)));
 	line(d, &a, r->predicted_ms, "#666", " stroke-dasharray=\"5 3\"");
 	line(d, &a, r->observed_ms, "#333", "");
 }
@@ -310,34 +309,47 @@ static void dot(const struct drawing *d, const struct axis *a, const struct kerf
 			x, y, colour(t->series));
 }
 
+/* What of the ratios' logarithms is drawn: 98 % and some room; the others stand at the edges. */
+static double reach_of(const struct kerf_report *r, size_t predicted)
+{
+	enum { BINS = 80, OCTAVES = 4 };
+	size_t bin[BINS + 1] = {0}, i, sum = 0;
+
+	for (i = 0; i < r->n_transfer; i++) {
+		const struct kerf_report_transfer *t = &r->transfer[i];
+		double off = fabs(log2(t->actual_s / t->predicted_s));
+
+		if (t->predicted_s > 0)
+			bin[off < OCTAVES ? (size_t)(off / OCTAVES * BINS) : BINS]++;
+	}
+	for (i = 0; i < BINS && (double)sum < 0.98 * (double)predicted; i++)
+		sum += bin[i];
+	return fmin(fmax(1.15 * OCTAVES * (double)i / BINS, log2(1.3)), OCTAVES);
+}
+
 static void prediction_panel(struct drawing *d)
 {
-	static const double ticks[] = {0.0625, 0.125, 0.25, 0.5, 0.8, 1, 1.25, 2, 4, 8, 16};
+	static const double close_by[] = {0.8, 0.9, 1.1, 1.25};
 	const struct kerf_report *r = d->r;
-	double reach = log2(1.3);
 	struct axis a = {.log = true};
 	size_t i, predicted = 0, each;
+	int e;
 
 	frame(d, &a, "Transfer time, actual / predicted",
 	      "band: stated to hold 80 %; filled: inside its own interval; hollow: outside");
-	for (i = 0; i < r->n_transfer; i++) {
-		const struct kerf_report_transfer *t = &r->transfer[i];
-
-		if (!(t->predicted_s > 0))
-			continue;
-		predicted++;
-		reach = fmax(reach, fabs(log2(t->actual_s / t->predicted_s)) * 1.05);
-	}
+	for (i = 0; i < r->n_transfer; i++)
+		predicted += r->transfer[i].predicted_s > 0;
 	if (!predicted) {
 		nothing(d, &a);
 		return;
 	}
-	a.max = fmin(reach, 4);
+	a.max = reach_of(r, predicted);
 	a.min = -a.max;
-	for (i = 0; i < KERF_ARRAY_SIZE(ticks); i++)
-		if (fabs(log2(ticks[i])) <= a.max * 1.0001)
-			tick(d, &a, ticks[i],
-			     ticks[i] == 1 ? "stroke=\"#999\" stroke-width=\"1\"" : GRID);
+	for (e = -(int)a.max; e <= (int)a.max; e++)
+		tick(d, &a, exp2(e), e ? GRID : "stroke=\"#999\" stroke-width=\"1\"");
+	for (i = 0; i < KERF_ARRAY_SIZE(close_by) && a.max < 1; i++)
+		if (fabs(log2(close_by[i])) <= a.max)
+			tick(d, &a, close_by[i], GRID);
 	band(d, &a);
 	each = predicted / DOTS + 1;
 	for (i = 0; i < r->n_transfer; i += each)
@@ -495,13 +507,13 @@ static int panels(struct drawing *d, const char *name, FILE *beneath)
 	if (d->r->n_event)
 		d->y += EVENT_ROWS * EVENT_ROW;
 	top = d->y + 18;
-	figure_panel(d, "Rate, Mbit/s", "estimates; solid: from here, dashed: to here", 0, 0,
+	figure_panel(d, "Rate, Mbit/s", "estimates; solid: from here, dashed: to here", 0,
 		     KERF_REPORT_UP, KERF_REPORT_DOWN);
-	figure_panel(d, "Round trip, ms", "smoothed, of the best connection", 0, 0, KERF_REPORT_RTT,
+	figure_panel(d, "Round trip, ms", "smoothed, of the best connection", 0, KERF_REPORT_RTT,
 		     -1);
 	figure_panel(d, "CPU load, % of a node's CPUs", "everything that ran, kerf's own work too",
-		     0, 100, KERF_REPORT_BUSY, -1);
-	figure_panel(d, "Slowdown of new work, times", "as the planner expects it", 1, 2,
+		     100, KERF_REPORT_BUSY, -1);
+	figure_panel(d, "Slowdown of new work, times", "as the planner expects it", 2,
 		     KERF_REPORT_SLOWDOWN, -1);
 	latency_panel(d);
 	prediction_panel(d);

@@ -21,7 +21,7 @@ const char *kerf_top_view_name(enum kerf_top_view v)
 /* --- Cells: a figure in its room, or "-" where it is not known --- */
 
 struct cell {
-	char text[40];
+	char text[48];
 };
 
 static struct cell number(bool known, const char *fmt, double v)
@@ -36,6 +36,14 @@ static struct cell number(bool known, const char *fmt, double v)
 		strcpy(c.text, "-");
 #pragma GCC diagnostic pop
 	return c;
+}
+
+/* Three digits and more of it, and none that the eye must count. */
+static struct cell mbit(bool known, double bytes_s)
+{
+	double v = bytes_s * 8e-6;
+
+	return number(known, v >= 1000 ? "%.0f" : "%.4g", v);
 }
 
 static const char *label(const struct kerf_node_state *n, char *buf, size_t size)
@@ -58,6 +66,11 @@ static bool is_there(const struct kerf_top_sample *s, uint32_t node)
 
 /* --- Links --- */
 
+static int percent(uint32_t ppm)
+{
+	return (int)(((int64_t)ppm - 1000000 + (ppm < 1000000 ? -5000 : 5000)) / 10000);
+}
+
 /* "20.0 -8 +9 %": Mbit/s, and how much shorter or longer 80 % of transfers take. */
 static struct cell estimate(const struct kerf_link_estimate *e)
 {
@@ -65,8 +78,8 @@ static struct cell estimate(const struct kerf_link_estimate *e)
 
 	if (!e->rate_bytes_s)
 		return number(false, "", 0);
-	snprintf(c.text, sizeof(c.text), "%.4g %+.0f %+.0f %%", (double)e->rate_bytes_s * 8e-6,
-		 ((double)e->low_ppm - 1e6) * 1e-4, ((double)e->high_ppm - 1e6) * 1e-4);
+	snprintf(c.text, sizeof(c.text), "%.16s %+d %+d %%",
+		 mbit(true, (double)e->rate_bytes_s).text, percent(e->low_ppm), percent(e->high_ppm));
 	return c;
 }
 
@@ -86,10 +99,9 @@ static void peers(const struct kerf_top_sample *s, FILE *f)
 		fprintf(f, "%-26s %4u %8s %8s %9s %7u %20s %-8s %20s %-8s\n", label(p, buf, 27),
 			p->connections, number(p->rtt_us, "%.3f", p->rtt_us * 1e-3).text,
 			number(p->min_rtt_us, "%.3f", p->min_rtt_us * 1e-3).text,
-			number(p->goodput_bytes_s, "%.4g", (double)p->goodput_bytes_s * 8e-6).text,
-			p->retransmits, estimate(&p->up).text,
-			kerf_clean(p->up.estimator, by[0], 9), estimate(&p->down).text,
-			kerf_clean(p->down.estimator, by[1], 9));
+			mbit(p->goodput_bytes_s, (double)p->goodput_bytes_s).text, p->retransmits,
+			estimate(&p->up).text, kerf_clean(p->up.estimator, by[0], 9),
+			estimate(&p->down).text, kerf_clean(p->down.estimator, by[1], 9));
 	}
 	fprintf(f,
 		n ? "-8 +9 %%: 80 %% of transfers take so much less or more time\n" : "no peers\n");
@@ -121,8 +133,7 @@ static void connections(const struct kerf_top_sample *s, FILE *f)
 			number(rtt, "%.3f", l->srtt_us * 1e-3).text,
 			number(rtt, "%.3f", l->rttvar_us * 1e-3).text,
 			number(rtt, "%.3f", l->min_rtt_us * 1e-3).text, l->cwnd_segments,
-			l->in_flight_segments,
-			number(rate, "%.4g", (double)l->rate_bytes_s * 8e-6).text,
+			l->in_flight_segments, mbit(rate, (double)l->rate_bytes_s).text,
 			l->app_limited ? "a" : " ", l->retransmits,
 			number(l->has & KERF_LINK_HAS_RTO, "%.0f", l->rtos).text,
 			number(l->has & KERF_LINK_HAS_NOTSENT, "%.0f", l->notsent_bytes).text,
@@ -244,7 +255,7 @@ static void engines(const struct kerf_top_sample *s, FILE *f)
 	char node[64], name[40];
 	uint32_t i, k, n = 0;
 
-	fprintf(f, "#%-26s %-16s %-8s %5s %7s %6s %9s %10s %8s %s\n", "NODE", "ENGINE", "KIND",
+	fprintf(f, "#%-26s %-24s %-8s %5s %7s %6s %9s %10s %8s %s\n", "NODE", "ENGINE", "KIND",
 		"DEPTH", "RUNNING", "BUSY %", "WAIT ms", "JOBS", "ERRORS", "SOURCE");
 	for (i = 0; i < s->state.n_node; i++) {
 		const struct kerf_node_load *l = &s->state.node[i].load;
@@ -252,8 +263,8 @@ static void engines(const struct kerf_top_sample *s, FILE *f)
 		for (k = 0; is_there(s, i) && k < l->n_engine; k++, n++) {
 			const struct kerf_engine_load *e = &l->engine[k];
 
-			fprintf(f, "%-26s %-16s %-8s %5u %7u %6.1f %9.3f %10llu %8llu %s\n",
-				label(&s->state.node[i], node, 27), kerf_clean(e->name, name, 17),
+			fprintf(f, "%-26s %-24s %-8s %5u %7u %6.1f %9.3f %10llu %8llu %s\n",
+				label(&s->state.node[i], node, 27), kerf_clean(e->name, name, 25),
 				e->kind < KERF_ARRAY_SIZE(kinds) ? kinds[e->kind] : "?", e->depth,
 				e->running, e->busy_permille * 0.1, e->wait_us * 1e-3,
 				(unsigned long long)e->jobs, (unsigned long long)e->errors,

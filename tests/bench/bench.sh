@@ -54,6 +54,7 @@ part_plan() {
 
 part_telemetry() {
 	tests/bench/telemetry_cost.sh
+	"$O/tests/bench/state_read"
 }
 
 [ $# -gt 0 ] || set -- machine conformance speed load wire plan telemetry
