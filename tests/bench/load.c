@@ -5,9 +5,10 @@
  *   load slow KIND N THREADS CPUS MS RUNS    one row of slowdowns, predicted and measured
  *   load step KIND N RUNS                    one row of figures: before, and at most 200 ms after
  *
- * KIND: cpu, nice (10 more than kerf), rt (SCHED_FIFO, on the last CPU), memory (512 MiB, held),
- * stream (copies 64 MiB to and fro). CPUS: how many CPUs all of it may use, the measured threads
- * too; 0: all. KERF_LOAD_SOURCE=proc: without programs.
+ * KIND: cpu, session (cpu, in a session of their own), nice (10 more than kerf), rt (SCHED_FIFO,
+ * on the last CPU), memory (192 MiB, held), stream (copies 64 MiB to and fro). CPUS: how many
+ * CPUs all of it may use, the measured threads too; 0: all.
+ * KERF_LOAD_SOURCE=proc: without programs.
  *
  * Measured: threads take small pieces of work, all of the same length; the slowdown is the time
  * they took over what they would have taken alone: the processor time of all pieces, divided by
@@ -38,7 +39,7 @@
 #define PERIOD_MS 20
 #define MAX_RUNS 99
 #define MAX_HOGS 16
-#define MEMORY_BYTES (512u << 20)
+#define MEMORY_BYTES (192u << 20)
 #define STREAM_BYTES (64u << 20)
 
 static void die(const char *what)
@@ -120,7 +121,7 @@ static pid_t hog(const char *kind)
 	if (!strcmp(kind, "nice") &&
 	    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 10))
 		die("setpriority");
-	if (!strcmp(kind, "cpu") || !strcmp(kind, "nice"))
+	if (!strcmp(kind, "cpu") || !strcmp(kind, "nice") || !strcmp(kind, "session"))
 		hog_cpu();
 	else if (!strcmp(kind, "rt"))
 		hog_rt();
@@ -128,7 +129,7 @@ static pid_t hog(const char *kind)
 		hog_memory();
 	else if (!strcmp(kind, "stream"))
 		hog_stream();
-	fprintf(stderr, "load: no hog \"%s\": cpu, nice, rt, memory, stream\n", kind);
+	fprintf(stderr, "load: no hog \"%s\": cpu, session, nice, rt, memory, stream\n", kind);
 	_exit(2);
 }
 
@@ -144,6 +145,8 @@ static void farm_run(const char *kind, int in, int out)
 	unsigned char n, i, have = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!strcmp(kind, "session"))
+		setsid();
 	while (read(in, &n, 1) == 1) {
 		for (i = 0; i < have; i++) {
 			kill(pid[i], SIGKILL);
@@ -363,7 +366,7 @@ static const struct figure {
 	{"waiting", offsetof(struct kerf_node_load, waiting_permille), false, 300},
 	{"competing", offsetof(struct kerf_node_load, competing_permille), false, 300},
 	{"outside", offsetof(struct kerf_node_load, outside_permille), false, 300},
-	{"memory", offsetof(struct kerf_node_load, memory_available_bytes), true, 100u << 20},
+	{"memory", offsetof(struct kerf_node_load, memory_available_bytes), true, 48u << 20},
 	{"memory pressure", offsetof(struct kerf_node_load, memory_pressure_permille), false, 100},
 };
 
