@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What the remote engine tells its observer of a link of 20 Mbit/s: no transfer is faster than
 # the link, in the median none takes half as long again, also when the node computes for much
-# longer than the link is busy. Needs root.
+# longer than the link is busy. The node's load comes along, and a plan says where its figures
+# are from. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 KERF=${KERF:-build/kerf}
@@ -56,3 +57,16 @@ check down 7
 # The reference engine takes ten times as long for the whole model as the link for its input.
 jobs ref 0 3
 check up 3 held
+grep -q "^load v=1 .*cpus=" "$dir/told" || fail "no load was told"
+# Nothing is known of the link when a command begins: it is probed, and the plan says so.
+export KERF_PROFILE_DIR="$dir"
+net_dev "$KERF" plan "$dir/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" --insecure --json >"$dir/plan" ||
+	fail "no plan"
+! command -v python3 >/dev/null || python3 - "$dir/plan" <<EOF || fail "the plan does not say what it was made from"
+import json, sys
+here, there = json.load(open(sys.argv[1]))["engines"]
+assert here["slowdown"] >= 1 and there["slowdown"] >= 1, "loads"
+for way in there["up"], there["down"]:
+    assert way["estimator"] == "probe" and way["transfers"] >= 2 and way["age_s"] < 60, way
+    assert 1e6 < way["rate_bytes_s"] < 3e6 and way["low"] < 1 < way["high"], way
+EOF
