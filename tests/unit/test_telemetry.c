@@ -21,6 +21,7 @@
 #include "telemetry/predict.h"
 #include "telemetry/publish.h"
 #include "telemetry/record.h"
+#include "telemetry/tcp_info.h"
 #include "telemetry/telemetry.h"
 #include "util/clock.h"
 #include "util/rng.h"
@@ -197,6 +198,14 @@ static void push(const struct pair *p, size_t bytes)
 	}
 }
 
+/* Emulators of another machine's user space do not pass TCP_INFO or cookies on. */
+static bool kernel_tells(const struct pair *p)
+{
+	struct kerf_link_rec rec;
+
+	return !kerf_tcp_info_read(p->client, 1, &rec) && rec.cookie;
+}
+
 static void connection_is_measured(enum kerf_source best)
 {
 	struct kerf_telemetry *t = open_at(best);
@@ -206,6 +215,12 @@ static void connection_is_measured(enum kerf_source best)
 	static struct kerf_state s;
 	uint64_t until = kerf_now_ns() + PATIENCE_NS;
 
+	if (!kernel_tells(&p)) {
+		kerf_telemetry_close(t);
+		close(p.client);
+		close(p.server);
+		skip();
+	}
 	o->connected(o->user, URL, p.client);
 	do {
 		push(&p, 1 << 20);
