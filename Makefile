@@ -248,6 +248,12 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/main.c tests/fuzz/fuzz.h $(LIB)
 	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) -Itests -idirafter /usr/include/drm $(KERF_CFLAGS) $(CFLAGS) \
 		$(LDFLAGS) -o $@ $< tests/fuzz/main.c $(LIB) $(LIBS)
 
+# What the tools make of a state and of a trace
+$(O)/tests/fuzz/fuzz_state: $(patsubst %,$(O)/cli/%.o,top_sample top_print top_json)
+$(O)/tests/fuzz/fuzz_state: LIBS := $(patsubst %,$(O)/cli/%.o,top_sample top_print top_json) $(LIB) $(LIBS)
+$(O)/tests/fuzz/fuzz_trace: $(patsubst %,$(O)/cli/%.o,report_data report_svg svg)
+$(O)/tests/fuzz/fuzz_trace: LIBS := $(patsubst %,$(O)/cli/%.o,report_data report_svg svg) $(LIB) $(LIBS)
+
 # It has the module's checks in it.
 $(O)/tests/fuzz/fuzz_kmod: $(wildcard kmod/kerf_validate.*) uapi/kerf_accel.h
 

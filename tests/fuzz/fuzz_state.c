@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A publisher that says, hands over and writes anything. Readers open it or refuse it with a
- * sentence and leak nothing; what is recorded from one that they open can be read again.
+ * sentence and leak nothing; what is recorded from one that they open can be read again, and what
+ * is shown of it is plain text.
  *
  * An input changes what a good publisher would do: a hello (16 bytes), what stands for each region
  * (one byte each), the head, then the records, whose sequence and check are made right.
  */
 #include "fuzz/fuzz.h"
 
+#include "cli/top.h"
 #include "telemetry/publish_wire.h"
 #include "telemetry/recorder.h"
 #include "unit/state_fixture.h"
@@ -144,6 +146,9 @@ static void fill_records(struct fixture *f, const uint8_t **data, size_t *size)
 				 transfer = {.number = 1};
 	struct kerf_link_rec *l = f->region[KERF_REGION_LINKS].data,
 			     link = {.life = KERF_LINK_LIVE};
+	struct kerf_cpu_rec *c = f->region[KERF_REGION_CPUS].data, cpu = {.updated_ns = 1};
+	struct kerf_zone_rec *z = f->region[KERF_REGION_ZONES].data, zone = {.kind = 1};
+	struct kerf_engine_rec *e = f->region[KERF_REGION_ENGINES].data;
 	uint32_t i;
 
 	for (i = 0; i < 2; i++) {
@@ -152,6 +157,11 @@ static void fill_records(struct fixture *f, const uint8_t **data, size_t *size)
 				  sizeof(transfer));
 		change(&link, sizeof(link), data, size);
 		kerf_record_write(&l[i], &link, sizeof(link));
+		change(&cpu, sizeof(cpu), data, size);
+		kerf_record_write(&c[i], &cpu, sizeof(cpu));
+		change(&zone, sizeof(zone), data, size);
+		kerf_record_write(&z[i], &zone, sizeof(zone));
+		change(&e[i], sizeof(e[i]), data, size);
 	}
 	memset(&state, 0, sizeof(state));
 	state.n_node = 2;
@@ -177,6 +187,41 @@ static void read_again(void)
 		abort();
 	}
 	kerf_trace_close(r);
+}
+
+static void plain(const char *text, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (text[i] != '\n' && (text[i] < 0x20 || text[i] > 0x7e))
+			abort();
+}
+
+static void show(struct fixture *f, const struct kerf_state_reader *r, const uint8_t *data,
+		 size_t size)
+{
+	static struct kerf_top_sample s[2];
+	char *text = NULL;
+	size_t n;
+	FILE *out;
+
+	kerf_top_take(r, 1, &s[0]);
+	fill_records(f, &data, &size);
+	kerf_top_take(r, 1000, &s[1]);
+	out = open_memstream(&text, &n);
+	if (!out)
+		abort();
+	kerf_top_print(&s[0], &s[1], KERF_TOP_ALL, out);
+	kerf_top_print(&s[0], &s[1], KERF_TOP_CPUS, out);
+	if (fclose(out))
+		abort();
+	plain(text, n);
+	free(text);
+	out = fopen("/dev/null", "w");
+	if (!out || kerf_top_print_json(&s[0], &s[1], out))
+		abort();
+	fclose(out);
 }
 
 static void record(struct fixture *f, const struct kerf_state_reader *r, const uint8_t *data,
@@ -234,6 +279,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (!ret) {
 		record(&f, &r, data, size);
+		show(&f, &r, data, size);
 		kerf_state_close(&r);
 	}
 	fixture_free(&f);
@@ -242,7 +288,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 {
-	static uint8_t zeros[sizeof(struct kerf_state_head) + sizeof(struct kerf_state) + 1024];
+	static uint8_t zeros[sizeof(struct kerf_state_head) + sizeof(struct kerf_state) + 4096];
 	static const uint8_t regions[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 					  0, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 1};
 

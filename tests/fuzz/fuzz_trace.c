@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any bytes as a trace. What is read is in bounds, can be written again, and is then read back
- * the same.
+ * the same; drawn, it has no figure that is none and no byte that XML forbids.
  */
 #include "fuzz/fuzz.h"
 
-#include "telemetry/trace.h"
+#include "cli/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +78,31 @@ static void write_and_read(const struct kerf_trace_rec *rec, uint32_t n)
 	kerf_trace_close(r);
 }
 
+static void draw(void)
+{
+	static struct kerf_report report;
+	struct kerf_report_score score;
+	char path[64], *text = NULL;
+	size_t n, i;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy_fd);
+	if (kerf_report_read(path, &report, NULL))
+		abort();
+	f = open_memstream(&text, &n);
+	if (!f || kerf_report_svg(&report, path, f) || fclose(f))
+		abort();
+	for (i = 0; i < n; i++)
+		if ((unsigned char)text[i] < 0x20 && text[i] != '\n')
+			abort();
+	if (strstr(text, "\"nan") || strstr(text, "\"inf") || strstr(text, "\"-inf"))
+		abort();
+	free(text);
+	if (kerf_report_score(&report, 0, false, &score))
+		abort();
+	kerf_report_finish(&report);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct kerf_trace_rec rec[RECORDS];
@@ -100,6 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	kerf_trace_close(r);
 	write_and_read(rec, n);
+	if (n)
+		draw();
 	return 0;
 }
 
