@@ -27,8 +27,8 @@ void kerf_predictor_close(struct kerf_predictor *p); /* NULL allowed */
 void kerf_predictor_link(struct kerf_predictor *p, const struct kerf_link_rec *link);
 
 /*
- * A transfer has ended; in the order of their ends. Absurd ones (no time, no bytes, over an hour) are
- * not believed. Some 20 us, no allocation, as for all below.
+ * A transfer has ended; in the order of their ends. Absurd ones (no time, no bytes, over an hour)
+ * are not believed. Some 20 us, no allocation, as for all below.
  */
 void kerf_predictor_learn(struct kerf_predictor *p, const struct kerf_transfer *t);
 

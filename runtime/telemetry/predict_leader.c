@@ -16,27 +16,18 @@
 #define NOISY_WINDOW 0.75
 #define GRAIN 0.01 /* errors below are nearly equal */
 
+#define LINES 3 /* members that are of predict_line.c, the first of all */
+
+/* None that knows a rate without a transfer: it may be a burst that a shaper let through. */
 static const struct {
 	const struct estimator *e;
 	double prior; /* log error it is thought to make before it has made any */
 } member[LEADER_MEMBERS] = {
-	{&kerf_predict_line, 0.10},   {&kerf_predict_slow_start, 0.11},
-	{&kerf_predict_window, 0.12}, {&kerf_predict_rls_reset, 0.15},
-	{&kerf_predict_rls, 0.20},    {&kerf_predict_kalman, 0.20},
+	{&kerf_predict_line, 0.10},
+	{&kerf_predict_slow_start, 0.11},
+	{&kerf_predict_window, 0.12},
+	{&kerf_predict_kalman, 0.20},
 };
-
-static void leader_init(void *state)
-{
-	struct leader_state *s = state;
-	int i;
-
-	for (i = 0; i < LEADER_MEMBERS; i++) {
-		if (member[i].e->init)
-			member[i].e->init(&s->member[i]);
-		s->loss[i] = log1p(member[i].prior / GRAIN);
-		s->weight[i] = 1;
-	}
-}
 
 /* More than half of the line's last errors are large: losses, not a step or an outlier. */
 static bool noisy(const struct leader_state *s)
@@ -48,24 +39,52 @@ static bool noisy(const struct leader_state *s)
 	return n >= 7 && 3 * large > 2 * n;
 }
 
-static void leader_learn(void *state, const struct sample *x)
+/* What they are thought to be before anything is known of them. */
+static void begin(struct leader_state *s)
 {
-	struct leader_state *s = state;
-	struct curve c;
 	int i;
 
 	for (i = 0; i < LEADER_MEMBERS; i++) {
-		if (member[i].e->curve(&s->member[i], &x->look, &c)) {
-			double e = fabs(log(x->seconds / kerf_curve_s(&c, x->bytes)));
+		s->loss[i] = log1p(member[i].prior / GRAIN);
+		s->weight[i] = 1;
+	}
+}
 
+static void leader_init(void *state)
+{
+	struct leader_state *s = state;
+	int i;
+
+	for (i = 0; i < LEADER_MEMBERS; i++)
+		if (member[i].e->init)
+			member[i].e->init(&s->member[i]);
+	begin(s);
+}
+
+static void leader_learn(void *state, const struct sample *x)
+{
+	struct leader_state *s = state;
+	const struct line_state *line = &s->member[0].line;
+	bool doubt = line->doubt;
+	struct curve c;
+	double e;
+	int i;
+
+	for (i = 0; i < LEADER_MEMBERS; i++) {
+		/* A transfer that tells whether the link has changed is no test of who knows it
+		 * best. */
+		if (!doubt && member[i].e->curve(&s->member[i], &x->look, &c)) {
+			e = fabs(log(x->seconds / kerf_curve_s(&c, x->bytes)));
 			s->loss[i] = DISCOUNT * s->loss[i] + log1p(e / GRAIN);
 			s->weight[i] = DISCOUNT * s->weight[i] + 1;
 			if (!i)
 				s->recent[s->n_recent++ % LEADER_RECENT] = e;
 		}
-		if (member[i].e->learn)
-			member[i].e->learn(&s->member[i], x);
+		member[i].e->learn(&s->member[i], x);
 	}
+	/* It has: who was good at the old one need not be at this. */
+	if (doubt && line->n <= 2)
+		begin(s);
 }
 
 static bool leader_curve(const void *state, const struct look *look, struct curve *c)
@@ -73,13 +92,14 @@ static bool leader_curve(const void *state, const struct look *look, struct curv
 	const struct leader_state *s = state;
 	double best = INFINITY, mean;
 	struct curve one;
-	bool learned = false;
 	int i;
 
 	for (i = 0; i < LEADER_MEMBERS; i++) {
 		if (!member[i].e->curve(&s->member[i], look, &one))
 			continue;
-		learned |= member[i].e->learn != NULL;
+		/* A line knows what a changed link would be like; the others go there slowly. */
+		if (i >= LINES && s->member[0].line.doubt)
+			break;
 		mean = s->loss[i] / s->weight[i];
 		/* Among guesses the one that has a reason. */
 		if (member[i].e == &kerf_predict_window && noisy(s))
@@ -90,8 +110,7 @@ static bool leader_curve(const void *state, const struct look *look, struct curv
 			c->name = member[i].e->name;
 		}
 	}
-	/* A rate without any transfer may be a burst that a shaper let through. */
-	return learned;
+	return best < INFINITY;
 }
 
 const struct estimator kerf_predict_leader = {

@@ -32,7 +32,7 @@
 #define ROUNDS 14 /* of reweighting */
 #define AGE 0.98  /* weight of a transfer beside the one after it */
 #define WINDOW_HOLD 3.0
-#define WINDOW_PRIOR 0.65
+#define WINDOW_PRIOR 0.75
 #define MOST 0.3    /* log errors below are equal in the first round, */
 #define SHRINK 0.45 /* below this share of it in the next, */
 #define LEAST 3e-5  /* and below this at the end: else points once hit would hold the line */
@@ -144,7 +144,7 @@ static bool reweight(const struct fit *f, double least, double *theta)
 	for (i = 0; i < f->n; i++) {
 		double t = line_at(f, theta, i), w;
 
-		w = f->weight[i] / (t * t * fmax(fabs(log(f->seconds[i] / t)), least));
+		w = f->weight[i] / (t * t * fmax(fabs(f->seconds[i] / t - 1), least));
 		for (j = 0; j < f->terms; j++) {
 			for (k = 0; k < f->terms; k++)
 				a[j][k] += w * f->f[i][j] / f->scale[j] * f->f[i][k] / f->scale[k];

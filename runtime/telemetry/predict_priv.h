@@ -153,12 +153,11 @@ struct estimator {
 	bool (*curve)(const void *state, const struct look *look, struct curve *c);
 };
 
-#define LEADER_MEMBERS 6
+#define LEADER_MEMBERS 4
 #define LEADER_RECENT 10
 
 union member_state {
 	struct rate_state rate;
-	struct rls_state rls;
 	struct line_state line;
 };
 

@@ -3,7 +3,7 @@
  * A transfer that runs: what was expected of it, corrected by what is acknowledged so far.
  *
  * It runs f times as long as expected for those bytes, and so, to the degree that f is more than
- * the grain of acknowledgements (about a round trip), will the rest.
+ * the grain of acknowledgements, will the rest.
  */
 #include "telemetry/predict_priv.h"
 
@@ -12,7 +12,7 @@
 double kerf_running_s(const struct curve *c, const struct spread *spread, double rtt_s,
 		      double bytes, double acked, double elapsed, double *low, double *high)
 {
-	double whole, part, rest, f = 1, usual, grain, signal, sure;
+	double whole, part, wire, rest, f = 1, usual, grain, signal, sure;
 
 	acked = fmin(acked, bytes);
 	if (!c) {
@@ -39,11 +39,13 @@ double kerf_running_s(const struct curve *c, const struct spread *spread, double
 		}
 		return elapsed + rest;
 	}
+	/* Only what is sent and acknowledged runs slower or faster, not the way there and back. */
 	part = kerf_curve_s(c, acked);
-	f = log(fmax(elapsed, MIN_S) / part);
+	wire = fmax(elapsed - fmax(c->latency_s, 0), 0.05 * elapsed);
+	f = log(fmax(wire, MIN_S) / fmax(part - fmax(c->latency_s, 0), 0.05 * part));
 	usual = (part * (spread->high_ratio - spread->low_ratio) + spread->high_s + spread->low_s) /
 		(2 * part);
-	grain = rtt_s / fmax(elapsed, MIN_S) + 1e-3;
+	grain = (0.1 * rtt_s + 2e-4) / fmax(wire, MIN_S) + 1e-3;
 	signal = fmax(f * f, usual * usual);
 	sure = signal / (signal + grain * grain);
 	rest = fmax(whole - part, 0) * exp(f * sure);

@@ -35,20 +35,22 @@ static struct view_connection *connection(struct views *v, uint64_t cookie)
  */
 static double max_rate(struct view_connection *c, const struct kerf_link_rec *link, double srtt_s)
 {
-	uint32_t newest = (c->at + VIEW_RATES - 1) % VIEW_RATES, i;
-	double max = c->rate[newest];
+	double last = c->rate[(c->at + VIEW_RATES - 1) % VIEW_RATES], max = 0;
+	double rate = link->has & KERF_LINK_HAS_RATE ? (double)link->rate_bytes_s : 0;
+	uint32_t i;
 
 	for (i = 0; i < VIEW_RATES; i++)
-		if (c->rate[i] > max && c->rate_ns[i] <= link->updated_ns &&
+		if (c->rate_ns[i] <= link->updated_ns &&
 		    (double)(link->updated_ns - c->rate_ns[i]) * NS <= 10 * srtt_s)
-			max = c->rate[i];
-	if ((link->has & KERF_LINK_HAS_RATE) && link->rate_bytes_s &&
-	    (!link->app_limited || (double)link->rate_bytes_s > max)) {
-		c->rate[c->at] = (double)link->rate_bytes_s;
+			max = fmax(max, c->rate[i]);
+	if (rate > 0 && (!link->app_limited || rate > (max > 0 ? max : last))) {
+		c->rate[c->at] = rate;
 		c->rate_ns[c->at] = link->updated_ns;
 		c->at = (c->at + 1) % VIEW_RATES;
-		max = fmax(max, (double)link->rate_bytes_s);
+		max = fmax(max, rate);
 	}
+	if (max <= 0)
+		max = last;
 	return max;
 }
 
