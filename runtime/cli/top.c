@@ -52,9 +52,9 @@ static void take(void *user, const struct kerf_top_sample **before,
 
 	if (!kerf_state_alive(&t->reader, kerf_now_ns()))
 		reopen(t);
-	/* For the case that no whole one can be had. */
-	next->state = last->state;
 	kerf_top_take(&t->reader, kerf_now_ns(), next);
+	if (!next->whole)
+		next->state = last->state;
 	*before = last;
 	*now = next;
 }

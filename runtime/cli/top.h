@@ -14,7 +14,7 @@
 struct kerf_top_sample {
 	uint64_t now_ns;
 	bool alive;
-	bool whole; /* state was not being written all the time; else it is the one before */
+	bool whole; /* state was not being written all the time; if it was, it is no state */
 	struct kerf_state_head head;
 	struct kerf_state state;
 	uint32_t n_link, n_cpu, n_zone, n_engine;
