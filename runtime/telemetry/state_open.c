@@ -154,6 +154,9 @@ static int dial(const char *path, uint64_t deadline, struct received *out, struc
 	r = -errno;
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		kerf_fail(err, r, "nobody publishes a state there (no node runs?)");
+	else if (r == -EACCES || r == -EPERM)
+		kerf_fail(err, r, "%s: the state is for its node's user and the socket's group",
+			  strerror(-r));
 	else if (r == -EPROTOTYPE || r == -EAGAIN || r == -EINPROGRESS)
 		r = kerf_fail(err, -EPROTO, "expected the socket of a state, found %s",
 			      r == -EPROTOTYPE ? "one of another kind" : "no answer in 2 s");

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/bpf.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -240,6 +242,58 @@ static void test_readers_that_hang(void **state)
 	kerf_state_close(&r);
 	for (i = 0; i < 100; i++)
 		close(fd[i]);
+	fixture_free(&f);
+}
+
+/* In a process of user nobody and that group; what kerf_state_open() returned. */
+static int open_as(gid_t group, uint64_t *cookie)
+{
+	struct kerf_link_rec link = {0};
+	struct kerf_state_reader r;
+	int status, ends[2];
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		int ret = setgroups(0, NULL) || setgid(group) || setuid(65534);
+
+		if (ret)
+			_exit(100);
+		ret = kerf_state_open(path, &r, NULL);
+		if (!ret && !kerf_record_read(&r.link[5], &link, sizeof(link)))
+			_exit(101);
+		if (write(ends[1], &link.cookie, sizeof(link.cookie)) != sizeof(link.cookie))
+			_exit(102);
+		_exit(-ret);
+	}
+	close(ends[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(read(ends[0], cookie, sizeof(*cookie)), sizeof(*cookie));
+	close(ends[0]);
+	assert_true(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+/* Who is of the group reads without any privilege, a program's map too; others do not. */
+static void test_readers_without_privileges(void **state)
+{
+	struct kerf_link_rec link = {.cookie = 4711};
+	uint64_t cookie;
+	struct fixture f;
+	struct stat st;
+
+	if (geteuid())
+		skip();
+	assert_int_equal(chmod(folder, 0755), 0);
+	open_fixture(&f);
+	kerf_record_write((struct kerf_link_rec *)f.region[KERF_REGION_LINKS].data + 5, &link,
+			  sizeof(link));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(open_as(st.st_gid, &cookie), 0);
+	assert_int_equal(cookie, 4711);
+	assert_int_equal(open_as(65533, &cookie), -EACCES);
 	fixture_free(&f);
 }
 
@@ -487,6 +541,14 @@ static void test_bpf_maps(void **state)
 	assert_true(kerf_record_read(&r.link[5], &seen, sizeof(seen)));
 	assert_int_equal(seen.cookie, 99);
 	kerf_state_close(&r);
+	if (!geteuid()) {
+		struct stat st;
+		uint64_t cookie;
+
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(open_as(st.st_gid, &cookie), 0);
+		assert_int_equal(cookie, 99);
+	}
 	kerf_publisher_close(f.publisher);
 	f.publisher = NULL;
 	close(map);
@@ -512,6 +574,7 @@ int main(void)
 		cmocka_unit_test(test_regions_that_are_not_there),
 		cmocka_unit_test(test_place_of_the_socket),
 		cmocka_unit_test(test_readers_that_hang),
+		cmocka_unit_test(test_readers_without_privileges),
 		cmocka_unit_test(test_other_servers),
 		cmocka_unit_test(test_a_socket_of_another_kind),
 		cmocka_unit_test(test_bpf_maps),
