@@ -37,7 +37,7 @@ same() {
 "$KERF" node run --listen 127.0.0.1:0 --engine null --cache "$work/cache" >"$work/node" 2>&1 &
 node=$!
 i=0
-until grep -q 'listening on port' "$work/node" || [ $i = 100 ]; do
+until grep -qs 'listening on port' "$work/node" || [ $i = 100 ]; do
 	sleep 0.1
 	i=$((i + 1))
 done
