@@ -12,6 +12,7 @@ NET_MBIT=    # as set by net_rate, for a new NET_IF
 NET_PPM=0
 NET_LINE= # pid of the delay line
 NET_TMP=
+NET_SRV_BY= # what a node is started by: "taskset -c 1", "nice -n -15"; or nothing
 NET_CGROUP=
 NET_PIDS=
 
@@ -163,8 +164,9 @@ net_srv() {
 net_node() {
 	nlog=$1
 	shift
-	nsenter --net="/run/netns/$NET_SRV" "$KERF" node run --listen $NET_SRV_ADDR:8470 --insecure "$@" \
-		>"$nlog" 2>&1 &
+	# shellcheck disable=SC2086
+	$NET_SRV_BY nsenter --net="/run/netns/$NET_SRV" "$KERF" node run --listen $NET_SRV_ADDR:8470 \
+		--insecure "$@" >"$nlog" 2>&1 &
 	NET_PIDS="$NET_PIDS $!"
 	net_wait "$NET_DEV" $NET_SRV_ADDR 8470
 }
