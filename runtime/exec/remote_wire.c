@@ -11,7 +11,7 @@
  * engine is dead: every job ends with -EIO and submit says -ENODEV.
  *
  * An observer, if there is one, is told of each connection and of what each job's exchange took
- * (kerf_state.h, struct kerf_transfer): two reads of the clock and three calls a job.
+ * (kerf_state.h, struct kerf_transfer): two reads of the clock and two calls a job.
  *
  * Locks: e->lock for the queue and who has which connection; c->lock for what goes on
  * on one. e->lock may be taken under c->lock, not the other way round.
@@ -37,6 +37,7 @@
 /* Head and OIP header of a reply; of its data only what one read brings along. */
 #define HEAD_ROOM (64u << 10)
 #define FIRST_READ (4u << 10)
+#define SAME_LOAD_NS 50000000u
 
 struct remote_conn {
 	struct remote_engine *e;
@@ -66,6 +67,10 @@ struct remote_conn {
 	uint64_t first_ns; /* the reply's first read was over, and brought first_bytes */
 	size_t first_bytes, heads;
 	bool waited; /* for more of the reply, after that */
+	/* The load that was told last. */
+	char load[KERF_LOAD_TEXT];
+	size_t load_size;
+	uint64_t load_ns;
 };
 
 static struct remote_program *program_of(const struct kerf_job *job)
@@ -303,12 +308,20 @@ static int take_rest(struct remote_conn *c, const char *data, size_t n)
 	return 0;
 }
 
-static void tell_load(const struct remote_conn *c)
+/* Nodes ask for their load every 50 ms: until then the same text is the same report. */
+static void tell_load(struct remote_conn *c)
 {
 	const struct kerf_observer *o = c->e->observer;
+	const struct kerf_http_head *h = &c->head;
 
-	if (o && o->load && c->head.load)
-		o->load(o->user, c->e->url, c->head.load, c->head.load_size);
+	if (!o || !o->load || !h->load ||
+	    (h->load_size == c->load_size && c->first_ns - c->load_ns < SAME_LOAD_NS &&
+	     !memcmp(h->load, c->load, h->load_size)))
+		return;
+	memcpy(c->load, h->load, h->load_size);
+	c->load_size = h->load_size;
+	c->load_ns = c->first_ns;
+	o->load(o->user, c->e->url, h->load, h->load_size);
 }
 
 /* The exchange is over and went well. */

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define TOLD 32
+
 struct peer {
 	char url[KERF_URL_BYTES]; /* empty: free */
 	uint64_t used_ns;
@@ -36,8 +38,24 @@ struct conn {
 	struct kerf_link_rec last; /* cookie 0: never seen */
 };
 
+/* A transfer that nothing was learned from yet. */
+struct told {
+	char url[KERF_URL_BYTES];
+	struct kerf_transfer t;
+};
+
 struct kerf_peers {
 	struct kerf_peers_config cfg;
+
+	/*
+	 * Learning takes some 20 us, and whoever tells has a job waiting: it is done when somebody
+	 * asks, or at the next sample. Of more than fit, the oldest are forgotten, so thousands of
+	 * small jobs a second do not cost more than a few dozen.
+	 */
+	pthread_mutex_t told_lock, learn_lock; /* learn_lock is taken before lock and told_lock */
+	struct told told[TOLD];
+	uint64_t n_told, n_learned;
+
 	pthread_mutex_t lock;
 	struct peer peer[KERF_PEERS];
 	struct conn conn[KERF_STATE_LINKS];
@@ -56,6 +74,8 @@ int kerf_peers_open(const struct kerf_peers_config *cfg, struct kerf_peers **out
 		return kerf_fail(err, -ENOMEM, "telemetry: out of memory");
 	p->cfg = *cfg;
 	pthread_mutex_init(&p->lock, NULL);
+	pthread_mutex_init(&p->told_lock, NULL);
+	pthread_mutex_init(&p->learn_lock, NULL);
 	*out = p;
 	return 0;
 }
@@ -75,6 +95,8 @@ void kerf_peers_close(struct kerf_peers *p)
 		return;
 	for (i = 0; i < KERF_PEERS; i++)
 		free_peer(&p->peer[i]);
+	pthread_mutex_destroy(&p->learn_lock);
+	pthread_mutex_destroy(&p->told_lock);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -215,22 +237,6 @@ void kerf_peers_connected(struct kerf_peers *p, const char *url, int fd)
 	pthread_mutex_unlock(&p->lock);
 }
 
-void kerf_peers_disconnected(struct kerf_peers *p, const char *url, int fd)
-{
-	uint32_t i;
-
-	pthread_mutex_lock(&p->lock);
-	for (i = 0; i < KERF_STATE_LINKS; i++) {
-		struct conn *c = &p->conn[i];
-
-		if (c->peer && c->fd == fd && !strcmp(c->peer->url, url)) {
-			look(p, c, kerf_now_ns());
-			forget(c);
-		}
-	}
-	pthread_mutex_unlock(&p->lock);
-}
-
 static uint64_t to_ns(double s)
 {
 	return s > 0 && s < 1e9 ? (uint64_t)(s * 1e9) : 0;
@@ -257,12 +263,24 @@ static void log_transfer(struct kerf_peers *p, const struct peer *peer,
 
 void kerf_peers_transfer(struct kerf_peers *p, const char *url, const struct kerf_transfer *t)
 {
+	struct told *told;
+
+	if (t->end_ns <= t->start_ns || t->hold_ns >= t->end_ns - t->start_ns || !t->bytes ||
+	    strlen(url) >= KERF_URL_BYTES)
+		return;
+	pthread_mutex_lock(&p->told_lock);
+	told = &p->told[p->n_told++ % TOLD];
+	strcpy(told->url, url);
+	told->t = *t;
+	pthread_mutex_unlock(&p->told_lock);
+}
+
+static void learn(struct kerf_peers *p, const char *url, const struct kerf_transfer *t)
+{
 	struct kerf_link_estimate est;
 	struct kerf_predictor *with;
 	struct peer *peer;
 
-	if (t->end_ns <= t->start_ns || t->hold_ns >= t->end_ns - t->start_ns || !t->bytes)
-		return;
 	pthread_mutex_lock(&p->lock);
 	peer = get(p, url);
 	if (peer) {
@@ -275,6 +293,49 @@ void kerf_peers_transfer(struct kerf_peers *p, const char *url, const struct ker
 		/* Where no connection can be asked, goodput is what the runtime saw itself. */
 		if (!p->cfg.link && !p->cfg.sockets && !t->down)
 			peer->acked += t->bytes;
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* What was told until now, so TOLD at most, however fast more is told. Not under the lock. */
+static void learn_all(struct kerf_peers *p)
+{
+	struct told told;
+	uint64_t until;
+	bool more;
+
+	pthread_mutex_lock(&p->learn_lock);
+	pthread_mutex_lock(&p->told_lock);
+	until = p->n_told;
+	pthread_mutex_unlock(&p->told_lock);
+	do {
+		pthread_mutex_lock(&p->told_lock);
+		if (p->n_told - p->n_learned > TOLD)
+			p->n_learned = p->n_told - TOLD;
+		more = p->n_learned < until;
+		if (more)
+			told = p->told[p->n_learned++ % TOLD];
+		pthread_mutex_unlock(&p->told_lock);
+		if (more)
+			learn(p, told.url, &told.t);
+	} while (more);
+	pthread_mutex_unlock(&p->learn_lock);
+}
+
+void kerf_peers_disconnected(struct kerf_peers *p, const char *url, int fd)
+{
+	uint32_t i;
+
+	/* While the connection can still be asked. */
+	learn_all(p);
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		struct conn *c = &p->conn[i];
+
+		if (c->peer && c->fd == fd && !strcmp(c->peer->url, url)) {
+			look(p, c, kerf_now_ns());
+			forget(c);
+		}
 	}
 	pthread_mutex_unlock(&p->lock);
 }
@@ -331,6 +392,7 @@ void kerf_peers_sample(struct kerf_peers *p, uint64_t now_ns, bool end)
 {
 	uint32_t i;
 
+	learn_all(p);
 	pthread_mutex_lock(&p->lock);
 	for (i = 0; i < KERF_STATE_LINKS; i++)
 		if (p->conn[i].peer)
@@ -354,6 +416,7 @@ uint32_t kerf_peers_state(struct kerf_peers *p, uint64_t now_ns, struct kerf_nod
 {
 	uint32_t i, n = 0;
 
+	learn_all(p);
 	memset(node, 0, KERF_PEERS * sizeof(*node));
 	pthread_mutex_lock(&p->lock);
 	for (i = 0; i < KERF_PEERS; i++) {
@@ -387,6 +450,7 @@ void kerf_peers_estimate(struct kerf_peers *p, const char *url, bool down, uint6
 	struct peer *peer;
 
 	memset(est, 0, sizeof(*est));
+	learn_all(p);
 	pthread_mutex_lock(&p->lock);
 	peer = find(p, url);
 	if (peer)

@@ -19,7 +19,7 @@ struct kerf_observer {
 	void (*disconnected)(void *user, const char *url, int fd);
 	/* One direction of one exchange is over. */
 	void (*transfer)(void *user, const char *url, const struct kerf_transfer *t);
-	/* The peer's report of its own load, as it came: not checked, not terminated. */
+	/* The peer's report of its own load, as it came: not checked, not terminated. Each new one. */
 	void (*load)(void *user, const char *url, const char *text, size_t n);
 };
 
