@@ -165,7 +165,8 @@ stage_kernel() {
 	build O="$O" all kernel-tests telemetry-tests npu-model || return
 	# For guest_npu, which skips a case without it, and for guest_bpf
 	$MAKE -s O="$O" "$O/tests/ops/test_npu_queue" >"$log/build-npu" 2>&1
-	$MAKE -s O="$O" "$O/tests/net/bpf_try" >"$log/build-bpf" 2>&1
+	$MAKE -s O="$O" "$O/tests/net/bpf_try" "$O/tests/unit/test_bpf_link" \
+		"$O/tests/unit/test_bpf_slots" >"$log/build-bpf" 2>&1
 	script kmod-lint tests/kernel/lint.sh
 	for k in ${KERNELS:-6.1 6.12}; do
 		if ! tests/kernel/kernels.sh fetch "$k" >"$log/kernel-fetch" 2>&1; then

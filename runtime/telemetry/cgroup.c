@@ -239,24 +239,35 @@ static int make(struct kerf_cgroup *c)
 {
 	int tries;
 
-	/* Between making and locking another process's sweep may take it away: once more. */
 	for (tries = 0; tries < TRIES; tries++) {
 		int r;
 
-		if (mkdirat(c->parent, c->name, 0755) && errno != EEXIST)
+		/* The number may be another's, in another namespace of processes. */
+		if (tries)
+			snprintf(c->name, sizeof(c->name), PREFIX "%d-%d", getpid(), tries);
+		else
+			snprintf(c->name, sizeof(c->name), PREFIX "%d", getpid());
+		if (mkdirat(c->parent, c->name, 0755)) {
+			if (errno == EEXIST)
+				continue;
 			return -errno;
+		}
+		/* Between making and locking another process's sweep may take it away: once more. */
 		c->fd = open_dir(c->parent, c->name);
 		if (c->fd < 0 && errno == ENOENT)
 			continue;
-		if (c->fd < 0)
-			return -errno;
-		if (flock(c->fd, LOCK_SH))
-			return -errno;
-		r = move(c->fd, "0");
-		if (!r || (r != -ENODEV && r != -ENOENT))
-			return r;
-		close(c->fd);
+		if (c->fd < 0 || flock(c->fd, LOCK_SH))
+			r = -errno;
+		else
+			r = move(c->fd, "0");
+		if (!r)
+			return 0;
+		unlinkat(c->parent, c->name, AT_REMOVEDIR);
+		if (c->fd >= 0)
+			close(c->fd);
 		c->fd = -1;
+		if (r != -ENODEV && r != -ENOENT)
+			return r;
 	}
 	return -EBUSY;
 }
@@ -293,9 +304,8 @@ int kerf_cgroup_open(const char *path, struct kerf_cgroup **out, struct kerf_err
 		goto out;
 	}
 	sweep(c->parent, MAX_NESTED);
-	snprintf(c->name, sizeof(c->name), PREFIX "%d", getpid());
-	snprintf(c->path, sizeof(c->path), "%s/%s", parent, c->name);
 	r = make(c);
+	snprintf(c->path, sizeof(c->path), "%s/%s", parent, c->name);
 	if (r)
 		kerf_fail(err, r, "no cgroup of our own in %s: %s (root, or a unit with Delegate=yes)",
 			  parent, strerror(-r));

@@ -15,7 +15,7 @@ if [ ! -x "$try" ] || ! "$KERF" inspect --build | grep -q 'bpf *yes'; then
 	echo "ok 1 bpf # SKIP built without BPF, or without $try"
 	exit 4
 fi
-echo "1..15"
+echo "1..17"
 n=0 failed=0
 sees=$("$KERF" inspect --help 2>&1 | grep -c -- --telemetry)
 
@@ -159,4 +159,16 @@ elif cp /sys/kernel/btf/vmlinux "$tmp/btf" && no_btf "$try" --btf "$tmp/btf" >"$
 else
 	result 1 btf_from_a_file
 fi
+
+# What is measured, and that records come back
+for t in test_bpf_link test_bpf_slots; do
+	if [ ! -x "$KERF_BUILD/tests/unit/$t" ]; then
+		result 0 $t "it is not built"
+		continue
+	fi
+	timeout 90 "$KERF_BUILD/tests/unit/$t" >"$tmp/out" 2>&1
+	status=$?
+	grep -E 'ERROR|LINE|FAILED|skipped' "$tmp/out" | sed 's/^/# /'
+	result $status $t
+done
 exit $failed
