@@ -40,7 +40,10 @@ void kerf_peers_load(struct kerf_peers *p, const char *url, const char *text, si
 /* Looks at every connection; end: a window ends too, and goodput is made. */
 void kerf_peers_sample(struct kerf_peers *p, uint64_t now_ns, bool end);
 
-/* node[KERF_PEERS]; returns how many may be taken, free ones among them. */
+/*
+ * node[KERF_PEERS], zeros or as it was left here before. Returns how many may be taken, free ones
+ * among them.
+ */
 uint32_t kerf_peers_state(struct kerf_peers *p, uint64_t now_ns, struct kerf_node_state *node);
 
 /* As kerf_telemetry_estimate(). */

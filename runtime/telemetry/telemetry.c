@@ -104,9 +104,10 @@ static void retry(struct kerf_telemetry *t, uint64_t now)
 	if (!t->bpf || now - t->retried_ns < RETRY_NS)
 		return;
 	t->retried_ns = now;
-	if (!kerf_bpf_retry(t->bpf))
-		return;
+	kerf_bpf_retry(t->bpf);
 	kerf_ladder_regions(t->bpf, t->cfg.best, &head);
+	if (!memcmp(head.region, t->head.region, sizeof(head.region)))
+		return;
 	pthread_mutex_lock(&t->lock);
 	t->head = head;
 	if (t->share)
@@ -126,7 +127,9 @@ static void sample(struct kerf_telemetry *t)
 		end_window(t, now, &load);
 	n = kerf_peers_state(t->peers, now, t->node);
 	pthread_mutex_lock(&t->lock);
-	memcpy(t->state.node + 1, t->node, sizeof(t->node));
+	/* Most places are free, and were before. */
+	memcpy(t->state.node + 1, t->node,
+	       (KERF_MAX(n + 1, t->state.n_node) - 1) * sizeof(t->node[0]));
 	t->state.n_node = n + 1;
 	t->state.updated_ns = now;
 	if (t->share) {
