@@ -105,8 +105,8 @@ void kerf_predictor_learn(struct kerf_predictor *p, const struct kerf_transfer *
 		bounds(&s, expected, &low, &high);
 		kerf_interval_learn(&p->interval, expected, low, high, x.seconds);
 	}
-	if (p->e->learn)
-		p->e->learn(p->state, &x);
+	if (p->e->learn && p->e->learn(p->state, &x))
+		kerf_interval_forget(&p->interval);
 	kerf_views_ended(&p->views, t->cookie, t->end_ns);
 	p->updated_ns = t->end_ns;
 	p->transfers++;

@@ -83,22 +83,40 @@ static double quantile(const double *v, uint32_t n, double q)
 	return i + 1 < n ? v[i] + (at - i) * (v[i + 1] - v[i]) : v[i];
 }
 
-void kerf_interval_learn(struct interval *v, double expected, double low, double high, double taken)
+static void update(struct interval *v)
 {
 	double z[INTERVAL_SAMPLES];
 	uint32_t i;
 
-	v->miss_low = fmin(fmax(v->miss_low + STEP * (TAIL - (taken < low)), 0), 0.4);
-	v->miss_high = fmin(fmax(v->miss_high + STEP * (TAIL - (taken > high)), 0), 0.4);
-	v->point[v->at] = (struct interval_point){.expected = expected, .error = taken - expected};
-	v->at = (v->at + 1) % INTERVAL_SAMPLES;
-	v->n = KERF_MIN(v->n + 1, INTERVAL_SAMPLES);
 	scale(v);
 	for (i = 0; i < v->n; i++)
 		z[i] = v->point[i].error / (v->fixed_s + v->per_s * v->point[i].expected);
 	qsort(z, v->n, sizeof(*z), compare);
 	v->low = quantile(z, v->n, v->miss_low);
 	v->high = quantile(z, v->n, 1 - v->miss_high);
+}
+
+void kerf_interval_learn(struct interval *v, double expected, double low, double high, double taken)
+{
+	v->miss_low = fmin(fmax(v->miss_low + STEP * (TAIL - (taken < low)), 0), 0.4);
+	v->miss_high = fmin(fmax(v->miss_high + STEP * (TAIL - (taken > high)), 0), 0.4);
+	v->point[v->at] = (struct interval_point){.expected = expected, .error = taken - expected};
+	v->at = (v->at + 1) % INTERVAL_SAMPLES;
+	v->n = KERF_MIN(v->n + 1, INTERVAL_SAMPLES);
+	update(v);
+}
+
+/* The mistake that a change of the link makes is not one that is made while it stays. */
+void kerf_interval_forget(struct interval *v)
+{
+	uint32_t last = (v->at + INTERVAL_SAMPLES - 1) % INTERVAL_SAMPLES;
+
+	if (v->n < 2)
+		return;
+	v->point[(last + INTERVAL_SAMPLES - 1) % INTERVAL_SAMPLES] = v->point[last];
+	v->at = last;
+	v->n--;
+	update(v);
 }
 
 void kerf_interval_get(const struct interval *v, struct spread *s)

@@ -61,11 +61,10 @@ static void leader_init(void *state)
 	begin(s);
 }
 
-static void leader_learn(void *state, const struct sample *x)
+static bool leader_learn(void *state, const struct sample *x)
 {
 	struct leader_state *s = state;
-	const struct line_state *line = &s->member[0].line;
-	bool doubt = line->doubt;
+	bool doubt = s->member[0].line.doubt, changes = false;
 	struct curve c;
 	double e;
 	int i;
@@ -80,11 +79,13 @@ static void leader_learn(void *state, const struct sample *x)
 			if (!i)
 				s->recent[s->n_recent++ % LEADER_RECENT] = e;
 		}
-		member[i].e->learn(&s->member[i], x);
+		if (member[i].e->learn(&s->member[i], x) && !i)
+			changes = true;
 	}
 	/* It has: who was good at the old one need not be at this. */
-	if (doubt && line->n <= 2)
+	if (changes)
 		begin(s);
+	return changes;
 }
 
 static bool leader_curve(const void *state, const struct look *look, struct curve *c)

@@ -291,21 +291,21 @@ static bool drifted(struct line_state *s)
 	return true;
 }
 
-static void line_learn(struct line_state *s, enum line_kind kind, const struct sample *x)
+static bool line_learn(struct line_state *s, enum line_kind kind, const struct sample *x)
 {
 	struct line_point p = {.bytes = x->bytes,
 			       .seconds = x->seconds,
 			       .window_bytes = x->look.window_bytes,
 			       .rtt_s = x->look.link.min_rtt_s};
 	struct line_state changed;
-	bool doubt = s->doubt;
+	bool doubt = s->doubt, changes = false;
 
 	if (kind == LINE_WINDOW) {
 		p.window_bytes = x->look.link.cwnd_bytes;
 		p.rtt_s = x->look.link.srtt_s;
 	}
 	if (kind != LINE_PLAIN && (p.window_bytes <= 0 || p.rtt_s <= 0))
-		return;
+		return false;
 	if (!s->n)
 		s->prior_latency_s = x->look.link.min_rtt_s;
 	p.error = s->known ? error_of(s, kind, &p) : 0;
@@ -318,6 +318,7 @@ static void line_learn(struct line_state *s, enum line_kind kind, const struct s
 		refit(&changed, kind);
 		if (fabs(error_of(&changed, kind, &p)) < fabs(p.error)) {
 			*s = changed;
+			changes = true;
 			p.error = error_of(s, kind, &p);
 		}
 	}
@@ -335,6 +336,7 @@ static void line_learn(struct line_state *s, enum line_kind kind, const struct s
 	/* In doubt the line stays as it was before: the next transfer is compared with it. */
 	if (!s->doubt)
 		refit(s, kind);
+	return changes;
 }
 
 static bool line_curve(const struct line_state *s, enum line_kind kind, const struct look *look,
@@ -356,9 +358,9 @@ static bool line_curve(const struct line_state *s, enum line_kind kind, const st
 }
 
 #define KIND(word, KIND)                                                                      \
-	static void word##_learn(void *state, const struct sample *x)                         \
+	static bool word##_learn(void *state, const struct sample *x)                         \
 	{                                                                                     \
-		line_learn(state, KIND, x);                                                   \
+		return line_learn(state, KIND, x);                                            \
 	}                                                                                     \
 	static bool word##_curve(const void *state, const struct look *look, struct curve *c) \
 	{                                                                                     \

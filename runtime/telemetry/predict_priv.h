@@ -137,6 +137,7 @@ struct spread {
 void kerf_interval_init(struct interval *v);
 void kerf_interval_learn(struct interval *v, double expected, double low, double high,
 			 double taken);
+void kerf_interval_forget(struct interval *v); /* the error before the last one */
 void kerf_interval_get(const struct interval *v, struct spread *s);
 
 double kerf_running_s(const struct curve *c, const struct spread *spread, double rtt_s,
@@ -148,7 +149,8 @@ struct estimator {
 	const char *name, *what;
 	size_t size; /* of its state */
 	void (*init)(void *state);
-	void (*learn)(void *state, const struct sample *x);
+	/* true: the link has changed, and the transfer before this one was the first to show it */
+	bool (*learn)(void *state, const struct sample *x);
 	/* false: it does not know */
 	bool (*curve)(const void *state, const struct look *look, struct curve *c);
 };

@@ -14,26 +14,27 @@ static bool rate_curve(const void *state, const struct look *look, struct curve 
 	return true;
 }
 
-static void ewma_learn(void *state, const struct sample *x)
+static bool ewma_learn(void *state, const struct sample *x)
 {
 	struct rate_state *s = state;
 	double rate = x->bytes / x->seconds;
 
 	s->rate += (s->rate > 0 ? 0.25 : 1) * (rate - s->rate);
+	return false;
 }
 
 /*
  * A random walk of the logarithm, seen through noise; both variances follow the errors, so that
  * a step is taken in at once and noise is not.
  */
-static void kalman_learn(void *state, const struct sample *x)
+static bool kalman_learn(void *state, const struct sample *x)
 {
 	struct rate_state *s = state;
 	double rate = x->bytes / x->seconds, e, walk;
 
 	if (s->rate <= 0) {
 		*s = (struct rate_state){.rate = rate, .var = 0.25, .error = 0.01};
-		return;
+		return false;
 	}
 	e = log(rate / s->rate);
 	/* What the noise does not explain is the walk's. */
@@ -44,6 +45,7 @@ static void kalman_learn(void *state, const struct sample *x)
 	s->error = fmax(s->error, 1e-8);
 	s->rate *= exp(s->gain * e);
 	s->var *= 1 - s->gain;
+	return false;
 }
 
 const struct estimator kerf_predict_ewma = {

@@ -47,12 +47,13 @@ static bool rls_curve(const void *state, const struct look *look, struct curve *
 	return true;
 }
 
-static void rls_learn(void *state, const struct sample *x)
+static bool rls_learn(void *state, const struct sample *x)
 {
 	update(state, x, 0.98);
+	return false;
 }
 
-static void rls_reset_learn(void *state, const struct sample *x)
+static bool rls_reset_learn(void *state, const struct sample *x)
 {
 	struct rls_state *s = state;
 	struct curve c;
@@ -67,6 +68,7 @@ static void rls_reset_learn(void *state, const struct sample *x)
 			s->error += 0.1 * (fmin(e, 1) - s->error);
 	}
 	update(s, x, 0.95);
+	return false;
 }
 
 const struct estimator kerf_predict_rls = {
