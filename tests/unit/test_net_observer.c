@@ -125,7 +125,8 @@ struct proxy {
 	uint16_t port;
 	const char *find, *line; /* the line that begins with find becomes line */
 	uint32_t pause_us;	 /* after each piece of a reply */
-	pthread_t thread;
+	pthread_t thread, pump[16];
+	uint32_t n_pump;
 };
 
 /* Copies n bytes of buf to out with the header rewritten; out has room. How many. */
@@ -183,13 +184,13 @@ static void *accept_all(void *arg)
 
 	while ((fd = accept(p->listener, NULL, NULL)) >= 0) {
 		void **two = malloc(2 * sizeof(*two));
-		pthread_t thread;
 
+		if (!two || p->n_pump == KERF_ARRAY_SIZE(p->pump))
+			abort();
 		two[0] = p;
 		two[1] = (void *)(intptr_t)fd;
-		if (pthread_create(&thread, NULL, pump, two))
+		if (pthread_create(&p->pump[p->n_pump++], NULL, pump, two))
 			abort();
-		pthread_detach(thread);
 	}
 	return NULL;
 }
@@ -202,10 +203,13 @@ static void proxy_open(struct proxy *p, char *url)
 	sprintf(url, "http://127.0.0.1:%u", p->port);
 }
 
+/* Whoever connected has closed. */
 static void proxy_close(struct proxy *p)
 {
 	shutdown(p->listener, SHUT_RDWR);
 	pthread_join(p->thread, NULL);
+	while (p->n_pump)
+		pthread_join(p->pump[--p->n_pump], NULL);
 	close(p->listener);
 }
 
