@@ -27,12 +27,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define ROUNDS 14 /* of reweighting */
 #define AGE 0.98  /* weight of a transfer beside the one after it */
 #define WINDOW_HOLD 3.0
-#define WINDOW_PRIOR 0.75
 #define MOST 0.3    /* log errors below are equal in the first round, */
 #define SHRINK 0.45 /* below this share of it in the next, */
 #define LEAST 3e-5  /* and below this at the end: else points once hit would hold the line */
@@ -86,26 +84,29 @@ static bool solve(double a[LINE_TERMS][LINE_TERMS + 1], int n, double *x)
 	return true;
 }
 
+/* The points as equations; the terms are scaled, so that those are even. */
 struct fit {
-	enum line_kind kind;
 	uint32_t n;
 	int terms;
 	double f[LINE_SAMPLES][LINE_TERMS], seconds[LINE_SAMPLES], weight[LINE_SAMPLES];
-	double scale[LINE_TERMS]; /* of the terms, so that the equations are even */
-	double prior;
+	double scale[LINE_TERMS];
+	double prior_s, mean_s;
 };
 
-/* The points as equations; waits of slow start by the rate of the last fit. */
-static void prepare(struct fit *f, struct line_state *s, enum line_kind kind, uint32_t n)
+static void prepare(struct fit *f, struct line_state *s, enum line_kind kind)
 {
-	double age = 1, sum = 0, bytes = 0, window = 0;
+	double age = 1, sum = 0, seconds = 0;
 	uint32_t i;
 
-	*f = (struct fit){.kind = kind, .n = n, .terms = kind == LINE_WINDOW ? 3 : 2};
-	for (i = 0; i < n; i++, age *= AGE) {
+	*f = (struct fit){.n = s->n,
+			  .terms = kind == LINE_WINDOW ? 3 : 2,
+			  .prior_s = s->prior_latency_s,
+			  .scale = {1}};
+	for (i = 0; i < s->n; i++, age *= AGE) {
 		const struct line_point *p = nth(s, i);
 		double wait = 0;
 
+		/* By the rate of the last fit */
 		if (kind == LINE_SLOW_START)
 			wait = kerf_slow_start_s(p->bytes, s->theta[1], p->window_bytes, p->rtt_s);
 		f->f[i][0] = 1;
@@ -114,64 +115,66 @@ static void prepare(struct fit *f, struct line_state *s, enum line_kind kind, ui
 		f->seconds[i] = fmax(p->seconds - wait, 0.1 * p->seconds);
 		f->weight[i] = age;
 		sum += age;
-		bytes += age * p->bytes;
-		window += age * f->f[i][2];
+		seconds += age * f->seconds[i];
+		f->scale[1] += age * f->f[i][1];
+		f->scale[2] += age * f->f[i][2];
 	}
-	f->scale[0] = 1;
-	f->scale[1] = bytes / sum;
-	f->scale[2] = window > 0 ? window / sum : 1;
-	f->prior = s->prior_latency_s;
-}
-
-static double line_at(const struct fit *f, const double *theta, uint32_t i)
-{
-	double t = theta[0] * f->f[i][0] + theta[1] * f->f[i][1] + theta[2] * f->f[i][2];
-
-	return fmax(t, 0.05 * f->seconds[i]);
+	f->mean_s = seconds / sum;
+	f->scale[1] /= sum;
+	f->scale[2] = f->scale[2] > 0 ? f->scale[2] / sum : 1;
+	for (i = 0; i < f->n; i++) {
+		f->f[i][1] /= f->scale[1];
+		f->f[i][2] /= f->scale[2];
+	}
 }
 
 /*
- * One round: squares of relative errors, weighed by 1 / the last round's error. Weak equations
- * hold what the points leave open: the latency is the prior one, the rest is the bytes'.
+ * What the points leave open, weak equations hold: the latency is the prior one, the rest of the
+ * time is the bytes'. Of the window's line, which few noisy points would bend anywhere, half of
+ * that, and three quarters of what a window a round trip takes.
  */
+static void hold(const struct fit *f, double a[LINE_TERMS][LINE_TERMS + 1])
+{
+	double one = 1 / (f->mean_s * f->mean_s),
+	       rest = fmax(f->mean_s - f->prior_s, 0.1 * f->mean_s);
+
+	a[0][0] += 0.3 * one;
+	a[0][f->terms] += 0.3 * one * f->prior_s;
+	if (f->terms == 2) {
+		a[1][1] += 1e-3 * one;
+		a[1][2] += 1e-3 * one * rest;
+	} else {
+		a[1][1] += WINDOW_HOLD * one;
+		a[1][3] += WINDOW_HOLD * one * 0.5 * rest;
+		a[2][2] += WINDOW_HOLD * one;
+		a[2][3] += WINDOW_HOLD * one * 0.75 * f->scale[2];
+	}
+}
+
+/* One round: squares of relative errors, weighed by 1 / the last round's error. theta is scaled. */
 static bool reweight(const struct fit *f, double least, double *theta)
 {
-	double a[LINE_TERMS][LINE_TERMS + 1] = {{0}}, x[LINE_TERMS] = {0}, mean = 0, sum = 0, hold,
-					  rate;
+	double a[LINE_TERMS][LINE_TERMS + 1] = {{0}};
 	uint32_t i;
 	int j, k;
 
 	for (i = 0; i < f->n; i++) {
-		double t = line_at(f, theta, i), w;
+		const double *v = f->f[i];
+		double y = f->seconds[i], t = theta[0] + theta[1] * v[1] + theta[2] * v[2], w;
 
-		w = f->weight[i] / (t * t * fmax(fabs(f->seconds[i] / t - 1), least));
+		t = fmax(t, 0.05 * y);
+		w = f->weight[i] / (t * fmax(fabs(y - t), least * t));
 		for (j = 0; j < f->terms; j++) {
-			for (k = 0; k < f->terms; k++)
-				a[j][k] += w * f->f[i][j] / f->scale[j] * f->f[i][k] / f->scale[k];
-			a[j][f->terms] += w * f->f[i][j] / f->scale[j] * f->seconds[i];
+			for (k = j; k < f->terms; k++)
+				a[j][k] += w * v[j] * v[k];
+			a[j][f->terms] += w * v[j] * y;
 		}
-		mean += f->weight[i] * f->seconds[i];
-		sum += f->weight[i];
 	}
-	mean /= sum;
-	hold = 1 / (mean * mean);
-	a[0][0] += 0.3 * hold;
-	a[0][f->terms] += 0.3 * hold * f->prior;
-	rate = fmax(mean - f->prior, 0.1 * mean);
-	if (f->terms > 2) {
-		a[1][1] += WINDOW_HOLD * hold;
-		a[1][f->terms] += WINDOW_HOLD * hold * 0.5 * rate;
-		a[2][2] += WINDOW_HOLD * hold;
-		a[2][f->terms] += WINDOW_HOLD * hold * WINDOW_PRIOR * f->scale[2];
-	} else {
-		a[1][1] += 1e-3 * hold;
-		a[1][f->terms] += 1e-3 * hold * rate;
-	}
-	if (!solve(a, f->terms, x))
-		return false;
-	for (j = 0; j < f->terms; j++)
-		theta[j] = x[j] / f->scale[j];
-	return true;
+	for (j = 1; j < f->terms; j++)
+		for (k = 0; k < j; k++)
+			a[j][k] = a[k][j];
+	hold(f, a);
+	return solve(a, f->terms, theta);
 }
 
 /* The line through one point that has the prior latency. */
@@ -203,8 +206,9 @@ static void refit(struct line_state *s, enum line_kind kind)
 		if (s->n < 2)
 			return;
 	}
-	prepare(&f, s, kind, s->n);
-	memcpy(theta, s->theta, sizeof(theta));
+	prepare(&f, s, kind);
+	for (i = 0; i < LINE_TERMS; i++)
+		theta[i] = s->theta[i] * f.scale[i];
 	for (i = 0; i < ROUNDS; i++, least = fmax(least * SHRINK, LEAST)) {
 		if (!reweight(&f, least, theta))
 			return;
@@ -212,15 +216,15 @@ static void refit(struct line_state *s, enum line_kind kind)
 		if (f.terms > 2 && (theta[2] < 0 || theta[1] < 0)) {
 			f.terms = 2;
 			theta[2] = 0;
-			f.scale[2] = 1;
-			theta[1] = s->theta[1] > 0 ? s->theta[1] : 1e-9;
+			theta[1] = fmax(s->theta[1] * f.scale[1], 1e-3 * f.mean_s);
 		}
 		if (theta[1] <= 0) {
 			theta[0] = 0;
-			theta[1] = nth(s, 0)->seconds / nth(s, 0)->bytes;
+			theta[1] = f.mean_s;
 		}
 	}
-	memcpy(s->theta, theta, sizeof(theta));
+	for (i = 0; i < LINE_TERMS; i++)
+		s->theta[i] = theta[i] / f.scale[i];
 }
 
 static bool curve_of(const struct line_state *s, enum line_kind kind, const double *theta,
