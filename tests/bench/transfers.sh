@@ -111,7 +111,10 @@ for c in "$@"; do
 	done | awk -F'|' -v OFS='|' '$6 + 0 { $6 = sprintf(" %.2f ", $6 * 100); $7 = sprintf(" %.0f ", $7 * 100) } 1'
 done
 
-if ${MAKE:-make} -s O="$O" "$O/tests/bench/predict" 2>/dev/null; then
-	echo
-	"$O/tests/bench/predict" "$traces"/*.jsonl
-fi
+echo
+${MAKE:-make} -s O="$O" "$O/tests/bench/predict" || fail "tests/bench/predict does not build"
+for c in "$@"; do
+	shift
+	set -- "$@" "$traces/$c"-[0-9]*.jsonl
+done
+"$O/tests/bench/predict" "$@"
