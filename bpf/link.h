@@ -27,8 +27,7 @@ struct {
 } link_free SEC(".maps");
 
 /*
- * 64-bit words: on the stack, none is then written in parts, which before Linux 6.2 would ask for
- * CAP_PERFMON.
+ * 64-bit words: on the stack, none is then written in parts, for which Linux 6.1 wants CAP_PERFMON.
  */
 struct link_sock {
 	__u64 slot;
@@ -119,7 +118,8 @@ static __always_inline void link_rtt(struct bpf_sock_ops *ops, struct kerf_link_
 		__u32 off = sample > srtt ? sample - srtt : srtt - sample;
 		__u32 var = rec->rttvar_us;
 
-		rec->rttvar_us = rec->has & KERF_LINK_HAS_RTTVAR ? var - var / 4 + off / 4 : sample / 2;
+		rec->rttvar_us =
+			rec->has & KERF_LINK_HAS_RTTVAR ? var - var / 4 + off / 4 : sample / 2;
 		rec->has |= KERF_LINK_HAS_RTTVAR;
 	}
 }
@@ -161,8 +161,8 @@ static __always_inline void link_fill(struct bpf_sock_ops *ops, struct kerf_link
 	rec->bytes_received = ops->bytes_received;
 }
 
-static __always_inline void link_write(struct bpf_sock_ops *ops, struct link_sock *s,
-				       __u8 source, link_more_fn more)
+static __always_inline void link_write(struct bpf_sock_ops *ops, struct link_sock *s, __u8 source,
+				       link_more_fn more)
 {
 	struct kerf_link_rec *rec;
 	bool begin = s->slot == LINK_NO_SLOT;

@@ -191,7 +191,7 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 	if (!rec || cpu >= KERF_STATE_CPUS)
 		return 0;
 	at = cpu;
-	barrier_var(at); /* the mask stays: before Linux 6 the bound above is lost by now */
+	barrier_var(at); /* the mask stays: Linux 5.10 has lost the bound above by now */
 	on = &on_cpu[at & (KERF_STATE_CPUS - 1)];
 
 	if (has_delay && prev_pid) {

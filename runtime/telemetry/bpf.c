@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 static const char *const names[KERF_N_BPF] = {
-	[KERF_BPF_LINK] = "link",	    [KERF_BPF_LINK_CORE] = "link_core",
-	[KERF_BPF_SCHED] = "sched",	    [KERF_BPF_SCHED_RAW] = "sched_raw",
-	[KERF_BPF_ENGINE] = "engine",	    [KERF_BPF_GPU] = "gpu",
+	[KERF_BPF_LINK] = "link",     [KERF_BPF_LINK_CORE] = "link_core",
+	[KERF_BPF_SCHED] = "sched",   [KERF_BPF_SCHED_RAW] = "sched_raw",
+	[KERF_BPF_ENGINE] = "engine", [KERF_BPF_GPU] = "gpu",
 	[KERF_BPF_THERM] = "therm",
 };
 

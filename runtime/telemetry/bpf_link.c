@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-
 /* Every record is free; whoever attaches next starts with them all. */
 static int fill_free(const struct bpf_map *queue)
 {
@@ -122,8 +121,7 @@ static int core_load(struct kerf_bpf *b, struct kerf_err *err)
 const struct kerf_bpf_ops kerf_bpf_link_core = {
 	.needs_btf = true,
 	.id = KERF_BPF_LINK_CORE,
-	.caps = KERF_CAP(KERF_CAP_BPF) | KERF_CAP(KERF_CAP_NET_ADMIN) |
-		KERF_CAP(KERF_CAP_PERFMON),
+	.caps = KERF_CAP(KERF_CAP_BPF) | KERF_CAP(KERF_CAP_NET_ADMIN) | KERF_CAP(KERF_CAP_PERFMON),
 	.config = "CONFIG_CGROUP_BPF",
 	.better = KERF_BPF_LINK_CORE,
 	.load = core_load,

@@ -78,7 +78,7 @@ int kerf_bpf_try(struct kerf_bpf *b, const struct kerf_bpf_ops *ops, struct kerf
 		snprintf(o->why, sizeof(o->why), "%.*s", (int)sizeof(o->why) - 1, err.msg);
 	} else if (r) {
 		kerf_bpf_facts(&facts);
-		/* A file serves for relocation alone: what attaches by type wants the kernel's own. */
+		/* A file serves for relocation alone: attaching by type wants the kernel's. */
 		if (b->cfg.btf && r != -ESRCH)
 			facts.btf = true;
 		kerf_bpf_explain(ops, &facts, r, log->text, o->why, sizeof(o->why));

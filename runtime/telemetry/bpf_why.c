@@ -122,7 +122,8 @@ static bool verdict(const char *log, char *line, size_t size)
 
 static void say_memlock(const struct kerf_bpf_facts *f, char *why, size_t size)
 {
-	snprintf(why, size, "RLIMIT_MEMLOCK is %llu kB (before Linux 5.11: CAP_SYS_RESOURCE, or raise it)",
+	snprintf(why, size,
+		 "RLIMIT_MEMLOCK is %llu kB (before Linux 5.11: CAP_SYS_RESOURCE, or raise it)",
 		 (unsigned long long)(f->memlock >> 10));
 }
 
@@ -134,7 +135,8 @@ static void explain_eperm(const struct kerf_bpf_facts *f, const char *caps, cons
 		snprintf(why, size,
 			 "bpf() is refused in a user namespace: run outside it, or without");
 	else if (caps)
-		snprintf(why, size, "not permitted: %s missing (AmbientCapabilities= or setcap)", caps);
+		snprintf(why, size, "not permitted: %s missing (AmbientCapabilities= or setcap)",
+			 caps);
 	else if (strstr(log, "failed to iterate BTF objects") &&
 		 !(f->caps & KERF_CAP(KERF_CAP_SYS_ADMIN)))
 		snprintf(why, size, "not permitted: CAP_SYS_ADMIN missing, to find modules' types");
@@ -145,7 +147,8 @@ static void explain_eperm(const struct kerf_bpf_facts *f, const char *caps, cons
 	else if (f->memlock < MEMLOCK_ENOUGH)
 		say_memlock(f, why, size);
 	else
-		snprintf(why, size, "refused though capable: a security module, or the kernel's policy");
+		snprintf(why, size,
+			 "refused though capable: a security module, or the kernel's policy");
 }
 
 void kerf_bpf_explain(const struct kerf_bpf_ops *ops, const struct kerf_bpf_facts *f, int code,
@@ -156,8 +159,8 @@ void kerf_bpf_explain(const struct kerf_bpf_ops *ops, const struct kerf_bpf_fact
 
 	if (code == -ENOSYS) {
 		snprintf(why, size, "no bpf() here: %s",
-			 f->seccomp ? "a seccomp filter hides it, or no CONFIG_BPF_SYSCALL" :
-				      "this kernel lacks CONFIG_BPF_SYSCALL");
+			 f->seccomp ? "a seccomp filter hides it, or no CONFIG_BPF_SYSCALL"
+				    : "this kernel lacks CONFIG_BPF_SYSCALL");
 	} else if (verdict(log, text, sizeof(text))) {
 		/* For want of a capability the verifier hides helpers and loads. */
 		snprintf(why, size, "the kernel's verifier refuses it%s%s%s: %s", lacks ? " (" : "",

@@ -13,7 +13,7 @@
 
 #define PREFIX "kerf-bpf-"
 #define MAX_TEXT (1 << 20)
-#define MAX_NESTED 8 /* folders of ours within each other: a process that was started by another */
+#define MAX_NESTED 8 /* folders of ours in each other: a process that was started by another */
 #define TRIES 16
 
 struct kerf_cgroup {
@@ -106,7 +106,8 @@ int kerf_cgroup_find(const char *mountinfo, const char *cgroup, char *path, size
 		goto out;
 	}
 	if (!own) {
-		kerf_fail(err, r, "/proc/self/cgroup: no line \"0::\": this kernel has no cgroup v2");
+		kerf_fail(err, r,
+			  "/proc/self/cgroup: no line \"0::\": this kernel has no cgroup v2");
 		goto out;
 	}
 	while (r == -ENOENT && (line = strsep(&rest, "\n"))) {
@@ -124,7 +125,8 @@ int kerf_cgroup_find(const char *mountinfo, const char *cgroup, char *path, size
 		r = snprintf(path, size, "%s%s", point, below) < (int)size ? 0 : -ENAMETOOLONG;
 	}
 	if (r == -ENOENT && !mounted)
-		kerf_fail(err, r, "cgroup v2 is not mounted (mount -t cgroup2 none /sys/fs/cgroup)");
+		kerf_fail(err, r,
+			  "cgroup v2 is not mounted (mount -t cgroup2 none /sys/fs/cgroup)");
 	else if (r)
 		kerf_fail(err, r, "no mount of cgroup v2 shows this process's folder %s", own);
 out:
@@ -252,7 +254,7 @@ static int make(struct kerf_cgroup *c)
 				continue;
 			return -errno;
 		}
-		/* Between making and locking another process's sweep may take it away: once more. */
+		/* Between making and locking another's sweep may take it away: once more. */
 		c->fd = open_dir(c->parent, c->name);
 		if (c->fd < 0 && errno == ENOENT)
 			continue;
@@ -307,7 +309,8 @@ int kerf_cgroup_open(const char *path, struct kerf_cgroup **out, struct kerf_err
 	r = make(c);
 	snprintf(c->path, sizeof(c->path), "%s/%s", parent, c->name);
 	if (r)
-		kerf_fail(err, r, "no cgroup of our own in %s: %s (root, or a unit with Delegate=yes)",
+		kerf_fail(err, r,
+			  "no cgroup of our own in %s: %s (root, or a unit with Delegate=yes)",
 			  parent, strerror(-r));
 out:
 	if (r) {

@@ -25,12 +25,15 @@ static int refuse_bpf(int code)
 	};
 	struct sock_fprog prog = {sizeof(insns) / sizeof(insns[0]), insns};
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &prog) ? -errno : 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &prog))
+		return -errno;
+	return 0;
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: bpf_try [--refuse EPERM|ENOSYS] [--best bpf] [--btf FILE] [COMMAND [ARG...]]\n");
+	fprintf(stderr, "usage: bpf_try [--refuse EPERM|ENOSYS] [--best bpf] [--btf FILE] "
+			"[COMMAND [ARG...]]\n");
 	return 2;
 }
 
@@ -71,8 +74,8 @@ int main(int argc, char **argv)
 	for (i = 0; i < KERF_N_BPF; i++) {
 		const char *why = kerf_bpf_why(b, (enum kerf_bpf_object)i);
 
-		printf("%s %s%s\n", kerf_bpf_name((enum kerf_bpf_object)i), why ? "no: " : "attached",
-		       why ? why : "");
+		printf("%s %s%s\n", kerf_bpf_name((enum kerf_bpf_object)i),
+		       why ? "no: " : "attached", why ? why : "");
 	}
 	kerf_bpf_close(b);
 	return 0;

@@ -112,8 +112,7 @@ static inline int teardown(void **state)
 static inline int listener(int family, uint16_t *port)
 {
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
-	struct sockaddr_in a4 = {.sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = family == AF_INET ? sizeof(a4) : sizeof(a6);
 	void *a = family == AF_INET ? (void *)&a4 : (void *)&a6;
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -128,15 +127,17 @@ static inline int listener(int family, uint16_t *port)
 
 static inline int connect_to(int family, uint16_t port)
 {
-	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback,
-				  .sin6_port = htons(port)};
-	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(port),
+	struct sockaddr_in6 a6 = {
+		.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback, .sin6_port = htons(port)};
+	struct sockaddr_in a4 = {.sin_family = AF_INET,
+				 .sin_port = htons(port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, family == AF_INET ? (void *)&a4 : (void *)&a6,
-				 family == AF_INET ? sizeof(a4) : sizeof(a6)), 0);
+				 family == AF_INET ? sizeof(a4) : sizeof(a6)),
+			 0);
 	return fd;
 }
 
@@ -266,7 +267,7 @@ static inline void enter_netns(void)
 }
 
 /* A case, on each of the two objects of an array on[] */
-#define BOTH(name)                                                                                 \
-	{#name " link", name, NULL, teardown, &on[0]}, {#name " link_core", name, NULL, teardown, &on[1]}
+#define CASE(name, object, i) {#name " " object, name, NULL, teardown, &on[i]}
+#define BOTH(name) CASE(name, "link", 0), CASE(name, "link_core", 1)
 
 #endif

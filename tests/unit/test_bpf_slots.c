@@ -370,11 +370,8 @@ int main(void)
 {
 	static struct fixture on[2] = {{.object = KERF_BPF_LINK}, {.object = KERF_BPF_LINK_CORE}};
 	const struct CMUnitTest tests[] = {
-		BOTH(test_churn),
-		BOTH(test_killed_peer),
-		BOTH(test_attached_late),
-		BOTH(test_killed_owner),
-		BOTH(test_two),
+		BOTH(test_churn),	 BOTH(test_killed_peer), BOTH(test_attached_late),
+		BOTH(test_killed_owner), BOTH(test_two),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -11,9 +11,11 @@
 #include <cmocka.h>
 
 #ifdef WITH_BPF
-#define ALL_CAPS (KERF_CAP(KERF_CAP_BPF) | KERF_CAP(KERF_CAP_NET_ADMIN) | KERF_CAP(KERF_CAP_PERFMON))
+#define ALL_CAPS \
+	(KERF_CAP(KERF_CAP_BPF) | KERF_CAP(KERF_CAP_NET_ADMIN) | KERF_CAP(KERF_CAP_PERFMON))
 
-static const struct kerf_bpf_ops object = {.caps = ALL_CAPS, .config = "CONFIG_X", .needs_btf = true};
+static const struct kerf_bpf_ops object = {
+	.caps = ALL_CAPS, .config = "CONFIG_X", .needs_btf = true};
 static const struct kerf_bpf_facts able = {.caps = ALL_CAPS, .memlock = UINT64_MAX, .btf = true};
 
 static void expect(int code, struct kerf_bpf_facts facts, const char *log, const char *want)
@@ -35,7 +37,8 @@ static void test_permissions(void **state)
 	f.caps = KERF_CAP(KERF_CAP_SYS_ADMIN);
 	expect(-EPERM, f, "", "security module");
 	/* Types of modules are behind a capability of their own. */
-	expect(-EPERM, able, "libbpf: failed to iterate BTF objects: -1\n", "CAP_SYS_ADMIN missing");
+	expect(-EPERM, able, "libbpf: failed to iterate BTF objects: -1\n",
+	       "CAP_SYS_ADMIN missing");
 	f = able;
 	f.user_ns = true;
 	expect(-EPERM, f, "", "user namespace");
@@ -86,9 +89,10 @@ static void test_verifier(void **state)
 }
 #endif
 
-#define HYBRID "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"               \
-	       "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"              \
-	       "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n"
+#define HYBRID                                                                 \
+	"31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"  \
+	"32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n" \
+	"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n"
 
 static void find(const char *mounts, const char *cgroup, const char *want)
 {
@@ -169,12 +173,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #ifdef WITH_BPF
-		cmocka_unit_test(test_permissions),
-		cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_permissions), cmocka_unit_test(test_kernel),
 		cmocka_unit_test(test_verifier),
 #endif
-		cmocka_unit_test(test_cgroup_find),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_cgroup_find), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_not_tried),
 	};
 
