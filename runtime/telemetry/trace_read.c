@@ -85,7 +85,7 @@ static int get_real(json_object *v, double *out, const char *where, struct kerf_
 	bool number =
 		json_object_is_type(v, json_type_double) || json_object_is_type(v, json_type_int);
 
-	*out = number ? json_object_get_double(v) : -1;
+	*out = number ? json_object_get_double(v) + 0.0 : -1; /* -0 becomes 0 */
 	return isfinite(*out) && *out >= 0 ? 0
 					   : wrong(err, where, "a number of seconds, 0 or more", v);
 }

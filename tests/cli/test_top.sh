@@ -81,14 +81,15 @@ KERF_STATE=$dir/sock timeout 60 "$KERF" top --interval 50 </dev/null 2>"$dir/err
 [ "$(grep -c '^PLAN' "$dir/out")" -gt 1 ] || fail "text came once only"
 
 if "$KERF" inspect --build | grep -q 'ncurses *yes' && command -v script >/dev/null; then
-	{
+	if ! {
 		for key in 2 3 4 5 6 1 q; do
 			sleep 0.2
 			printf '%s' "$key"
 		done
 		sleep 1
-	} | TERM=xterm KERF_STATE=$dir/sock timeout 60 script -qec "$KERF top --interval 100" /dev/null >"$dir/out"
-	[ $? = 0 ] || fail "the screen: status $?"
+	} | TERM=xterm KERF_STATE=$dir/sock timeout 60 script -qec "$KERF top --interval 100" /dev/null >"$dir/out"; then
+		fail "the screen: $(tail -n 1 "$dir/out")"
+	fi
 	says 'THE NODE\|mincut'
 	says 'WHY NONE BETTER'
 fi

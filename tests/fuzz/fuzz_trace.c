@@ -6,6 +6,7 @@
 #include "fuzz/fuzz.h"
 
 #include "cli/report.h"
+#include "util/rng.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,112 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (n)
 		draw();
 	return 0;
+}
+
+/* --- Mutations that leave it JSON --- */
+
+static const char *const values[] = {
+	"0",
+	"1",
+	"-1",
+	"2",
+	"255",
+	"256",
+	"65536",
+	"4294967295",
+	"4294967296",
+	"18446744073709551615",
+	"18446744073709551616",
+	"0.5",
+	"1e10",
+	"1e308",
+	"-0.0",
+	"true",
+	"null",
+	"{}",
+	"[]",
+	"[{}]",
+	"\"\"",
+	"\"btf\"",
+	"\"10.0.0.1\"",
+	"\"::1\"",
+	"\"http://b:1\"",
+	"\"\\u0000\"",
+	"\"\\uffff<&>\"",
+};
+static const char *const keys[] = {
+	"t_ns",		 "link",	 "node",
+	"transfer",	 "plan",	 "mark",
+	"index",	 "url",		 "cookie",
+	"life",		 "source",	 "srtt_us",
+	"rtt_us",	 "up",		 "down",
+	"load",		 "engine",	 "n_cpu",
+	"has",		 "rate_bytes_s", "start_ns",
+	"end_ns",	 "hold_ns",	 "bytes",
+	"low_s",	 "high_s",	 "predicted_s",
+	"epoch",	 "observed_ns",	 "name",
+	"estimator",	 "low_ppm",	 "slowdown_permille",
+	"fair_permille", "latency_ns",	 "temperature_mc",
+	"remote_addr",
+};
+
+/* from to to of data become text; the new size, or the old one where there is no room. */
+static size_t splice(uint8_t *data, size_t size, size_t max, size_t from, size_t to,
+		     const char *text)
+{
+	size_t n = strlen(text);
+
+	if (size - (to - from) + n > max)
+		return size;
+	memmove(data + from + n, data + to, size - to);
+	memcpy(data + from, text, n);
+	return size - (to - from) + n;
+}
+
+static size_t find(const uint8_t *data, size_t size, size_t from, const char *any)
+{
+	while (from < size && !(data[from] && strchr(any, data[from])))
+		from++;
+	return from;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned int seed)
+{
+	struct kerf_rng rng;
+	char text[96];
+	size_t at, end;
+
+	kerf_rng_seed(&rng, seed);
+	at = size ? kerf_rng_below(&rng, size) : 0;
+	switch (kerf_rng_below(&rng, 4)) {
+	case 0: /* another value */
+		at = find(data, size, at, ":");
+		end = find(data, size, at, ",}]\n");
+		if (at == size)
+			return size;
+		return splice(data, size, max, at + 1, KERF_MAX(end, at + 1),
+			      values[kerf_rng_below(&rng, KERF_ARRAY_SIZE(values))]);
+	case 1: /* one member more */
+		at = find(data, size, at, "{");
+		if (at == size)
+			return size;
+		snprintf(text, sizeof(text), "\"%s\":%s%s",
+			 keys[kerf_rng_below(&rng, KERF_ARRAY_SIZE(keys))],
+			 values[kerf_rng_below(&rng, KERF_ARRAY_SIZE(values))],
+			 at + 1 < size && data[at + 1] == '}' ? "" : ",");
+		return splice(data, size, max, at + 1, at + 1, text);
+	case 2: /* one record more */
+		at = find(data, size, at, "\n");
+		if (at == size)
+			return size;
+		snprintf(text, sizeof(text), "{\"t_ns\":%u,\"%s\":{}}\n",
+			 (unsigned int)kerf_rng_below(&rng, 20), keys[1 + kerf_rng_below(&rng, 4)]);
+		return splice(data, size, max, at + 1, at + 1, text);
+	default: /* one line less */
+		at = find(data, size, at, "\n");
+		end = find(data, size, at + 1, "\n");
+		return end < size ? splice(data, size, max, at, end, "") : size;
+	}
 }
 
 #define HEAD "{\"kerf_trace\":1,\"clock\":\"monotonic\"}\n"
