@@ -207,6 +207,23 @@ static const void *region(const struct kerf_telemetry *t, enum kerf_region r)
 	return t->bpf ? kerf_bpf_region(t->bpf, r, &fd, &size) : NULL;
 }
 
+/* A file that was named and is none would only show as sources that fail. */
+static int check_btf(const char *path, struct kerf_err *err)
+{
+	unsigned char magic[4] = {0};
+	FILE *f = fopen(path, "re");
+	bool raw, elf;
+
+	if (!f)
+		return kerf_fail(err, -errno, "%s: %s", path, strerror(errno));
+	if (fread(magic, 1, sizeof(magic), f) != sizeof(magic))
+		magic[0] = 0;
+	fclose(f);
+	raw = magic[0] == 0x9f && magic[1] == 0xeb;
+	elf = !memcmp(magic, "\177ELF", 4);
+	return raw || elf ? 0 : kerf_fail(err, -EINVAL, "%s: neither BTF nor an ELF file with it", path);
+}
+
 static int open_sources(struct kerf_telemetry *t, struct kerf_err *err)
 {
 	enum kerf_source best = t->cfg.best;
@@ -217,9 +234,9 @@ static int open_sources(struct kerf_telemetry *t, struct kerf_err *err)
 		.warn = t->cfg.warn,
 		.warn_user = t->cfg.warn_user,
 	};
-	int r = 0;
+	int r = t->cfg.btf ? check_btf(t->cfg.btf, err) : 0;
 
-	if (kerf_source_allowed(KERF_SOURCE_BPF, best))
+	if (!r && kerf_source_allowed(KERF_SOURCE_BPF, best))
 		r = kerf_bpf_open(&bpf, &t->bpf, err);
 	if (r)
 		return r;

@@ -81,6 +81,8 @@ for sub in "run $model --random 1" "node run"; do
 done
 expect 1 'no/such/place' "$KERF" run "$model" --random 1 --state /proc/no/such/place/state.sock
 expect 1 '--state needs telemetry' "$KERF" run "$model" --random 1 --telemetry off --state "$work/s"
+expect 1 'text.onnx: neither BTF' "$KERF" run "$model" --random 1 --btf "$work/text.onnx"
+expect 1 'nowhere.btf' "$KERF" run "$model" --random 1 --btf "$work/nowhere.btf"
 for name in auto btf bpf proc off; do
 	expect 0 '' "$KERF" run "$model" --random 1 --telemetry $name
 	[ $name = off ] || grep -q 'telemetry: links by' "$work/err" || { echo "$name: no source named"; bad=1; }
