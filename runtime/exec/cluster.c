@@ -66,6 +66,29 @@ void kerf_cluster_url(const struct kerf_cluster *c, uint32_t engine, char url[KE
 		url[0] = 0;
 }
 
+static bool known(const struct kerf_cluster_view *view, uint32_t engine)
+{
+	return view->up[engine].rate_bytes_s && view->down[engine].rate_bytes_s;
+}
+
+/* Another engine of the same node has the same link: takes what is known of that. */
+static bool copy_known(const struct kerf_cluster *c, uint32_t engine, struct kerf_cluster_view *view)
+{
+	char url[KERF_URL_BYTES], other[KERF_URL_BYTES];
+	uint32_t i;
+
+	kerf_cluster_url(c, engine, url);
+	for (i = 0; i < c->n_engine; i++) {
+		kerf_cluster_url(c, i, other);
+		if (!url[0] || strcmp(url, other) || !known(view, i))
+			continue;
+		view->up[engine] = view->up[i];
+		view->down[engine] = view->down[i];
+		return true;
+	}
+	return false;
+}
+
 int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
 		       struct kerf_cluster_view *view, struct kerf_err *err)
 {
@@ -74,7 +97,7 @@ int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *
 	int r;
 
 	for (i = 0; i < c->n_engine; i++) {
-		if (!c->info[i].remote || (view->up[i].rate_bytes_s && view->down[i].rate_bytes_s))
+		if (!c->info[i].remote || known(view, i) || copy_known(c, i, view))
 			continue;
 		r = kerf_probe_run(c->info[i].name, cfg->insecure, &kerf_probe_short, cfg->observer,
 				   &found, err);

@@ -38,8 +38,8 @@ struct kerf_cluster_view {
 };
 
 /*
- * Sends a probe train to every remote engine whose link view does not know in both directions
- * (rate 0), and puts what it finds into view. Blocks. Observers see the train's transfers.
+ * Sends a probe train to every node whose link view does not know in both directions (rate 0)
+ * for any of its engines, and puts what it finds into view. Blocks. Observers see the train's transfers.
  */
 int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
 		       struct kerf_cluster_view *view, struct kerf_err *err);
