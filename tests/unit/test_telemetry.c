@@ -330,6 +330,50 @@ static void no_slot_leaks(void **state)
 	kerf_telemetry_close(t);
 }
 
+static bool all_measured(const struct kerf_state *s)
+{
+	uint32_t i;
+
+	for (i = 1; i < s->n_node; i++)
+		if (s->node[i].connections != KERF_STATE_LINKS / (KERF_STATE_NODES - 1) ||
+		    !s->node[i].rtt_us)
+			return false;
+	return s->n_node == KERF_STATE_NODES;
+}
+
+/* As many connections as are measured, real ones, over and over: each time all of them are seen. */
+static void all_at_once(void **state)
+{
+	struct kerf_telemetry *t = open_at(KERF_SOURCE_NONE);
+	const struct kerf_observer *o = kerf_telemetry_observer(t);
+	static struct pair p[KERF_STATE_LINKS];
+	static struct kerf_state s;
+	uint64_t until;
+	int round, i;
+	char url[64];
+
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < KERF_STATE_LINKS; i++) {
+			p[i] = connect_pair();
+			snprintf(url, sizeof(url), "http://node-%d-%d", round, i % 64);
+			o->connected(o->user, url, p[i].client);
+			push(&p[i], 10000);
+		}
+		until = kerf_now_ns() + PATIENCE_NS;
+		do
+			state_after(t, 1, &s);
+		while (!all_measured(&s) && kernel_tells(&p[0]) && kerf_now_ns() < until);
+		assert_true(all_measured(&s) || !kernel_tells(&p[0]));
+		for (i = 0; i < KERF_STATE_LINKS; i++) {
+			snprintf(url, sizeof(url), "http://node-%d-%d", round, i % 64);
+			o->disconnected(o->user, url, p[i].client);
+			close(p[i].client);
+			close(p[i].server);
+		}
+	}
+	kerf_telemetry_close(t);
+}
+
 static void the_idle_make_room(void **state)
 {
 	struct kerf_telemetry *t = open_at(KERF_SOURCE_TCP_INFO);
@@ -632,6 +676,7 @@ int main(void)
 		cmocka_unit_test(by_the_best),
 		cmocka_unit_test(reused_numbers),
 		cmocka_unit_test(no_slot_leaks),
+		cmocka_unit_test(all_at_once),
 		cmocka_unit_test(the_idle_make_room),
 		cmocka_unit_test(long_urls_are_left_out),
 		cmocka_unit_test(learned_at_once),
