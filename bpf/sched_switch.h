@@ -210,7 +210,8 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 		rec->source = KERF_SOURCE_BTF;
 		ran = 0;
 	} else {
-		ran = now - rec->switch_ns;
+		/* This clock may go back by some ns when it is corrected. */
+		ran = now > rec->switch_ns ? now - rec->switch_ns : 0;
 	}
 	switch (rec->running) {
 	case KERF_CPU_FAIR:

@@ -166,8 +166,13 @@ static struct kerf_cpu_rec read_cpu(struct fixture *f, int cpu)
 {
 	struct kerf_cpu_rec r;
 	uint64_t now, ns;
+	int tries = 0;
 
-	assert_true(kerf_record_read(&f->cpus[cpu], &r, sizeof(r)));
+	/* A virtual CPU may be stopped while it writes. */
+	while (!kerf_record_read(&f->cpus[cpu], &r, sizeof(r))) {
+		assert_true(tries++ < 1000);
+		usleep(1000);
+	}
 	now = kerf_now_ns();
 	ns = now > r.switch_ns ? now - r.switch_ns : 0;
 	if (r.running == KERF_CPU_FAIR)
@@ -203,9 +208,9 @@ static void test_record(void **state)
 				  KERF_CPU_HAS_COMPETING),
 			 KERF_CPU_HAS_BUSY | KERF_CPU_HAS_RT | KERF_CPU_HAS_OWN |
 				 KERF_CPU_HAS_COMPETING);
-	assert_true(r.begin_ns && r.begin_ns <= r.switch_ns && r.switch_ns <= kerf_now_ns());
+	assert_true(r.begin_ns && r.begin_ns <= r.switch_ns && r.switch_ns <= kerf_now_ns() + MS);
 	assert_true(r.switches > 0);
-	assert_true(r.fair_ns + r.rt_ns + r.own_ns <= kerf_now_ns() - r.begin_ns);
+	assert_true(r.fair_ns + r.rt_ns + r.own_ns <= kerf_now_ns() + MS - r.begin_ns);
 }
 
 /*
@@ -317,7 +322,7 @@ static void test_weight(void **state)
 	pid = hog(f->cpu, 150, 19, false, NULL);
 	for (i = 0; i < 20000 && !seen; i++) {
 		usleep(500);
-		assert_true(kerf_record_read(&f->cpus[f->cpu], &r, sizeof(r)));
+		r = read_cpu(f, f->cpu);
 		if (r.running == KERF_CPU_FAIR && r.running_weight == 15)
 			seen++;
 	}
@@ -326,33 +331,44 @@ static void test_weight(void **state)
 	assert_true(seen);
 }
 
-/* Sessions are scheduling groups here: autogroup is on, and no cgroup takes precedence. */
-static bool sessions_are_groups(void)
+static bool reads(const char *path, const char *begin)
 {
-	FILE *f = fopen("/proc/sys/kernel/sched_autogroup_enabled", "r");
-	char line[4096], *path;
-	int on = 0;
+	char line[256] = "";
+	FILE *f = fopen(path, "r");
 
 	if (!f)
 		return false;
-	on = fgetc(f) == '1';
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
 	fclose(f);
-	f = fopen("/proc/self/cgroup", "r");
+	return !strncmp(line, begin, strlen(begin));
+}
+
+/* Sessions are scheduling groups here: autogroup is on, and no cgroup takes precedence. */
+static bool sessions_are_groups(void)
+{
+	FILE *f = fopen("/proc/self/cgroup", "r");
+	char line[4096], *path;
+	bool on = true;
+
 	while (f && fgets(line, sizeof(line), f)) {
 		path = strrchr(line, ':');
 		if ((strstr(line, "cpu:") || strstr(line, "cpu,") || !strncmp(line, "0::", 3)) &&
 		    path && strcmp(path, ":/\n"))
-			on = 0;
+			on = false;
 	}
 	if (f)
 		fclose(f);
-	return on && !access("/proc/self/autogroup", R_OK);
+	return on && reads("/proc/sys/kernel/sched_autogroup_enabled", "1") &&
+	       !access("/proc/self/autogroup", R_OK);
 }
 
 /* Two busy tasks of another session weigh together what their session weighs, beside ours. */
 static void test_other_session(void **state)
 {
 	struct fixture *f = *state;
+	/* In the first session of all, which has no group, each task stands for itself. */
+	const bool grouped = reads("/proc/self/autogroup", "/autogroup-");
 	unsigned int halves = 0, i;
 	struct kerf_cpu_rec r;
 	pid_t leader, pid[2];
@@ -379,7 +395,7 @@ static void test_other_session(void **state)
 		for (i = 0; i < 20; i++) {
 			usleep(200);
 			if (kerf_record_read(&f->cpus[f->cpu], &r, sizeof(r)) &&
-			    r.running == KERF_CPU_FAIR && r.running_outside &&
+			    r.running == KERF_CPU_FAIR && r.running_outside == grouped &&
 			    r.running_weight >= 500 && r.running_weight <= 520)
 				halves++;
 		}
@@ -414,8 +430,8 @@ static void test_copies_are_whole(void **state)
 		copies++;
 		assert_true(r.switches >= last.switches);
 		assert_true(r.fair_ns >= last.fair_ns && r.run_delay_ns >= last.run_delay_ns);
-		assert_true(r.switch_ns >= last.switch_ns);
-		assert_true(r.fair_ns + r.rt_ns + r.own_ns <= r.switch_ns - r.begin_ns);
+		assert_true(r.switch_ns + MS >= last.switch_ns);
+		assert_true(r.fair_ns + r.rt_ns + r.own_ns <= r.switch_ns + MS - r.begin_ns);
 		last = r;
 	}
 	kill(pid, SIGKILL);
