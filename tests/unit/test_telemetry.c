@@ -612,7 +612,7 @@ static void snapshots_are_whole(void **state)
 	struct kerf_state_reader r;
 	struct kerf_err err = {""};
 	char dir[] = "/tmp/kerf-telemetry-XXXXXX", path[64];
-	struct kerf_transfer_rec tr;
+	struct kerf_transfer_rec tr = {0};
 	uint64_t highest = 0;
 	pthread_t thread;
 	int i, read = 0;
