@@ -18,6 +18,8 @@
 
 #define TAIL 0.1  /* beyond either end */
 #define STEP 0.04 /* of the tails aimed at, for each transfer */
+#define AGE 0.97  /* weight of an error beside the one after it */
+#define LEARNING 5.0
 #define FEW 2	  /* errors that say little about quantiles */
 
 void kerf_interval_init(struct interval *v)
@@ -69,38 +71,57 @@ static void scale(struct interval *v)
 	v->fixed_s = fmax(v->fixed_s, 1e-9);
 }
 
-/* Of v[n], sorted: the next one is below it with probability q, if n tells that much. */
-static double quantile(const double *v, uint32_t n, double q)
+struct weighed {
+	double z, weight; /* compare() sees z */
+};
+
+/* Of v[n], sorted: the next one, of weight 1, is below it with probability q, if v tells that much. */
+static double quantile(const struct weighed *v, uint32_t n, double weight, double q)
 {
-	double at = q * (n + 1) - 1, gap = n > 1 ? 0.5 * (v[n - 1] - v[0]) / (n - 1) : 0;
+	double at = q * (weight + 1), gap = n > 1 ? 0.5 * (v[n - 1].z - v[0].z) / (n - 1) : 0;
+	double below = v[0].weight;
 	uint32_t i;
 
-	if (at < 0)
-		return v[0] + at * gap;
-	if (at > n - 1)
-		return v[n - 1] + (at - (n - 1)) * gap;
-	i = (uint32_t)at;
-	return i + 1 < n ? v[i] + (at - i) * (v[i + 1] - v[i]) : v[i];
+	if (at < below)
+		return v[0].z - (1 - at / below) * gap;
+	for (i = 1; i < n; below += v[i++].weight)
+		if (at < below + v[i].weight)
+			return v[i - 1].z +
+			       (at - below) / v[i].weight * (v[i].z - v[i - 1].z);
+	return v[n - 1].z + (at - below) * gap;
 }
 
 static void update(struct interval *v)
 {
-	double z[INTERVAL_SAMPLES];
+	struct weighed z[INTERVAL_SAMPLES];
+	double weight = 1, sum = 0;
 	uint32_t i;
 
 	scale(v);
-	for (i = 0; i < v->n; i++)
-		z[i] = v->point[i].error / (v->fixed_s + v->per_s * v->point[i].expected);
+	for (i = 0; i < v->n; i++, weight *= AGE) {
+		const struct interval_point *p =
+			&v->point[(v->at + INTERVAL_SAMPLES - 1 - i) % INTERVAL_SAMPLES];
+
+		z[i] = (struct weighed){.z = p->error / (v->fixed_s + v->per_s * p->expected),
+					.weight = weight * p->weight};
+		sum += z[i].weight;
+	}
 	qsort(z, v->n, sizeof(*z), compare);
-	v->low = quantile(z, v->n, v->miss_low);
-	v->high = quantile(z, v->n, 1 - v->miss_high);
+	v->low = quantile(z, v->n, sum, v->miss_low);
+	v->high = quantile(z, v->n, sum, 1 - v->miss_high);
 }
 
 void kerf_interval_learn(struct interval *v, double expected, double low, double high, double taken)
 {
+	double w;
+
 	v->miss_low = fmin(fmax(v->miss_low + STEP * (TAIL - (taken < low)), 0), 0.4);
 	v->miss_high = fmin(fmax(v->miss_high + STEP * (TAIL - (taken > high)), 0), 0.4);
-	v->point[v->at] = (struct interval_point){.expected = expected, .error = taken - expected};
+	/* What was expected by few transfers is worse than what will be by many. */
+	v->since++;
+	w = v->since / (v->since + LEARNING);
+	v->point[v->at] = (struct interval_point){
+		.expected = expected, .error = taken - expected, .weight = w * w};
 	v->at = (v->at + 1) % INTERVAL_SAMPLES;
 	v->n = KERF_MIN(v->n + 1, INTERVAL_SAMPLES);
 	update(v);
@@ -116,6 +137,7 @@ void kerf_interval_forget(struct interval *v)
 	v->point[(last + INTERVAL_SAMPLES - 1) % INTERVAL_SAMPLES] = v->point[last];
 	v->at = last;
 	v->n--;
+	v->since = 1;
 	update(v);
 }
 

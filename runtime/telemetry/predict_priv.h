@@ -120,11 +120,13 @@ struct line_state {
 
 struct interval_point {
 	double expected, error; /* seconds; error: taken - expected */
+	double weight;
 };
 
 struct interval {
 	struct interval_point point[INTERVAL_SAMPLES];
 	uint32_t at, n;
+	uint32_t since; /* transfers since it began, or the link changed */
 	double miss_low, miss_high; /* the tails that are aimed at, so that 10 % are beyond each */
 	double per_s, fixed_s;	    /* an error's typical size: fixed_s + per_s * expected */
 	double low, high;	    /* quantiles of errors in that unit */
