@@ -101,7 +101,7 @@ void kerf_predictor_learn(struct kerf_predictor *p, const struct kerf_transfer *
 	kerf_views_look(&p->views, t->cookie, t->start_ns, &x.look);
 	if (p->e->curve(p->state, &x.look, &c)) {
 		expected = kerf_curve_s(&c, x.bytes);
-		kerf_interval_get(&p->interval, &s);
+		kerf_interval_get(&p->interval, c.doubt, &s);
 		bounds(&s, expected, &low, &high);
 		kerf_interval_learn(&p->interval, expected, low, high, x.seconds);
 	}
@@ -120,7 +120,7 @@ static bool know(const struct kerf_predictor *p, uint64_t now_ns, struct look *l
 	if (!p->e->curve(p->state, look, c))
 		return false;
 	*updated_ns = KERF_MAX(p->updated_ns, look->link.at_ns);
-	kerf_interval_get(&p->interval, s);
+	kerf_interval_get(&p->interval, c->doubt, s);
 	/* Links without a transfer are looked at all the same: that they are there says nothing. */
 	return !p->e->learn || now_ns < p->updated_ns || now_ns - p->updated_ns <= OLD_NS;
 }

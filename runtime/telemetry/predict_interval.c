@@ -20,7 +20,6 @@
 #define STEP 0.04 /* of the tails aimed at, for each transfer */
 #define AGE 0.97  /* weight of an error beside the one after it */
 #define LEARNING 5.0
-#define FEW 2	  /* errors that say little about quantiles */
 
 void kerf_interval_init(struct interval *v)
 {
@@ -75,7 +74,8 @@ struct weighed {
 	double z, weight; /* compare() sees z */
 };
 
-/* Of v[n], sorted: the next one, of weight 1, is below it with probability q, if v tells that much. */
+/* Of v[n], sorted: the next one, of weight 1, is below it with probability q, if v tells that much.
+ */
 static double quantile(const struct weighed *v, uint32_t n, double weight, double q)
 {
 	double at = q * (weight + 1), gap = n > 1 ? 0.5 * (v[n - 1].z - v[0].z) / (n - 1) : 0;
@@ -86,8 +86,7 @@ static double quantile(const struct weighed *v, uint32_t n, double weight, doubl
 		return v[0].z - (1 - at / below) * gap;
 	for (i = 1; i < n; below += v[i++].weight)
 		if (at < below + v[i].weight)
-			return v[i - 1].z +
-			       (at - below) / v[i].weight * (v[i].z - v[i - 1].z);
+			return v[i - 1].z + (at - below) / v[i].weight * (v[i].z - v[i - 1].z);
 	return v[n - 1].z + (at - below) * gap;
 }
 
@@ -141,12 +140,12 @@ void kerf_interval_forget(struct interval *v)
 	update(v);
 }
 
-void kerf_interval_get(const struct interval *v, struct spread *s)
+void kerf_interval_get(const struct interval *v, bool doubt, struct spread *s)
 {
-	double doubt = v->n < FEW ? 0.5 / ((v->n + 1) * (v->n + 1)) : 0;
+	double unsure = v->since < 1 ? 0.5 : v->since < 2 || doubt ? 0.125 : 0;
 
-	s->low_ratio = fmax(1 + v->low * v->per_s - doubt, 0.02);
-	s->high_ratio = fmax(1 + v->high * v->per_s + 2 * doubt, s->low_ratio);
+	s->low_ratio = fmax(1 + v->low * v->per_s - unsure, 0.02);
+	s->high_ratio = fmax(1 + v->high * v->per_s + 2 * unsure, s->low_ratio);
 	s->low_s = -v->low * v->fixed_s;
 	s->high_s = v->high * v->fixed_s;
 }

@@ -13,7 +13,7 @@
 
 #define DISCOUNT 0.95
 #define NOISE 0.06
-#define NOISY_WINDOW 0.75
+#define NOISY_WINDOW 0.7
 #define GRAIN 0.01 /* errors below are nearly equal */
 
 #define LINES 3 /* members that are of predict_line.c, the first of all */
@@ -36,7 +36,7 @@ static bool noisy(const struct leader_state *s)
 
 	for (i = 0; i < n; i++)
 		large += s->recent[i] > NOISE;
-	return n >= 7 && 3 * large > 2 * n;
+	return n >= 5 && 3 * large > 2 * n;
 }
 
 /* What they are thought to be before anything is known of them. */

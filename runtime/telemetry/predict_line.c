@@ -349,6 +349,7 @@ static bool line_curve(const struct line_state *s, enum line_kind kind, const st
 	double window = kind == LINE_WINDOW ? look->link.cwnd_bytes : look->window_bytes;
 	double rtt = kind == LINE_WINDOW ? look->link.srtt_s : look->link.min_rtt_s;
 	struct line_state changed;
+	bool known;
 
 	if (!s->known)
 		return false;
@@ -358,7 +359,9 @@ static bool line_curve(const struct line_state *s, enum line_kind kind, const st
 	forget_before(&changed, 1);
 	changed.prior_latency_s = s->theta[0];
 	refit(&changed, kind);
-	return curve_of(&changed, kind, changed.theta, window, rtt, c);
+	known = curve_of(&changed, kind, changed.theta, window, rtt, c);
+	c->doubt = true;
+	return known;
 }
 
 #define KIND(word, KIND)                                                                      \

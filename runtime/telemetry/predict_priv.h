@@ -67,6 +67,7 @@ struct curve {
 	double latency_s, byte_s;
 	double window_bytes, round_s;
 	const char *name;
+	bool doubt; /* whether the link has changed: taken as if */
 };
 
 double kerf_curve_s(const struct curve *c, double bytes);
@@ -126,7 +127,7 @@ struct interval_point {
 struct interval {
 	struct interval_point point[INTERVAL_SAMPLES];
 	uint32_t at, n;
-	uint32_t since; /* transfers since it began, or the link changed */
+	uint32_t since;		    /* transfers since it began, or the link changed */
 	double miss_low, miss_high; /* the tails that are aimed at, so that 10 % are beyond each */
 	double per_s, fixed_s;	    /* an error's typical size: fixed_s + per_s * expected */
 	double low, high;	    /* quantiles of errors in that unit */
@@ -140,7 +141,7 @@ void kerf_interval_init(struct interval *v);
 void kerf_interval_learn(struct interval *v, double expected, double low, double high,
 			 double taken);
 void kerf_interval_forget(struct interval *v); /* the error before the last one */
-void kerf_interval_get(const struct interval *v, struct spread *s);
+void kerf_interval_get(const struct interval *v, bool doubt, struct spread *s);
 
 double kerf_running_s(const struct curve *c, const struct spread *spread, double rtt_s,
 		      double bytes, double acked, double elapsed, double *low, double *high);
