@@ -31,6 +31,16 @@ net_node "$work/node.log" --state "$work/node.sock" || { cat "$work/node.log"; f
 node=${NET_PIDS##* }
 url=http://$NET_SRV_ADDR:8470
 
+# What its programs needed, no thread of the node keeps: CAP_NET_ADMIN, CAP_SYS_ADMIN,
+# CAP_SYS_RESOURCE, CAP_PERFMON, CAP_BPF.
+for status in "/proc/$node/task/"*/status; do
+	caps=$(sed -n 's/^Cap\(Prm\|Bnd\):[[:space:]]*//p' "$status")
+	for c in $caps; do
+		[ $((0x$c & 0xc001201000)) = 0 ] || fail "$status: capabilities are kept: $c"
+	done
+	grep -q '^NoNewPrivs:[[:space:]]*1' "$status" || fail "$status: new privileges can be had"
+done
+
 # client NAME [COMMAND...]: runs the slice away, under COMMAND, and records what it saw.
 client() {
 	name=$1
