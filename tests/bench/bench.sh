@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs what docs/benchmarks.md reports and prints it as Markdown. Takes about ten minutes
+# Runs what docs/benchmarks.md reports and prints it as Markdown. Takes about half an hour
 # on an otherwise idle machine. usage: tests/bench/bench.sh [PART...]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -55,9 +55,14 @@ part_plan() {
 part_telemetry() {
 	tests/bench/telemetry_cost.sh
 	"$O/tests/bench/state_read"
+	tests/bench/load.sh
 }
 
-[ $# -gt 0 ] || set -- machine conformance speed load wire plan telemetry
+part_transfers() {
+	tests/bench/transfers.sh
+}
+
+[ $# -gt 0 ] || set -- machine conformance speed load wire plan telemetry transfers
 for part in "$@"; do
 	echo
 	echo "## $part"
