@@ -170,12 +170,16 @@ static struct kerf_cpu_rec read_cpu(struct fixture *f, int cpu)
 	uint64_t now, ns;
 	int tries = 0;
 
-	/* A virtual CPU may be stopped while it writes. */
+	/*
+	 * The time before the record: whoever loses the CPU between the two would count that as
+	 * running. A virtual CPU may be stopped while it writes.
+	 */
+	now = kerf_now_ns();
 	while (!kerf_record_read(&f->cpus[cpu], &r, sizeof(r))) {
 		assert_true(tries++ < 1000);
 		usleep(1000);
+		now = kerf_now_ns();
 	}
-	now = kerf_now_ns();
 	ns = now > r.switch_ns ? now - r.switch_ns : 0;
 	if (r.running == KERF_CPU_FAIR)
 		r.fair_ns += ns;
