@@ -16,10 +16,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define TAIL 0.1  /* beyond either end */
-#define STEP 0.04 /* of the tails aimed at, for each transfer */
-#define AGE 0.97  /* weight of an error beside the one after it */
-#define LEARNING 5.0
+#define TAIL 0.1     /* beyond either end */
+#define STEP 0.04    /* of the tails aimed at, for each transfer */
+#define AGE 0.97     /* weight of an error beside the one after it */
+#define LEARNING 5.0 /* transfers after which an error's weight is a quarter of a settled one's */
 
 void kerf_interval_init(struct interval *v)
 {

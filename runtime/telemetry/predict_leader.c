@@ -3,7 +3,8 @@
  * Follow the leader: each transfer is expected as by the member whose expectations were best
  * lately, by discounted log error (N. Cesa-Bianchi, G. Lugosi: Prediction, Learning, and Games,
  * 2006, 7.2; over forecasters of networks: R. Wolski, Dynamically forecasting network performance
- * using the Network Weather Service, 1998). Errors are capped, so that one outlier ends no lead.
+ * using the Network Weather Service, 1998). An error counts by its
+ * logarithm over GRAIN: an outlier ends no lead, and between 0.01 and 0.1 % there is no race.
  */
 #include "telemetry/predict_priv.h"
 
@@ -12,9 +13,9 @@
 #include <math.h>
 
 #define DISCOUNT 0.95
-#define NOISE 0.06
-#define NOISY_WINDOW 0.7
-#define GRAIN 0.01 /* errors below are nearly equal */
+#define NOISE 0.06	 /* log errors above are large */
+#define NOISY_WINDOW 0.7 /* how much better the window is thought to be then */
+#define GRAIN 0.01	 /* errors below are nearly equal */
 
 #define LINES 3 /* members that are of predict_line.c, the first of all */
 
@@ -29,7 +30,7 @@ static const struct {
 	{&kerf_predict_kalman, 0.20},
 };
 
-/* More than half of the line's last errors are large: losses, not a step or an outlier. */
+/* Two thirds of the line's last errors are large: losses, not a step or an outlier. */
 static bool noisy(const struct leader_state *s)
 {
 	uint32_t n = KERF_MIN(s->n_recent, LEADER_RECENT), large = 0, i;

@@ -28,12 +28,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define ROUNDS 14 /* of reweighting */
-#define AGE 0.98  /* weight of a transfer beside the one after it */
-#define WINDOW_HOLD 3.0
-#define MOST 0.3    /* log errors below are equal in the first round, */
-#define SHRINK 0.45 /* below this share of it in the next, */
-#define LEAST 3e-5  /* and below this at the end: else points once hit would hold the line */
+#define ROUNDS 14	/* of reweighting */
+#define AGE 0.98	/* weight of a transfer beside the one after it */
+#define WINDOW_HOLD 3.0 /* of hold(), in transfers of an error of 100 % */
+#define MOST 0.3	/* log errors below are equal in the first round, */
+#define SHRINK 0.45	/* below this share of it in the next, */
+#define LEAST 3e-5	/* and below this at the end: else points once hit would hold the line */
 
 double kerf_curve_s(const struct curve *c, double bytes)
 {
@@ -304,10 +304,8 @@ static bool line_learn(struct line_state *s, enum line_kind kind, const struct s
 	struct line_state changed;
 	bool doubt = s->doubt, changes = false;
 
-	if (kind == LINE_WINDOW) {
+	if (kind == LINE_WINDOW)
 		p.window_bytes = x->look.link.cwnd_bytes;
-		p.rtt_s = x->look.link.srtt_s;
-	}
 	if (kind != LINE_PLAIN && (p.window_bytes <= 0 || p.rtt_s <= 0))
 		return false;
 	if (!s->n)
@@ -347,7 +345,7 @@ static bool line_curve(const struct line_state *s, enum line_kind kind, const st
 		       struct curve *c)
 {
 	double window = kind == LINE_WINDOW ? look->link.cwnd_bytes : look->window_bytes;
-	double rtt = kind == LINE_WINDOW ? look->link.srtt_s : look->link.min_rtt_s;
+	double rtt = look->link.min_rtt_s;
 	struct line_state changed;
 	bool known;
 
