@@ -3,8 +3,8 @@
  * Follow the leader: each transfer is expected as by the member whose expectations were best
  * lately, by discounted log error (N. Cesa-Bianchi, G. Lugosi: Prediction, Learning, and Games,
  * 2006, 7.2; over forecasters of networks: R. Wolski, Dynamically forecasting network performance
- * using the Network Weather Service, 1998). An error counts by its
- * logarithm over GRAIN: an outlier ends no lead, and between 0.01 and 0.1 % there is no race.
+ * using the Network Weather Service, 1998). An error counts by its logarithm over GRAIN: an
+ * outlier ends no lead, and between 0.01 and 0.1 % there is no race.
  */
 #include "telemetry/predict_priv.h"
 

@@ -468,7 +468,12 @@ int main(int argc, char **argv)
 		}
 		bytes[0] = bytes[1] = 0;
 	}
-	if (!each)
-		finish_all(&table);
+	if (each)
+		return 0;
+	if (!table.n) {
+		fprintf(stderr, "predict: no transfers in these traces\n");
+		return 1;
+	}
+	finish_all(&table);
 	return 0;
 }
