@@ -138,11 +138,14 @@ static int step_transfers(struct kerf_recorder *r, uint64_t now_ns)
 	int ret = 0;
 
 	/* Numbers that went back are another publisher's, which never shares our memory. */
+	if (newest <= r->last_transfer)
+		return 0;
 	if (newest > KERF_STATE_TRANSFERS && n <= newest - KERF_STATE_TRANSFERS) {
 		r->count.missed += newest - KERF_STATE_TRANSFERS + 1 - n;
 		n = newest - KERF_STATE_TRANSFERS + 1;
 	}
-	for (; n <= newest && !ret; n++) {
+	/* n 0: after the last number there is, which a publisher may write too. */
+	for (; n && n <= newest && !ret; n++) {
 		struct kerf_transfer_rec t;
 
 		if (!kerf_record_read(&r->from->transfer[n % KERF_STATE_TRANSFERS], &t,
@@ -158,7 +161,7 @@ static int step_transfers(struct kerf_recorder *r, uint64_t now_ns)
 		r->rec.high_s = (double)t.high_ns / 1e9;
 		ret = put(r, KERF_TRACE_TRANSFER, now_ns);
 	}
-	r->last_transfer = KERF_MAX(r->last_transfer, newest);
+	r->last_transfer = newest;
 	return ret;
 }
 

@@ -247,6 +247,31 @@ static void test_transfers(void **state)
 }
 
 /* A trace that ends in the middle of a line is replayed as far as it is whole. */
+/* A number that no other can follow. */
+static void test_the_last_number(void **state)
+{
+	struct kerf_recorder_count count;
+	struct kerf_state_reader from;
+	struct kerf_trace_rec got[2];
+	struct kerf_trace_writer *w;
+	struct kerf_recorder *rec;
+	struct kerf_err err = {""};
+	struct fixture f;
+
+	attach(&f, &from);
+	assert_int_equal(kerf_trace_create(path, &w, &err), 0);
+	assert_int_equal(kerf_recorder_open(&from, w, &rec), 0);
+	transfer(&f, UINT64_MAX, 1);
+	assert_int_equal(kerf_recorder_step(rec, 1), 0);
+	assert_int_equal(kerf_recorder_step(rec, 2), 0);
+	kerf_recorder_counted(rec, &count);
+	assert_true(count.missed >= UINT64_MAX - KERF_STATE_TRANSFERS);
+	kerf_recorder_close(rec);
+	assert_int_equal(kerf_trace_finish(w, &err), 0);
+	assert_int_equal(read_kinds(KERF_TRACE_TRANSFER, got, 2), 1);
+	fixture_free(&f);
+}
+
 static void test_a_damaged_trace(void **state)
 {
 	struct kerf_replay *r;
@@ -272,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_record_then_replay),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_transfers),
+		cmocka_unit_test(test_the_last_number),
 		cmocka_unit_test(test_a_damaged_trace),
 	};
 
