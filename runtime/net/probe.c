@@ -41,9 +41,10 @@
 #define BUFFER (256u << 10)
 
 const struct kerf_probe_limits kerf_probe_short = {
-	.bytes = 1u << 20, .link_ms = 40, .stream_ms = 15, .agree = 1.1, .share = 0.5};
+	.bytes = 1u << 20, .link_ms = 40, .stream_ms = 15, .agree = 1.1, .share = 0.5, .wall_ms = 30000};
 const struct kerf_probe_limits kerf_probe_thorough = {
-	.bytes = 32u << 20, .link_ms = 4000, .stream_ms = 500, .agree = 1.05, .share = 1};
+	.bytes = 32u << 20, .link_ms = 4000, .stream_ms = 500, .agree = 1.05, .share = 1,
+	.wall_ms = 60000};
 
 struct train {
 	const struct kerf_probe_limits *limits;
@@ -51,7 +52,7 @@ struct train {
 	const char *url;
 	struct kerf_wire *wire;
 	const char *host;
-	uint64_t cookie, total;
+	uint64_t cookie, total, deadline_ns;
 	char *buf; /* BUFFER bytes */
 	struct kerf_http_head head;
 	size_t have, body_at;  /* of the reply: bytes in buf, where its body begins */
@@ -66,8 +67,13 @@ struct train {
 static int wait_for(struct train *p, short events)
 {
 	struct pollfd pfd = {.fd = kerf_wire_fd(p->wire), .events = events};
-	int r = poll(&pfd, 1, STALL_MS);
+	uint64_t now = kerf_now_ns();
+	int r;
 
+	/* One that sends a byte now and then never stalls. */
+	if (now >= p->deadline_ns)
+		return -ETIMEDOUT;
+	r = poll(&pfd, 1, (int)KERF_MIN((p->deadline_ns - now) / 1000000 + 1, STALL_MS));
 	return r > 0 ? 0 : r ? -EIO : -ETIMEDOUT;
 }
 
@@ -247,6 +253,7 @@ static double number(struct json_object *o, const char *name)
 static int stream_up(struct train *p, size_t bytes, struct stream *st)
 {
 	struct json_object *o;
+	double whole_s;
 	size_t left;
 	int r = send_head(p, "POST", "/kerf/v1/sink", bytes);
 
@@ -261,12 +268,16 @@ static int stream_up(struct train *p, size_t bytes, struct stream *st)
 		return r;
 	tell(p, true, bytes, p->first_ns);
 	st->took_s = fmax(up_s(p) - p->rtt_s, 1e-6);
+	whole_s = (double)(p->first_ns - p->start_ns) * 1e-9;
 	r = kerf_json_parse(p->buf + p->body_at, p->head.length, &o, NULL);
 	if (r)
 		return -EPROTO;
 	st->rate = number(o, "bytes_s");
 	st->mean = (double)bytes / (number(o, "ns") * 1e-9);
 	json_object_put(o);
+	/* Half of the bytes cannot have taken the node longer than all of it took here. */
+	if (st->rate * whole_s < (double)bytes / 4)
+		st->rate = 0;
 	return 0;
 }
 
@@ -414,7 +425,9 @@ int kerf_probe_run(const char *url, bool insecure, const struct kerf_probe_limit
 		   const struct kerf_observer *observer, struct kerf_probe *probe,
 		   struct kerf_err *err)
 {
-	struct train p = {.limits = limits, .observer = observer};
+	struct train p = {.limits = limits,
+			  .observer = observer,
+			  .deadline_ns = kerf_now_ns() + limits->wall_ms * 1000000ull};
 	struct kerf_probe s = {.rtt_s = 0};
 	const char *rest_of_url;
 	char base[256];

@@ -25,6 +25,7 @@ struct kerf_probe_limits {
 	uint32_t stream_ms; /* how long one transfer should last, to be believed */
 	double agree;	    /* two are the same rate if their ratio is below this */
 	double share;	    /* of the time that transfers may take; the rest is pauses */
+	uint32_t wall_ms;   /* all of it, whatever path and node do: a slower one is no answer */
 };
 
 extern const struct kerf_probe_limits kerf_probe_short, kerf_probe_thorough;

@@ -422,6 +422,108 @@ static void test_probe(void **state)
 	assert_false(told.absurd);
 }
 
+/* A node for the probe that says of its sink what it likes, and may let its source drip. */
+struct liar {
+	int listener;
+	uint16_t port;
+	const char *sink;
+	bool drips;
+	pthread_t thread;
+};
+
+/* A request's head, and its body away; false: the client has closed. */
+static bool take_request(int fd, char *head, size_t size)
+{
+	static char body[65536];
+	size_t n = 0, left;
+	const char *length;
+	ssize_t k;
+
+	while (n + 1 < size && recv(fd, head + n, 1, 0) == 1) {
+		head[++n] = 0;
+		if (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4))
+			continue;
+		length = strstr(head, "Content-Length: ");
+		for (left = length ? strtoul(length + 16, NULL, 10) : 0; left; left -= (size_t)k) {
+			k = recv(fd, body, KERF_MIN(left, sizeof(body)), 0);
+			if (k <= 0)
+				return false;
+		}
+		return true;
+	}
+	return false;
+}
+
+static void *lie(void *arg)
+{
+	struct liar *l = arg;
+	char head[512], reply[256];
+	int fd = accept(l->listener, NULL, NULL);
+
+	while (take_request(fd, head, sizeof(head))) {
+		const char *source = strstr(head, "source?bytes=");
+		const char *text = strstr(head, "sink") ? l->sink : "{}";
+		size_t n = source ? strtoul(source + 13, NULL, 10) : strlen(text);
+
+		snprintf(reply, sizeof(reply),
+			 "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nKerf-Hold-Ns: 0\r\n\r\n", n);
+		net_send(fd, reply, strlen(reply));
+		if (!source)
+			net_send(fd, text, n);
+		while (source && n && (!l->drips || !usleep(5000)) && send(fd, "", 1, MSG_NOSIGNAL) == 1)
+			n--;
+	}
+	close(fd);
+	return NULL;
+}
+
+static int probe_liar(struct liar *l, const struct kerf_probe_limits *limits, struct kerf_probe *found)
+{
+	char url[64];
+	int r;
+
+	l->listener = kerf_listen("127.0.0.1:0", false, &l->port, NULL);
+	assert_true(l->listener >= 0 && !pthread_create(&l->thread, NULL, lie, l));
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", l->port);
+	r = kerf_probe_run(url, false, limits, NULL, found, NULL);
+	pthread_join(l->thread, NULL);
+	close(l->listener);
+	return r;
+}
+
+/* Rates that cannot be are not taken: what was seen here stands for them. */
+static void test_probe_of_a_liar(void **state)
+{
+	static const char *const sinks[] = {
+		"{\"bytes\":1,\"ns\":1,\"bytes_s\":1e-300}", "{\"ns\":-5,\"bytes_s\":-1e300}",
+		"{\"ns\":0,\"bytes_s\":NaN}", "{\"ns\":\"x\",\"bytes_s\":{}}", "{}",
+		"{\"ns\":1,\"bytes_s\":1e400}",
+	};
+	struct kerf_probe_limits limits = kerf_probe_short;
+	struct kerf_probe found;
+	uint32_t i;
+
+	limits.bytes = 20000;
+	for (i = 0; i < KERF_ARRAY_SIZE(sinks); i++) {
+		struct liar l = {.sink = sinks[i]};
+
+		assert_int_equal(probe_liar(&l, &limits, &found), 0);
+		assert_true(found.up.rate_bytes_s > 1000 && found.up.rate_bytes_s < 1e12);
+		assert_true(llabs(found.up.latency_ns) < 10000000000);
+	}
+}
+
+/* It never stalls, and would take minutes. */
+static void test_probe_of_a_dripping_node(void **state)
+{
+	struct kerf_probe_limits limits = kerf_probe_short;
+	struct liar l = {.sink = "{}", .drips = true};
+	struct kerf_probe found;
+
+	limits.wall_ms = 300;
+	assert_int_equal(probe_liar(&l, &limits, &found), -ETIMEDOUT);
+}
+
 /* The links that a view does not know are probed, the others are left as they are. */
 static void test_view(void **state)
 {
@@ -496,6 +598,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_transfers),  cmocka_unit_test(test_load),
 		cmocka_unit_test(test_absurd_peer), cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_probe_of_a_liar),
+		cmocka_unit_test(test_probe_of_a_dripping_node),
 		cmocka_unit_test(test_view),	   cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_way_back),
 	};
