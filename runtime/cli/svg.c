@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/svg.h"
+#include "util/utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,31 +24,31 @@ void kerf_svg_end(FILE *f)
 }
 
 /*
- * Text is UTF-8. XML allows no control characters and no U+FFFE, U+FFFF, not even escaped.
+ * What is not UTF-8 becomes '?', and so do control characters, U+FFFE and U+FFFF: XML does not
+ * allow them, not even escaped.
  */
 void kerf_svg_escaped(FILE *f, const char *text, size_t max)
 {
-	const unsigned char *s = (const unsigned char *)text;
-	size_t n = 0;
+	size_t left = strlen(text), shown = 0, n;
 
-	for (; *s; s++) {
-		/* Characters are counted by their first bytes */
-		if ((*s & 0xc0) != 0x80 && max && ++n > max) {
+	for (; left; text += n, left -= n) {
+		n = kerf_utf8_length(text, left);
+		if (max && ++shown > max) {
 			fputs("\xe2\x80\xa6", f);
 			return;
 		}
-		switch (*s) {
+		if (!n || (unsigned char)*text < 0x20 || *text == 0x7f ||
+		    !strncmp(text, "\xef\xbf\xbe", 3) || !strncmp(text, "\xef\xbf\xbf", 3)) {
+			fputc('?', f);
+			n = n ? n : 1;
+			continue;
+		}
+		switch (*text) {
 		case '<': fputs("&lt;", f); break;
 		case '>': fputs("&gt;", f); break;
 		case '&': fputs("&amp;", f); break;
 		case '"': fputs("&quot;", f); break;
-		default:
-			if (s[0] == 0xef && s[1] == 0xbf && s[2] >= 0xbe) {
-				fputc('?', f);
-				s += 2;
-			} else {
-				fputc(*s < 0x20 || *s == 0x7f ? '?' : *s, f);
-			}
+		default: fwrite(text, 1, n, f);
 		}
 	}
 }

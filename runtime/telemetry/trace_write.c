@@ -2,6 +2,7 @@
 #include "telemetry/trace_fields.h"
 
 #include "telemetry/source_name.h"
+#include "util/utf8.h"
 
 #include <arpa/inet.h>
 #include <json-c/json.h>
@@ -25,29 +26,6 @@ static int add(json_object *o, const char *key, json_object *value)
 	return -ENOMEM;
 }
 
-/* Length of the UTF-8 character at s, 0 if it is none (RFC 3629). */
-static size_t character(const unsigned char *s, size_t n)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = s[0] < 0x80   ? 1
-		     : s[0] < 0xc2 ? 0
-		     : s[0] < 0xe0 ? 2
-		     : s[0] < 0xf0 ? 3
-		     : s[0] < 0xf5 ? 4
-				   : 0,
-	       i;
-	uint32_t c = len > 1 ? s[0] & (0x7fu >> len) : s[0];
-
-	if (!len || len > n)
-		return 0;
-	for (i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	return c < least[len] || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff ? 0 : len;
-}
-
 /* Text of kernels and peers may be any bytes; a line of JSON is UTF-8: other bytes become '?'. */
 static int add_text(json_object *o, const char *key, const char *text, size_t size)
 {
@@ -59,7 +37,7 @@ static int add_text(json_object *o, const char *key, const char *text, size_t si
 	n = KERF_MIN(n, sizeof(copy));
 	memcpy(copy, text, n);
 	for (i = 0; i < n; i += len) {
-		len = character((unsigned char *)copy + i, n - i);
+		len = kerf_utf8_length(copy + i, n - i);
 		if (!len) {
 			copy[i] = '?';
 			len = 1;

@@ -91,6 +91,14 @@ expect 1 "$dir/no/x.svg" "$dir/t" -o "$dir/no/x.svg"
 } >"$dir/t"
 expect 0 '' "$dir/t" -o "$dir/y.svg"
 is_xml "$dir/y.svg"
+
+# A label that is cut stays text, and so does a file's name that is none.
+{
+	echo "$head"
+	echo '{"t_ns":0,"mark":"ab\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00"}'
+} >"$dir/$(printf 'x\377y')"
+expect 0 '' "$dir/$(printf 'x\377y')" -o "$dir/w.svg"
+is_xml "$dir/w.svg"
 {
 	cat "$dir/t"
 	echo '{"t_ns":0,"transfer":{"node":1,"end_ns":1,"bytes":18446744073709551615,"predicted_s":1e10,"high_s":1e10}}'
