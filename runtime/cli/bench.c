@@ -17,6 +17,8 @@
 
 #define MAX_SWEEP 16
 #define MAX_SAMPLES 100000
+#define TELL_NS 250000000u
+#define TOLD_OF 101 /* requests */
 
 enum format { MD, CSV, JSON };
 
@@ -185,6 +187,8 @@ struct load {
 	double *ms;
 	uint32_t n_ms, failed;
 	int status;
+	struct kerf_telemetry *telemetry;
+	uint64_t told_ns;
 };
 
 static void request_done(void *user, int status)
@@ -234,6 +238,27 @@ static void drain(struct load *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
+/* Who watches sees how it goes: the median of the last requests, now and then. */
+static void tell(struct load *l)
+{
+	uint64_t now = kerf_now_ns();
+	struct kerf_bench_stats last;
+	double ms[TOLD_OF];
+	uint32_t n, all;
+
+	if (!l->telemetry || now - l->told_ns < TELL_NS)
+		return;
+	l->told_ns = now;
+	pthread_mutex_lock(&l->lock);
+	all = l->n_ms;
+	n = KERF_MIN(all, (uint32_t)TOLD_OF);
+	memcpy(ms, l->ms + all - n, n * sizeof(*ms));
+	pthread_mutex_unlock(&l->lock);
+	kerf_bench_summarise(ms, n, &last);
+	if (n)
+		kerf_cli_telemetry_requests(l->telemetry, all, last.median * 1e-3);
+}
+
 /* n requests, or as many as fit seconds but at least 10. Wall seconds of all. */
 static double drive(struct load *l, long n, double seconds)
 {
@@ -248,6 +273,7 @@ static double drive(struct load *l, long n, double seconds)
 		if (n ? i >= n : i >= 10 && kerf_now_ns() >= until)
 			break;
 		slot = take_slot(l);
+		tell(l);
 		slot->begin_ns = kerf_now_ns();
 		r = kerf_session_submit(l->session, slot->io.in, slot->io.out, request_done, slot);
 		if (r)
@@ -262,7 +288,8 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 {
 	struct load l = {.depth = (uint32_t)row->depth,
 			 .lock = PTHREAD_MUTEX_INITIALIZER,
-			 .cond = PTHREAD_COND_INITIALIZER};
+			 .cond = PTHREAD_COND_INITIALIZER,
+			 .telemetry = s->telemetry};
 	double wall;
 	uint32_t i;
 	int r;

@@ -88,6 +88,8 @@ check() {
 	grep -q "\"link\":{.*\"source\":\"$2\"" "$work/trace" || fail "$1: no link by $2"
 	grep -q '"load":{.*"source":"peer"' "$work/peer" || fail "$1: the node's load is not known"
 	grep -q '"plan":{.*"policy":"remote"' "$work/trace" || fail "$1: the plan is not told"
+	# Not only at the end: 40 runs take three quarters of a second at least.
+	[ "$(grep -c '"plan":{.*"requests":' "$work/trace")" -ge 2 ] || fail "$1: requests are not told as they go"
 	[ "$(grep -c 'telemetry: links by' "$work/dev.log")" = 1 ] || fail "$1: sources are named once"
 }
 
