@@ -120,10 +120,11 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 	} else {
 		kerf_cli_telemetry_links(o->telemetry, &s->cluster, &s->view);
 		r = kerf_cluster_probe(&s->cluster, &o->engine, &s->view, err);
-		kerf_cli_telemetry_loads(o->telemetry, &s->cluster, &s->view);
-		if (!r)
+		if (!r) {
+			kerf_cli_telemetry_loads(o->telemetry, &s->cluster, &s->view);
 			r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->view,
 						 &s->problem, err);
+		}
 		s->problem.p.cut = o->cut;
 		if (!r)
 			r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);

@@ -144,8 +144,8 @@ void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluste
 	settled_state(t, s);
 	for (i = 0; i < c->n_engine; i++) {
 		kerf_cluster_url(c, i, url);
-		/* node[0] is this one; its url is empty, as a local engine's. */
-		for (n = url[0] ? 1 : 0; n < s->n_node && strcmp(s->node[n].url, url); n++)
+		/* node[0] is this one. A peer whose URL is too long has no place. */
+		for (n = c->info[i].remote; n && n < s->n_node && strcmp(s->node[n].url, url); n++)
 			;
 		if (c->info[i].threads && n < s->n_node &&
 		    s->node[n].load.has & KERF_LOAD_HAS_CPU)
