@@ -353,6 +353,7 @@ int kerf_telemetry_publish(struct kerf_telemetry *t, const char *path, struct ke
 		return r;
 	pthread_mutex_lock(&t->lock);
 	t->share = share;
+	kerf_share_regions(share, &t->head); /* retry() may have changed it meanwhile */
 	kerf_share_state(share, &t->state);
 	kerf_share_beat(share, kerf_now_ns());
 	pthread_mutex_unlock(&t->lock);
