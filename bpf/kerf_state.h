@@ -275,6 +275,13 @@ struct kerf_node_state {
 	__u32 retransmits;
 	__u64 goodput_bytes_s;	  /* acked, over the last window */
 	struct kerf_link_estimate up, down; /* from here; to here */
+	/*
+	 * The oldest transfer from here that runs; bytes 0: none does. What it is expected to take
+	 * from its start to its end, 80 % between low and high; 0: not known.
+	 */
+	__u64 running_bytes, running_acked_bytes;
+	__u64 running_since_ns;
+	__u64 running_expected_ns, running_low_ns, running_high_ns;
 	struct kerf_node_load load;
 	__u32 loads_refused; /* its reports of its load that were not believed */
 	__u32 reserved;

@@ -105,6 +105,24 @@ static void peers(const struct kerf_top_sample *s, FILE *f)
 	}
 	fprintf(f,
 		n ? "-8 +9 %%: 80 %% of transfers take so much less or more time\n" : "no peers\n");
+	for (i = 1; i < s->state.n_node; i++) {
+		const struct kerf_node_state *p = &s->state.node[i];
+		double expected = (double)p->running_expected_ns * 1e-9;
+		double so_far = s->now_ns > p->running_since_ns
+					? (double)(s->now_ns - p->running_since_ns) * 1e-9
+					: 0;
+
+		if (!is_there(s, i) || !p->running_bytes)
+			continue;
+		fprintf(f, "%s: %.2f of %.2f MB on the way for %.2f s, expected to take %s s",
+			label(p, buf, 27), (double)p->running_acked_bytes * 1e-6,
+			(double)p->running_bytes * 1e-6, so_far,
+			number(p->running_expected_ns, "%.2f", expected).text);
+		if (p->running_high_ns)
+			fprintf(f, " (%.2f to %.2f)", (double)p->running_low_ns * 1e-9,
+				(double)p->running_high_ns * 1e-9);
+		fputc('\n', f);
+	}
 }
 
 static void connections(const struct kerf_top_sample *s, FILE *f)

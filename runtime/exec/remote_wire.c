@@ -11,7 +11,7 @@
  * engine is dead: every job ends with -EIO and submit says -ENODEV.
  *
  * An observer, if there is one, is told of each connection and of what each job's exchange took
- * (kerf_state.h, struct kerf_transfer): two reads of the clock and two calls a job.
+ * (kerf_state.h, struct kerf_transfer): two reads of the clock and three calls a job.
  *
  * Locks: e->lock for the queue and who has which connection; c->lock for what goes on
  * on one. e->lock may be taken under c->lock, not the other way round.
@@ -150,6 +150,17 @@ static size_t gather(const struct remote_program *p, const struct kerf_job *job,
 	return done;
 }
 
+static void tell_started(const struct remote_conn *c)
+{
+	const struct kerf_observer *o = c->e->observer;
+	const struct remote_program *p = program_of(c->job);
+	struct kerf_transfer t = {.cookie = c->cookie, .start_ns = c->job->start_ns,
+				  .bytes = p->head_size + p->in_bytes};
+
+	if (o && o->started)
+		o->started(o->user, c->e->url, kerf_wire_fd(c->wire), &t);
+}
+
 static void start_send(struct remote_conn *c)
 {
 	struct remote_program *p = program_of(c->job);
@@ -165,6 +176,7 @@ static void start_send(struct remote_conn *c)
 	c->started = true;
 	kerf_job_start(c->job);
 	c->deadline_ns = c->job->start_ns + JOB_LIMIT_NS;
+	tell_started(c);
 }
 
 /* Where the inputs' byte number c->sent lies, and how many follow it there; *n 0: no more. */

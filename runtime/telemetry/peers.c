@@ -4,6 +4,7 @@
 #include "telemetry/load_text.h"
 #include "telemetry/predict.h"
 #include "telemetry/record.h"
+#include "telemetry/running.h"
 #include "telemetry/tcp_info.h"
 #include "util/clock.h"
 
@@ -15,6 +16,8 @@
 #include <sys/socket.h>
 
 #define TOLD 32
+/* A transfer that has failed is not told: what it showed is not believed for longer. */
+#define SHOWN_NS 10000000000u
 
 struct peer {
 	char url[KERF_URL_BYTES]; /* empty: free */
@@ -36,6 +39,15 @@ struct conn {
 	uint64_t cookie;
 	uint32_t at; /* where its record was last time */
 	struct kerf_link_rec last; /* cookie 0: never seen */
+	struct kerf_running running;
+	uint64_t acked_before; /* when that began */
+};
+
+/* A transfer that was told to begin. */
+struct begun {
+	int fd;
+	uint64_t cookie, start_ns, bytes; /* bytes 0: a free place */
+	uint64_t acked;
 };
 
 /* A transfer that nothing was learned from yet. */
@@ -55,6 +67,9 @@ struct kerf_peers {
 	pthread_mutex_t told_lock, learn_lock; /* learn_lock is taken before lock and told_lock */
 	struct told told[TOLD];
 	uint64_t n_told, n_learned;
+	/* Under told_lock too; those from n_begun on are free. */
+	struct begun begun[KERF_STATE_LINKS];
+	uint32_t n_begun;
 
 	pthread_mutex_t lock;
 	struct peer peer[KERF_PEERS];
@@ -186,12 +201,130 @@ static void look(struct kerf_peers *p, struct conn *c, uint64_t now_ns)
 
 	if (!read_conn(p, c, now_ns, &rec))
 		return;
+	if (rec.bytes_acked >= c->acked_before)
+		kerf_running_look(&c->running, c->peer->up, rec.bytes_acked - c->acked_before,
+				  now_ns);
 	if (rec.bytes_acked > c->last.bytes_acked)
 		c->peer->acked += rec.bytes_acked - c->last.bytes_acked;
 	/* What has not changed was seen already. */
 	if (rec.updated_ns != c->last.updated_ns)
 		kerf_predictor_link(c->peer->up, &rec);
 	c->last = rec;
+}
+
+/* --- transfers that run --- */
+
+/* Under told_lock; of fd, or if that is -1 the one that began at start_ns on cookie. */
+static void end_begun(struct kerf_peers *p, int fd, uint64_t cookie, uint64_t start_ns)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->n_begun; i++) {
+		struct begun *b = &p->begun[i];
+
+		if (fd >= 0 ? b->fd == fd : b->cookie == cookie && b->start_ns == start_ns)
+			b->bytes = 0;
+	}
+	while (p->n_begun && !p->begun[p->n_begun - 1].bytes)
+		p->n_begun--;
+}
+
+static bool acked_by_now(const struct kerf_peers *p, int fd, uint64_t cookie, uint64_t *acked)
+{
+	struct conn c = {.fd = fd, .cookie = cookie};
+	struct kerf_link_rec rec;
+
+	/* The socket first: a program's record may be a round trip old. */
+	if ((!p->cfg.sockets || kerf_tcp_info_read(fd, kerf_now_ns(), &rec) ||
+	     rec.cookie != cookie) &&
+	    !(p->cfg.link && read_link(p, &c, &rec)))
+		return false;
+	*acked = rec.bytes_acked;
+	return true;
+}
+
+void kerf_peers_started(struct kerf_peers *p, const char *url, int fd,
+			const struct kerf_transfer *t)
+{
+	struct begun b = {.fd = fd, .cookie = t->cookie, .start_ns = t->start_ns,
+			  .bytes = t->bytes};
+	bool seen = t->cookie && acked_by_now(p, fd, t->cookie, &b.acked);
+	uint32_t i;
+
+	pthread_mutex_lock(&p->told_lock);
+	end_begun(p, fd, 0, 0);
+	for (i = 0; i < p->n_begun && p->begun[i].bytes; i++)
+		;
+	if (seen && b.bytes && i < KERF_STATE_LINKS) {
+		p->begun[i] = b;
+		p->n_begun = KERF_MAX(p->n_begun, i + 1);
+	}
+	pthread_mutex_unlock(&p->told_lock);
+}
+
+/* Under the lock: what was told to begin or to end, to the connections. */
+static void follow(struct kerf_peers *p)
+{
+	uint32_t i, k;
+
+	pthread_mutex_lock(&p->told_lock);
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		struct conn *c = &p->conn[i];
+		const struct begun *b = NULL;
+
+		for (k = 0; k < p->n_begun && c->peer && !b; k++)
+			if (p->begun[k].bytes && p->begun[k].fd == c->fd &&
+			    p->begun[k].cookie == c->cookie)
+				b = &p->begun[k];
+		if (!b) {
+			c->running.bytes = 0;
+		} else if (!c->running.bytes || c->running.start_ns != b->start_ns) {
+			kerf_running_begin(&c->running, b->start_ns, b->bytes);
+			c->acked_before = b->acked;
+		}
+	}
+	pthread_mutex_unlock(&p->told_lock);
+}
+
+static bool on_the_way(const struct conn *c)
+{
+	return c->peer && c->running.bytes && !c->running.whole;
+}
+
+/* Two at once share the link, and each is slower than either would be. */
+static void mark_shared(struct kerf_peers *p)
+{
+	struct conn *one[KERF_PEERS] = {NULL};
+	uint32_t i;
+
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		struct conn *c = &p->conn[i], **first = NULL;
+
+		if (!on_the_way(c))
+			continue;
+		first = &one[c->peer - p->peer];
+		if (*first)
+			(*first)->running.shared = c->running.shared = true;
+		*first = c;
+	}
+}
+
+/* What was seen last of a transfer that began with another estimate takes its place. */
+static void correct(const struct kerf_peers *p, const struct peer *peer, uint64_t now_ns,
+		    struct kerf_link_estimate *est)
+{
+	const struct kerf_running *newest = NULL;
+	uint32_t i;
+
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		const struct kerf_running *r = &p->conn[i].running;
+
+		if (p->conn[i].peer == peer && r->bytes && r->corrected && !r->shared &&
+		    now_ns < r->seen_ns + SHOWN_NS && (!newest || r->seen_ns > newest->seen_ns))
+			newest = r;
+	}
+	if (newest)
+		*est = newest->now;
 }
 
 /* A short transfer may fall between two samples: what the kernel saw of it is seen now. */
@@ -220,6 +353,9 @@ void kerf_peers_connected(struct kerf_peers *p, const char *url, int fd)
 	struct peer *peer;
 	uint32_t i;
 
+	pthread_mutex_lock(&p->told_lock);
+	end_begun(p, fd, 0, 0);
+	pthread_mutex_unlock(&p->told_lock);
 	pthread_mutex_lock(&p->lock);
 	for (i = 0; i < KERF_STATE_LINKS; i++) {
 		/* One that closed without a word: its number was given again. */
@@ -272,6 +408,8 @@ void kerf_peers_transfer(struct kerf_peers *p, const char *url, const struct ker
 	told = &p->told[p->n_told++ % TOLD];
 	strcpy(told->url, url);
 	told->t = *t;
+	if (!t->down && t->cookie)
+		end_begun(p, -1, t->cookie, t->start_ns);
 	pthread_mutex_unlock(&p->told_lock);
 }
 
@@ -334,6 +472,9 @@ void kerf_peers_disconnected(struct kerf_peers *p, const char *url, int fd)
 
 	/* While the connection can still be asked. */
 	learn_all(p);
+	pthread_mutex_lock(&p->told_lock);
+	end_begun(p, fd, 0, 0);
+	pthread_mutex_unlock(&p->told_lock);
 	pthread_mutex_lock(&p->lock);
 	for (i = 0; i < KERF_STATE_LINKS; i++) {
 		struct conn *c = &p->conn[i];
@@ -400,9 +541,11 @@ void kerf_peers_sample(struct kerf_peers *p, uint64_t now_ns, bool end)
 
 	learn_all(p);
 	pthread_mutex_lock(&p->lock);
+	follow(p);
 	for (i = 0; i < KERF_STATE_LINKS; i++)
 		if (p->conn[i].peer)
 			look(p, &p->conn[i], now_ns);
+	mark_shared(p);
 	best_rtt(p);
 	for (i = 0; i < KERF_PEERS && end; i++) {
 		struct peer *peer = &p->peer[i];
@@ -418,12 +561,23 @@ void kerf_peers_sample(struct kerf_peers *p, uint64_t now_ns, bool end)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static void show_running(const struct kerf_running *r, struct kerf_node_state *node)
+{
+	node->running_bytes = r->bytes;
+	node->running_acked_bytes = r->acked;
+	node->running_since_ns = r->start_ns;
+	node->running_expected_ns = to_ns(r->expected_s);
+	node->running_low_ns = to_ns(r->low_s);
+	node->running_high_ns = to_ns(r->high_s);
+}
+
 uint32_t kerf_peers_state(struct kerf_peers *p, uint64_t now_ns, struct kerf_node_state *node)
 {
 	uint32_t i, n = 0;
 
 	learn_all(p);
 	pthread_mutex_lock(&p->lock);
+	follow(p);
 	for (i = 0; i < KERF_PEERS; i++) {
 		const struct peer *peer = &p->peer[i];
 
@@ -439,15 +593,25 @@ uint32_t kerf_peers_state(struct kerf_peers *p, uint64_t now_ns, struct kerf_nod
 		node[i].retransmits = peer->retransmits_gone;
 		node[i].goodput_bytes_s = peer->goodput_bytes_s;
 		kerf_predictor_estimate(peer->up, now_ns, &node[i].up);
+		correct(p, peer, now_ns, &node[i].up);
+		show_running(&(struct kerf_running){.bytes = 0}, &node[i]);
 		kerf_predictor_estimate(peer->down, now_ns, &node[i].down);
 		node[i].load = peer->load;
 		node[i].loads_refused = peer->loads_refused;
 		memcpy(node[i].refused, peer->refused, sizeof(peer->refused));
 		n = i + 1;
 	}
-	for (i = 0; i < KERF_STATE_LINKS; i++)
-		if (p->conn[i].peer)
-			node[p->conn[i].peer - p->peer].retransmits += p->conn[i].last.retransmits;
+	for (i = 0; i < KERF_STATE_LINKS; i++) {
+		const struct conn *c = &p->conn[i];
+		struct kerf_node_state *to = c->peer ? &node[c->peer - p->peer] : NULL;
+
+		if (!to)
+			continue;
+		to->retransmits += c->last.retransmits;
+		if (on_the_way(c) &&
+		    (!to->running_bytes || c->running.start_ns < to->running_since_ns))
+			show_running(&c->running, to);
+	}
 	pthread_mutex_unlock(&p->lock);
 	return n;
 }
@@ -456,6 +620,7 @@ void kerf_peers_estimate(struct kerf_peers *p, const char *url, bool down, uint6
 			 struct kerf_link_estimate *est)
 {
 	struct peer *peer;
+	uint32_t i;
 
 	memset(est, 0, sizeof(*est));
 	learn_all(p);
@@ -463,6 +628,14 @@ void kerf_peers_estimate(struct kerf_peers *p, const char *url, bool down, uint6
 	peer = find(p, url);
 	if (peer)
 		kerf_predictor_estimate(down ? peer->down : peer->up, now_ns, est);
+	if (peer && !down) {
+		follow(p);
+		for (i = 0; i < KERF_STATE_LINKS; i++)
+			if (p->conn[i].peer == peer && on_the_way(&p->conn[i]))
+				look(p, &p->conn[i], now_ns);
+		mark_shared(p);
+		correct(p, peer, now_ns, est);
+	}
 	pthread_mutex_unlock(&p->lock);
 }
 

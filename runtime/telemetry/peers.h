@@ -35,6 +35,8 @@ void kerf_peers_close(struct kerf_peers *p); /* NULL allowed */
 void kerf_peers_connected(struct kerf_peers *p, const char *url, int fd);
 void kerf_peers_disconnected(struct kerf_peers *p, const char *url, int fd);
 void kerf_peers_transfer(struct kerf_peers *p, const char *url, const struct kerf_transfer *t);
+void kerf_peers_started(struct kerf_peers *p, const char *url, int fd,
+			const struct kerf_transfer *t);
 void kerf_peers_load(struct kerf_peers *p, const char *url, const char *text, size_t n);
 
 /* Looks at every connection; end: a window ends too, and goodput is made. */

@@ -190,6 +190,13 @@ static void transfer(void *user, const char *url, const struct kerf_transfer *tr
 	kerf_peers_transfer(t->peers, url, tr);
 }
 
+static void started(void *user, const char *url, int fd, const struct kerf_transfer *tr)
+{
+	struct kerf_telemetry *t = user;
+
+	kerf_peers_started(t->peers, url, fd, tr);
+}
+
 static void peer_load(void *user, const char *url, const char *text, size_t n)
 {
 	struct kerf_telemetry *t = user;
@@ -292,7 +299,8 @@ int kerf_telemetry_open(const struct kerf_telemetry_config *cfg, struct kerf_tel
 	t->cfg = *cfg;
 	if (!t->cfg.period_ms)
 		t->cfg.period_ms = PERIOD_MS;
-	t->observer = (struct kerf_observer){t, connected, disconnected, transfer, peer_load};
+	t->observer = (struct kerf_observer){
+		t, connected, disconnected, transfer, peer_load, started};
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_mutex_init(&t->engines_lock, NULL);
 	pthread_condattr_init(&attr);

@@ -64,7 +64,10 @@ void kerf_telemetry_state(struct kerf_telemetry *t, struct kerf_state *state);
 /* This node's load as now, for replies to peers: a short text, no newline. Any thread. */
 size_t kerf_telemetry_load_text(struct kerf_telemetry *t, char *text, size_t size);
 
-/* bytes to or from the node at url; est->rate_bytes_s 0: not known. Any thread. */
+/*
+ * Bytes to or from the node at url; est->rate_bytes_s 0: not known. If a transfer that runs there
+ * shows clearly another rate than was known when it began, that one, at once. Any thread.
+ */
 void kerf_telemetry_estimate(struct kerf_telemetry *t, const char *url, bool down,
 			     struct kerf_link_estimate *est);
 

@@ -21,8 +21,8 @@ static struct test_node node;
 
 static struct {
 	pthread_mutex_t lock;
-	uint32_t connected, disconnected, up, down, load;
-	struct kerf_transfer last_up, last_down;
+	uint32_t connected, disconnected, started, up, down, load;
+	struct kerf_transfer last_started, last_up, last_down;
 	uint64_t up_bytes, down_bytes, most_bytes;
 	char url[128], text[KERF_LOAD_TEXT];
 	bool absurd;
@@ -73,6 +73,19 @@ static void on_transfer(void *user, const char *url, const struct kerf_transfer 
 	pthread_mutex_unlock(&told.lock);
 }
 
+static void on_started(void *user, const char *url, int fd, const struct kerf_transfer *t)
+{
+	uint64_t cookie = 0;
+	socklen_t n = sizeof(cookie);
+
+	begin(user);
+	told.started++;
+	told.last_started = *t;
+	told.absurd |= getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) || cookie != t->cookie ||
+		       !t->bytes || !t->start_ns || t->end_ns || t->hold_ns || t->down;
+	pthread_mutex_unlock(&told.lock);
+}
+
 static void on_load(void *user, const char *url, const char *text, size_t n)
 {
 	begin(user);
@@ -84,11 +97,11 @@ static void on_load(void *user, const char *url, const char *text, size_t n)
 }
 
 static const struct kerf_observer observer = {&told, on_connected, on_disconnected, on_transfer,
-					      on_load};
+					      on_load, on_started};
 
 static void forget(void)
 {
-	told.connected = told.disconnected = told.up = told.down = told.load = 0;
+	told.connected = told.disconnected = told.started = told.up = told.down = told.load = 0;
 	told.up_bytes = told.down_bytes = told.most_bytes = 0;
 	told.text[0] = told.url[0] = 0;
 }
@@ -243,6 +256,10 @@ static void test_transfers(void **state)
 		told.up = told.down = 0;
 		run(p, g, &job, 0);
 		assert_int_equal(told.up, 1);
+		assert_int_equal(told.started, i + 1);
+		assert_true(told.last_started.bytes == told.last_up.bytes);
+		assert_true(told.last_started.start_ns == told.last_up.start_ns);
+		assert_true(told.last_started.cookie == told.last_up.cookie);
 		assert_true(told.last_up.bytes > bytes && told.last_up.bytes < bytes + 1024);
 		assert_true(told.last_up.start_ns == job.start_ns);
 		assert_true(told.last_up.end_ns <= job.end_ns);
