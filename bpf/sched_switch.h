@@ -15,9 +15,9 @@
 
 #include "kerf_bpf.h"
 
-/* Set before loading; 0: not told apart. */
-const volatile __u32 kerf_tgid = 0;
-const volatile __u64 kerf_cgroup = 0; /* id in the v2 hierarchy */
+/* 0: not told apart. */
+__u32 own_tgid; /* set before attaching: by kerf_who where that can be run */
+const volatile __u64 own_cgroup = 0; /* id in the v2 hierarchy; set before loading */
 
 struct sched_info {
 	unsigned long long run_delay;
@@ -100,9 +100,9 @@ static __always_inline __u32 class_of(struct task_struct *t, __u32 pid)
 		return KERF_CPU_IDLE;
 	if (READ(t, prio) < 100) /* MAX_RT_PRIO: real-time, deadline, and who inherits from them */
 		return KERF_CPU_RT;
-	if (kerf_tgid && (__u32)READ(t, tgid) == kerf_tgid)
+	if (own_tgid && (__u32)READ(t, tgid) == own_tgid)
 		return KERF_CPU_OWN;
-	if (kerf_cgroup && CGROUP_ID(t) == kerf_cgroup)
+	if (own_cgroup && CGROUP_ID(t) == own_cgroup)
 		return KERF_CPU_OWN;
 	return KERF_CPU_FAIR;
 }
@@ -206,7 +206,7 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 		rec->begin_ns = now;
 		rec->has = KERF_CPU_HAS_BUSY | KERF_CPU_HAS_RT | KERF_CPU_HAS_COMPETING |
 			   (has_delay ? KERF_CPU_HAS_RUN_DELAY : 0) |
-			   (kerf_tgid || kerf_cgroup ? KERF_CPU_HAS_OWN : 0);
+			   (own_tgid || own_cgroup ? KERF_CPU_HAS_OWN : 0);
 		rec->source = KERF_SOURCE_BTF;
 		ran = 0;
 	} else {
@@ -249,6 +249,17 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 			delay = word >> LEFT_TAG_BITS;
 		on->run_delay = delay;
 	}
+	return 0;
+}
+
+/*
+ * Never attached: run once, by the process whose threads are kerf's, to learn its number as the
+ * kernel counts. In a container its own getpid() is another process's.
+ */
+SEC("raw_tp")
+int kerf_who(void *ctx)
+{
+	own_tgid = bpf_get_current_pid_tgid() >> 32;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "sched_raw.skel.h"
 #include "therm.skel.h"
 
+#include <bpf/bpf.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,15 @@ static uint64_t own_cgroup(const struct kerf_bpf *b)
 	if (!b->cgroup || b->cfg.cgroup || fstat(kerf_cgroup_fd(b->cgroup), &st))
 		return 0;
 	return st.st_ino;
+}
+
+/* Between loading and attaching. Where raw tracepoints cannot be run (before Linux 5.10): ours. */
+static void find_own_tgid(const struct bpf_program *who, uint32_t *tgid)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(who), &opts))
+		*tgid = (uint32_t)getpid();
 }
 
 static void sched_destroy(void *skel)
@@ -38,11 +48,11 @@ static int sched_load(struct kerf_bpf *b, struct kerf_err *err)
 	skel = sched_bpf__open_opts(&opts);
 	if (!skel)
 		return -errno;
-	skel->rodata->kerf_tgid = (uint32_t)getpid();
-	skel->rodata->kerf_cgroup = own_cgroup(b);
+	skel->rodata->own_cgroup = own_cgroup(b);
 	r = sched_bpf__load(skel);
 	if (r)
 		goto fail;
+	find_own_tgid(skel->progs.kerf_who, &skel->bss->own_tgid);
 	r = kerf_bpf_give_region(b, KERF_REGION_CPUS, skel->maps.cpus, err);
 	if (r)
 		goto fail;
@@ -81,11 +91,11 @@ static int raw_load(struct kerf_bpf *b, struct kerf_err *err)
 	skel = sched_raw_bpf__open_opts(&opts);
 	if (!skel)
 		return -errno;
-	skel->rodata->kerf_tgid = (uint32_t)getpid();
-	skel->rodata->kerf_cgroup = own_cgroup(b);
+	skel->rodata->own_cgroup = own_cgroup(b);
 	r = sched_raw_bpf__load(skel);
 	if (r)
 		goto fail;
+	find_own_tgid(skel->progs.kerf_who, &skel->bss->own_tgid);
 	r = kerf_bpf_give_region(b, KERF_REGION_CPUS, skel->maps.cpus, err);
 	if (r)
 		goto fail;

@@ -272,6 +272,57 @@ static void test_own_thread(void **state)
 	assert_true(after.own_ns - before.own_ns >= LESS(200 * MS));
 }
 
+/* In the first process of a pid namespace, of which the kernel's number is not 1. */
+static int own_in_namespace(struct fixture *f)
+{
+	const struct kerf_bpf_ops *ops =
+		f->object == KERF_BPF_SCHED ? &kerf_bpf_sched : &kerf_bpf_sched_raw;
+	static struct kerf_bpf b;
+	struct kerf_cpu_rec rec;
+	pthread_t t;
+	int r;
+
+	for (r = 0; r < KERF_N_REGION; r++)
+		b.region[r].fd = -1;
+	if (kerf_bpf_try(&b, ops, &b.object[f->object]))
+		return 2;
+	if (pthread_create(&t, NULL, burn, f) || pthread_join(t, NULL))
+		return 4;
+	f->cpus = b.region[KERF_REGION_CPUS].map;
+	if (!kerf_record_read(&f->cpus[f->cpu], &rec, sizeof(rec)))
+		return 3;
+	return rec.own_ns >= 195 * MS ? 0 : 1;
+}
+
+static void test_own_in_pid_namespace(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid, inner;
+	int status;
+
+	attach(f);
+	teardown(state);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (unshare(CLONE_NEWPID))
+			_exit(77);
+		inner = fork();
+		if (!inner)
+			_exit(own_in_namespace(f));
+		if (inner < 0 || waitpid(inner, &status, 0) != inner || !WIFEXITED(status))
+			_exit(5);
+		_exit(WEXITSTATUS(status));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77) {
+		print_message("skipped: no pid namespaces here\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_real_time(void **state)
 {
 	struct fixture *f = *state;
@@ -522,6 +573,8 @@ int main(void)
 		CASE(raw, test_hog),
 		CASE(tp_btf, test_own_thread),
 		CASE(raw, test_own_thread),
+		CASE(tp_btf, test_own_in_pid_namespace),
+		CASE(raw, test_own_in_pid_namespace),
 		CASE(tp_btf, test_real_time),
 		CASE(raw, test_real_time),
 		CASE(tp_btf, test_run_delay),
