@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers are served one after the other, without a state of their own: accepted, sent one
- * message that the kernel keeps for them, hung up. So none can hold the others, or us.
+ * Readers are served one after the other: accepted, sent one message that the kernel keeps for
+ * them, hung up once they have it. Descriptors in messages that nobody reads count against us, as
+ * many as we may open (unix(7), ETOOMANYREFS); so there are few of them, and fewer of one user's.
+ * So no reader can hold those of other users, or us.
  */
 #include "telemetry/publish.h"
 #include "telemetry/publish_wire.h"
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +19,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,6 +28,9 @@
 
 #define GROUP "kerf"
 #define BACKLOG 64
+#define UNREAD 32
+#define UNREAD_USER 8
+#define LOOK_MS 100
 
 struct kerf_publisher {
 	struct sockaddr_un at;
@@ -34,6 +41,11 @@ struct kerf_publisher {
 	struct kerf_state_hello hello;
 	int fd[KERF_N_REGION]; /* ours: those of hello.regions, in order */
 	uint32_t n_fd;
+	struct unread {
+		int fd;
+		uid_t user;
+	} unread[UNREAD]; /* the thread's */
+	uint32_t n_unread;
 };
 
 /* --- Serving --- */
@@ -59,6 +71,40 @@ static void serve(const struct kerf_publisher *p, int to)
 	(void)!sendmsg(to, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Hangs up where the message is read, or will never be. */
+static void hang_up(struct kerf_publisher *p)
+{
+	uint32_t i, n = 0;
+	int bytes;
+
+	for (i = 0; i < p->n_unread; i++)
+		if (!ioctl(p->unread[i].fd, SIOCOUTQ, &bytes) && bytes)
+			p->unread[n++] = p->unread[i];
+		else
+			close(p->unread[i].fd);
+	p->n_unread = n;
+}
+
+static void take(struct kerf_publisher *p, int fd)
+{
+	struct ucred peer;
+	socklen_t n = sizeof(peer);
+	uint32_t i, same = 0;
+
+	hang_up(p);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n))
+		peer.uid = (uid_t)-1;
+	for (i = 0; i < p->n_unread; i++)
+		same += p->unread[i].user == peer.uid;
+	if (p->n_unread == UNREAD || same == UNREAD_USER) {
+		close(fd);
+		return;
+	}
+	serve(p, fd);
+	p->unread[p->n_unread++] = (struct unread){fd, peer.uid};
+	hang_up(p);
+}
+
 static void *run(void *arg)
 {
 	struct kerf_publisher *p = arg;
@@ -68,18 +114,18 @@ static void *run(void *arg)
 	for (;;) {
 		int fd;
 
-		if (poll(w, 2, -1) < 0 && errno != EINTR)
+		if (poll(w, 2, p->n_unread ? LOOK_MS : -1) < 0 && errno != EINTR)
 			return NULL;
 		if (w[0].revents)
 			return NULL;
+		hang_up(p);
 		fd = accept4(p->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
-			serve(p, fd);
-			close(fd);
+			take(p, fd);
 		} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
 			/* No descriptor is left: whoever waits goes on waiting, without our
 			 * spinning. */
-			poll(w, 1, 100);
+			poll(w, 1, LOOK_MS);
 		}
 	}
 }
@@ -145,20 +191,59 @@ static bool is_stale(const struct sockaddr_un *at)
 	return stale;
 }
 
-/* Members of the group read the state; where there is no such group, ours does. */
-static void give_to_group(const char *path)
+/*
+ * Members of the group read the state; where there is no such group, ours does. By descriptor, so
+ * that in a folder of somebody else's it is the socket that is changed, not what he puts there.
+ */
+static int give_to_group(struct kerf_publisher *p)
 {
+	int fd = open(p->at.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC), r = 0;
 	struct group g, *found;
-	char buf[4096];
+	char buf[4096], self[64];
 
-	if (!getgrnam_r(GROUP, &g, buf, sizeof(buf), &found) && found)
-		(void)!lchown(path, (uid_t)-1, found->gr_gid);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (fd < 0 || fstat(fd, &p->made)) {
+		r = -errno;
+	} else if (!S_ISSOCK(p->made.st_mode)) {
+		r = -EEXIST;
+	} else {
+		p->bound = true;
+		if (!getgrnam_r(GROUP, &g, buf, sizeof(buf), &found) && found)
+			(void)!fchownat(fd, "", (uid_t)-1, found->gr_gid, AT_EMPTY_PATH);
+		r = chmod(self, 0660) ? -errno : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+/* Where a dead publisher's socket stands, in its place. */
+static int bind_at(struct kerf_publisher *p, struct kerf_err *err)
+{
+	const struct sockaddr *at = (const struct sockaddr *)&p->at;
+	const char *path = p->at.sun_path;
+	struct stat st;
+
+	if (!bind(p->listen_fd, at, sizeof(p->at)))
+		return 0;
+	if (errno != EADDRINUSE)
+		return kerf_fail(err, -errno, "%s: %s", path, strerror(errno));
+	if (is_stale(&p->at)) {
+		if (unlink(path) || bind(p->listen_fd, at, sizeof(p->at)))
+			return kerf_fail(err, -errno,
+					 "%s: nobody serves there any more, but it cannot be "
+					 "replaced: %s",
+					 path, strerror(errno));
+		return 0;
+	}
+	return kerf_fail(err, -EADDRINUSE, "%s: expected a free place, found %s", path,
+			 !lstat(path, &st) && !S_ISSOCK(st.st_mode) ? "a file that is no socket"
+								    : "somebody serving there");
 }
 
 static int listen_at(struct kerf_publisher *p, struct kerf_err *err)
 {
 	const char *path = p->at.sun_path;
-	const struct sockaddr *at = (const struct sockaddr *)&p->at;
 	int lock = -1, r = lock_folder(path, &lock, err);
 
 	if (r)
@@ -167,25 +252,14 @@ static int listen_at(struct kerf_publisher *p, struct kerf_err *err)
 	/* The mode before bind: the socket is never open to others, not for a moment. */
 	if (p->listen_fd < 0 || fchmod(p->listen_fd, 0600))
 		goto fail;
-	if (bind(p->listen_fd, at, sizeof(p->at)) &&
-	    (errno != EADDRINUSE || !is_stale(&p->at) || unlink(path) ||
-	     bind(p->listen_fd, at, sizeof(p->at)))) {
-		struct stat st;
-
-		if (!lstat(path, &st)) {
-			r = kerf_fail(err, -EADDRINUSE, "%s: expected a free place, found %s", path,
-				      S_ISSOCK(st.st_mode) ? "somebody serving there"
-							   : "a file that is no socket");
-			goto out;
-		}
-		goto fail;
-	}
-	p->bound = true;
-	if (lstat(path, &p->made))
-		goto fail;
-	give_to_group(path);
-	if (chmod(path, 0660) || listen(p->listen_fd, BACKLOG))
-		goto fail;
+	r = bind_at(p, err);
+	if (r)
+		goto out;
+	r = give_to_group(p);
+	if (!r && listen(p->listen_fd, BACKLOG))
+		r = -errno;
+	if (r)
+		kerf_fail(err, r, "%s: %s", path, strerror(-r));
 	goto out;
 fail:
 	r = kerf_fail(err, -errno, "%s: %s", path, strerror(errno));
@@ -266,6 +340,8 @@ void kerf_publisher_close(struct kerf_publisher *p)
 	if (p->bound && !lstat(p->at.sun_path, &st) && st.st_dev == p->made.st_dev &&
 	    st.st_ino == p->made.st_ino)
 		unlink(p->at.sun_path);
+	for (i = 0; i < p->n_unread; i++)
+		close(p->unread[i].fd);
 	for (i = 0; i < p->n_fd; i++)
 		close(p->fd[i]);
 	if (p->listen_fd >= 0)
