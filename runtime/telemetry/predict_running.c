@@ -34,8 +34,9 @@ double kerf_running_s(const struct curve *c, const struct spread *spread, double
 		*low = elapsed + 0.5 * rest;
 		*high = elapsed + 2 * rest;
 		if (rest == whole - elapsed) {
-			*low = fmax(whole * spread->low_ratio - spread->low_s, elapsed);
-			*high = whole * spread->high_ratio + spread->high_s;
+			*low = whole * spread->low_ratio - spread->low_s;
+			*low = fmin(fmax(*low, elapsed), whole);
+			*high = fmax(whole * spread->high_ratio + spread->high_s, whole);
 		}
 		return elapsed + rest;
 	}
