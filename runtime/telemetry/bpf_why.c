@@ -57,9 +57,9 @@ void kerf_bpf_facts(struct kerf_bpf_facts *f)
 	f->user_ns = first_line("/proc/self/uid_map", line, sizeof(line)) &&
 		     sscanf(line, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
 		     !(inside == 0 && outside == 0 && count == 4294967295u);
-	/* "none [integrity] confidentiality": the one in force */
+	/* "none [integrity] confidentiality": the one in force; integrity lets BPF read */
 	f->lockdown = first_line("/sys/kernel/security/lockdown", line, sizeof(line)) &&
-		      !strstr(line, "[none]");
+		      strstr(line, "[confidentiality]");
 	f->btf = access(BTF_FILE, R_OK) == 0;
 	f->memlock = UINT64_MAX;
 	if (!uname(&uts) && sscanf(uts.release, "%d.%d", &major, &minor) == 2 &&

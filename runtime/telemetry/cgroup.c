@@ -110,6 +110,11 @@ int kerf_cgroup_find(const char *mountinfo, const char *cgroup, char *path, size
 			  "/proc/self/cgroup: no line \"0::\": this kernel has no cgroup v2");
 		goto out;
 	}
+	if (strncmp(own, "/../", 4) == 0) {
+		kerf_fail(err, r, "this process's folder %s is above what its cgroup namespace shows",
+			  own);
+		goto out;
+	}
 	while (r == -ENOENT && (line = strsep(&rest, "\n"))) {
 		char *root, *point;
 		const char *below;
@@ -258,7 +263,8 @@ static int make(struct kerf_cgroup *c)
 		c->fd = open_dir(c->parent, c->name);
 		if (c->fd < 0 && errno == ENOENT)
 			continue;
-		if (c->fd < 0 || flock(c->fd, LOCK_SH))
+		/* Whoever may open it may lock it, and keep it locked: no waiting. */
+		if (c->fd < 0 || flock(c->fd, LOCK_SH | LOCK_NB))
 			r = -errno;
 		else
 			r = move(c->fd, "0");
@@ -268,7 +274,7 @@ static int make(struct kerf_cgroup *c)
 		if (c->fd >= 0)
 			close(c->fd);
 		c->fd = -1;
-		if (r != -ENODEV && r != -ENOENT)
+		if (r != -ENODEV && r != -ENOENT && r != -EWOULDBLOCK)
 			return r;
 	}
 	return -EBUSY;

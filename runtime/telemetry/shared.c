@@ -13,9 +13,22 @@
  */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x8u
+#endif
+
+/* Since Linux 6.3 the kernel wants to be told that nobody executes it (sysctl vm.memfd_noexec). */
+static int make(const char *name)
+{
+	const unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+
+	return fd < 0 && errno == EINVAL ? memfd_create(name, flags) : fd;
+}
+
 int kerf_shared_open(const char *name, size_t size, struct kerf_shared *s, struct kerf_err *err)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), read_only, r;
+	int fd = make(name), read_only, r;
 	void *data = MAP_FAILED;
 	char path[64];
 

@@ -132,6 +132,8 @@ static void test_cgroup_find(void **state)
 	find_fails(HYBRID, "9:cpu:/x\n", -ENOENT, "no cgroup v2");
 	find_fails("", "", -ENOENT, "no cgroup v2");
 	find_fails("1 2\n\n- cgroup2", "0::/", -ENOENT, "not mounted");
+	/* Moved out of its cgroup namespace: no path beneath the mount's */
+	find_fails(HYBRID, "0::/../init.scope\n", -ENOENT, "cgroup namespace");
 	memset(longer, 'a', sizeof(longer));
 	memcpy(longer, "0::/", 4);
 	longer[sizeof(longer) - 1] = '\0';
