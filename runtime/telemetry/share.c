@@ -38,7 +38,8 @@ int kerf_share_open(const char *path, const struct kerf_bpf *bpf,
 	if (!s)
 		return kerf_fail(err, -ENOMEM, "telemetry: out of memory");
 	for (i = 0; i < KERF_N_REGION && !r; i++) {
-		if (bpf && kerf_bpf_region(bpf, i, &fd[i], &size))
+		if (bpf && head->region[i].source >= KERF_SOURCE_BPF &&
+		    kerf_bpf_region(bpf, i, &fd[i], &size))
 			continue;
 		size = (size_t)kerf_region_size[i][0] * kerf_region_size[i][1];
 		r = kerf_shared_open(names[i], size, &s->own[i], err);

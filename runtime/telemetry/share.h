@@ -10,7 +10,10 @@
 
 struct kerf_share;
 
-/* bpf NULL: no program writes anything. head's beat is kept in the copy that is shared. */
+/*
+ * bpf NULL: no program writes anything. What a program is there for but does not write yet, as head
+ * says, is in memory of ours from then on. head's beat is kept in the copy that is shared.
+ */
 int kerf_share_open(const char *path, const struct kerf_bpf *bpf,
 		    const struct kerf_state_head *head, struct kerf_share **s,
 		    struct kerf_err *err);
@@ -21,7 +24,7 @@ void kerf_share_regions(struct kerf_share *s, const struct kerf_state_head *head
 void kerf_share_beat(struct kerf_share *s, uint64_t now_ns);
 void kerf_share_state(struct kerf_share *s, const struct kerf_state *state);
 
-/* Of regions that a program writes, or a NULL record, nothing is copied. */
+/* Of regions that readers have of a program, or a NULL record, nothing is copied. */
 void kerf_share_links(struct kerf_share *s, const struct kerf_link_rec *link);
 void kerf_share_cpus(struct kerf_share *s, const struct kerf_cpu_rec *cpu);
 void kerf_share_zones(struct kerf_share *s, const struct kerf_zone_rec *zone);

@@ -55,7 +55,7 @@ struct kerf_telemetry {
 /* --- one sample --- */
 
 /* The kernel's engines, then this process's. */
-static uint32_t read_engines(struct kerf_telemetry *t, uint32_t *n_kernel)
+static uint32_t read_engines(struct kerf_telemetry *t)
 {
 	const struct kerf_engine_rec *kernel = NULL;
 	uint32_t n = 0, i;
@@ -67,7 +67,6 @@ static uint32_t read_engines(struct kerf_telemetry *t, uint32_t *n_kernel)
 	for (i = 0; kernel && i < KERF_STATE_ENGINES; i++)
 		if (__atomic_load_n(&kernel[i].kind, __ATOMIC_ACQUIRE))
 			t->engine[n++] = kernel[i];
-	*n_kernel = n;
 	pthread_mutex_lock(&t->engines_lock);
 	if (t->engines)
 		n += t->engines(t->engines_user, t->engine + n, KERF_ENGINE_WINDOW - n);
@@ -77,12 +76,12 @@ static uint32_t read_engines(struct kerf_telemetry *t, uint32_t *n_kernel)
 
 static void end_window(struct kerf_telemetry *t, uint64_t now, struct kerf_node_load *load)
 {
-	uint32_t n_kernel, n;
+	uint32_t n;
 
 	if (t->load)
 		kerf_load_sample(t->load, now, load);
 	load->updated_ns = now;
-	n = read_engines(t, &n_kernel);
+	n = read_engines(t);
 	kerf_engine_window_end(&t->window, t->engine, n, now, load);
 	pthread_mutex_lock(&t->lock);
 	if (t->state.updated_ns)
@@ -91,7 +90,7 @@ static void end_window(struct kerf_telemetry *t, uint64_t now, struct kerf_node_
 	if (t->share) {
 		kerf_share_cpus(t->share, t->load ? kerf_load_cpus(t->load) : NULL);
 		kerf_share_zones(t->share, t->load ? kerf_load_zones(t->load) : NULL);
-		kerf_share_engines(t->share, t->engine + n_kernel, n - n_kernel);
+		kerf_share_engines(t->share, t->engine, n);
 	}
 	pthread_mutex_unlock(&t->lock);
 }

@@ -653,6 +653,34 @@ static void snapshots_are_whole(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* Also where the program that counts the kernel's engines has none yet: it is loaded, and waits. */
+static void engines_are_published(void **state)
+{
+	struct kerf_telemetry *t = open_at(KERF_SOURCE_NONE);
+	char dir[] = "/tmp/kerf-telemetry-XXXXXX", path[64];
+	struct kerf_state_reader r;
+	struct kerf_state_head head;
+	static struct kerf_state s;
+	struct kerf_err err = {""};
+	atomic_uint calls = 0;
+
+	kerf_telemetry_engines(t, one_engine, &calls);
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/state.sock", dir);
+	if (kerf_telemetry_publish(t, path, &err) || kerf_state_open(path, &r, &err))
+		fail_msg("%s", err.msg);
+	state_after(t, 6, &s);
+	kerf_telemetry_head(t, &head);
+	if (head.region[KERF_REGION_ENGINES].source == KERF_SOURCE_RUNTIME) {
+		assert_int_equal(r.engine[0].kind, KERF_ENGINE_RUNTIME);
+		assert_string_equal(r.engine[0].name, "cpu");
+		assert_int_equal(r.engine[1].kind, KERF_ENGINE_NONE);
+	}
+	kerf_state_close(&r);
+	kerf_telemetry_close(t);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* A socket that cannot be made is said, and telemetry goes on without. */
 static void nowhere_to_publish(void **state)
 {
@@ -685,6 +713,7 @@ int main(void)
 		cmocka_unit_test(absurd_reports),
 		cmocka_unit_test(engines_of_the_process),
 		cmocka_unit_test(snapshots_are_whole),
+		cmocka_unit_test(engines_are_published),
 		cmocka_unit_test(nowhere_to_publish),
 	};
 
