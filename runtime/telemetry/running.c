@@ -37,7 +37,7 @@ static void step(struct kerf_running *r)
 	double took = (double)(r->seen_ns - r->step_ns), bytes = (double)(r->acked - r->step_acked);
 	double before = (double)(r->step_acked - r->from_acked), usual;
 
-	if (took < (bytes > 0 ? STEP_NS : STALL_NS))
+	if (took < (bytes >= STEP_BYTES / 2 ? STEP_NS : STALL_NS))
 		return;
 	if (before > 0) {
 		usual = before / (double)(r->step_ns - r->from_ns) * took;
@@ -65,6 +65,18 @@ static double at_this_pace(const struct kerf_running *r, const struct kerf_link_
 	part = kerf_estimate_s(est, (double)r->acked, &low, &high);
 	latency = fmin(fmax((double)est->latency_ns * NS, 0), part);
 	return latency + (part - latency) * took / bytes * (double)est->rate_bytes_s;
+}
+
+/*
+ * By how much the present pace may be mistaken: where in the first step it began is not seen, nor
+ * what is between two acknowledgements.
+ */
+static double pace_error(const struct kerf_running *r)
+{
+	if (r->from_ns == r->start_ns)
+		return 0;
+	return (double)STEP_NS / (double)(r->seen_ns - r->from_ns) +
+	       4.0 * SEGMENT / fmax((double)(r->acked - r->from_acked), SEGMENT);
 }
 
 /* The estimate, if transfers take whole_s and not what it says of the same bytes. */
@@ -102,7 +114,7 @@ void kerf_running_look(struct kerf_running *r, const struct kerf_predictor *p, u
 		       uint64_t now_ns)
 {
 	struct kerf_link_estimate est;
-	double elapsed, pace_s, s;
+	double elapsed, pace_s, s, error, rest;
 
 	/* Fewer than before: an older look, which says nothing new. */
 	if (!r->bytes || r->whole || now_ns <= r->seen_ns || acked < r->acked)
@@ -119,7 +131,11 @@ void kerf_running_look(struct kerf_running *r, const struct kerf_predictor *p, u
 	pace_s = fmin(at_this_pace(r, &est), fmin(3600, (double)now_ns * NS));
 	s = kerf_predictor_running(p, r->bytes, now_ns - (uint64_t)(pace_s * 1e9), acked, now_ns,
 				   &r->low_s, &r->high_s);
-	correct(r, &est, s, r->low_s, r->high_s);
+	error = 1 + pace_error(r);
+	correct(r, &est, s, fmin(r->low_s, s / error), fmax(r->high_s, s * error));
+	rest = fmax(s - pace_s, 0);
+	r->low_s = fmin(r->low_s, pace_s + rest / error);
+	r->high_s = fmax(r->high_s, pace_s + rest * error);
 	r->expected_s = s + elapsed - pace_s;
 	r->low_s = fmax(r->low_s + elapsed - pace_s, elapsed);
 	r->high_s += elapsed - pace_s;

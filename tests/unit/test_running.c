@@ -191,6 +191,8 @@ static void rate_falls_to_a_fifth(void **state)
 		assert_true(
 			fabs(log(((double)node[0].running_expected_ns * 1e-6 - 50 * (before + 1)) /
 				 left_ms)) < 0.25);
+		assert_true((double)node[0].running_low_ns * 1e-6 < left_ms + 50 * (before + 1));
+		assert_true((double)node[0].running_high_ns * 1e-6 > left_ms + 50 * (before + 1));
 		/* Who asks in between is told the same; what comes from there is another matter. */
 		kerf_peers_estimate(rig.peers, URL, false, rig.now_ns, &est);
 		assert_true(is_running(&est));
