@@ -20,20 +20,10 @@ static const struct {
 	{"proc", KERF_SOURCE_TCP_INFO},
 };
 
-int kerf_cli_telemetry_option(struct kerf_cli_telemetry_options *o, int opt, const char *arg,
-			      struct kerf_err *err)
+static int choose(struct kerf_cli_telemetry_options *o, const char *arg, struct kerf_err *err)
 {
 	size_t i;
 
-	o->asked = true;
-	if (opt == KERF_CLI_OPT_STATE) {
-		o->state = arg;
-		return 0;
-	}
-	if (opt == KERF_CLI_OPT_BTF) {
-		o->btf = arg;
-		return 0;
-	}
 	o->off = !strcmp(arg, "off");
 	if (o->off)
 		return 0;
@@ -43,6 +33,21 @@ int kerf_cli_telemetry_option(struct kerf_cli_telemetry_options *o, int opt, con
 			return 0;
 		}
 	return kerf_fail(err, -EINVAL, "--telemetry '%s': expected auto, btf, bpf, proc or off", arg);
+}
+
+int kerf_cli_telemetry_option(struct kerf_cli_telemetry_options *o, int opt, const char *arg,
+			      struct kerf_err *err)
+{
+	int r = opt == KERF_CLI_OPT_TELEMETRY ? choose(o, arg, err) : 0;
+
+	o->asked = true;
+	if (opt == KERF_CLI_OPT_STATE)
+		o->state = arg;
+	if (opt == KERF_CLI_OPT_BTF)
+		o->btf = arg;
+	if (!r && o->off && o->state)
+		r = kerf_fail(err, -EINVAL, "--state needs telemetry, which is off");
+	return r;
 }
 
 static void warn(void *user, const char *line)
@@ -59,7 +64,7 @@ int kerf_cli_telemetry_open(const struct kerf_cli_telemetry_options *o, struct k
 
 	*t = NULL;
 	if (o->off)
-		return o->state ? kerf_fail(err, -EINVAL, "--state needs telemetry, which is off") : 0;
+		return 0;
 	r = kerf_telemetry_open(&cfg, t, err);
 	if (!r && o->state) {
 		r = kerf_telemetry_publish(*t, o->state, err);

@@ -80,7 +80,8 @@ for sub in "run $model --random 1" "node run"; do
 	expect 2 "'guess': expected auto" "$KERF" $sub --telemetry guess
 done
 expect 1 'no/such/place' "$KERF" run "$model" --random 1 --state /proc/no/such/place/state.sock
-expect 1 '--state needs telemetry' "$KERF" run "$model" --random 1 --telemetry off --state "$work/s"
+expect 2 '--state needs telemetry' "$KERF" run "$model" --random 1 --telemetry off --state "$work/s"
+expect 2 '--state needs telemetry' "$KERF" run "$model" --random 1 --state "$work/s" --telemetry off
 expect 1 'text.onnx: neither BTF' "$KERF" run "$model" --random 1 --btf "$work/text.onnx"
 expect 1 'nowhere.btf' "$KERF" run "$model" --random 1 --btf "$work/nowhere.btf"
 for name in auto btf bpf proc off; do
