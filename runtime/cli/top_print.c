@@ -46,6 +46,14 @@ static struct cell mbit(bool known, double bytes_s)
 	return number(known, v >= 1000 ? "%.0f" : "%.4g", v);
 }
 
+/* A peer that has not replied for long was so then, not now. */
+static struct cell age(const struct kerf_top_sample *s, uint64_t updated_ns)
+{
+	uint64_t ns = s->now_ns > updated_ns ? s->now_ns - updated_ns : 0;
+
+	return number(updated_ns, "%.1f", (double)ns * 1e-9);
+}
+
 static const char *label(const struct kerf_node_state *n, char *buf, size_t size)
 {
 	return kerf_clean(!n->url[0]			   ? "this node"
@@ -168,9 +176,9 @@ static void nodes_load(const struct kerf_top_sample *s, FILE *f)
 	char buf[64], why[KERF_REASON_BYTES];
 	uint32_t i;
 
-	fprintf(f, "#%-26s %4s %6s %6s %6s %6s %8s %6s %6s %9s %11s %6s %7s %s\n", "NODE", "CPUS",
+	fprintf(f, "#%-26s %4s %6s %6s %6s %6s %8s %6s %6s %9s %11s %6s %7s %6s %s\n", "NODE", "CPUS",
 		"FAIR %", "RT %", "OWN %", "WAIT %", "SLOWDOWN", "PSI c%", "PSI m%", "FREE MiB",
-		"MHz", "TEMP", "POWER W", "SOURCES cpu/memory/sensors");
+		"MHz", "TEMP", "POWER W", "AGE s", "SOURCES cpu/memory/sensors");
 	for (i = 0; i < s->state.n_node; i++) {
 		const struct kerf_node_load *l = &s->state.node[i].load;
 		bool cpu = l->has & KERF_LOAD_HAS_CPU, psi = l->has & KERF_LOAD_HAS_PRESSURE;
@@ -181,7 +189,7 @@ static void nodes_load(const struct kerf_top_sample *s, FILE *f)
 		if (l->has & KERF_LOAD_HAS_FREQ)
 			snprintf(mhz, sizeof(mhz), "%u/%u%s", l->freq_khz / 1000, l->max_khz / 1000,
 				 l->throttled ? "!" : "");
-		fprintf(f, "%-26s %4u %6s %6s %6s %6s %8s %6s %6s %9s %11s %6s %7s %s/%s/%s\n",
+		fprintf(f, "%-26s %4u %6s %6s %6s %6s %8s %6s %6s %9s %11s %6s %7s %6s %s/%s/%s\n",
 			label(&s->state.node[i], buf, 27), l->n_cpu,
 			number(cpu, "%.0f", l->fair_permille * 0.1).text,
 			number(cpu, "%.0f", l->rt_permille * 0.1).text,
@@ -198,6 +206,7 @@ static void nodes_load(const struct kerf_top_sample *s, FILE *f)
 			number(l->has & KERF_LOAD_HAS_TEMPERATURE, "%.1f", l->temperature_mc * 1e-3)
 				.text,
 			number(l->has & KERF_LOAD_HAS_POWER, "%.2f", l->power_mw * 1e-3).text,
+			age(s, l->updated_ns).text,
 			source(l->source), source(l->source_memory), source(l->source_sensor));
 	}
 	for (i = 1; i < s->state.n_node; i++) {

@@ -68,7 +68,8 @@ static void node(struct scene *c, uint32_t i, uint64_t now)
 		n->down = n->up;
 		n->down.rate_bytes_s /= 2;
 	}
-	l->updated_ns = now;
+	/* The second peer was heard of last half a second ago. */
+	l->updated_ns = i == 2 ? now - 500000000 : now;
 	l->has = KERF_LOAD_HAS_CPU | KERF_LOAD_HAS_RUN_DELAY | KERF_LOAD_HAS_MEMORY |
 		 KERF_LOAD_HAS_PRESSURE | KERF_LOAD_HAS_FREQ;
 	l->source = i ? KERF_SOURCE_PEER : KERF_SOURCE_BTF;

@@ -52,6 +52,7 @@ says '^10.0.0.2:8470  *1  *0\.[0-9]* .* 20 -8 +9 % rls\|80 -8 +9 % rls'
 says '^10.0.0.2:8470 .* btf *$'       # its connection
 says '^this node  *4 .* btf/proc/proc' # load
 says '^10.0.0.2:8470  *4 .* - .*peer/peer/peer' # no thermometer: no figure
+says '^b.*  0\.[5-9] peer/peer/peer'     # how old what it said is
 says '^1  *[0-9]* .*f.*o.* btf$'       # a CPU
 says '^this node  *cpu  *runtime  *3  *1  *73.0 '
 says 'of mincut, for resnet18: 3 steps'
