@@ -59,6 +59,7 @@ static __always_inline void link_address(struct bpf_sock_ops *ops, struct kerf_l
 	__u32 *addr = (__u32 *)rec->remote_addr;
 	__u32 a = ops->remote_ip4, b = 0, c = 0, d = 0;
 
+	rec->family = ops->family;
 	barrier_var(a);
 	if (ops->family == LINK_FAMILY_INET6) {
 		a = ops->remote_ip6[0];
@@ -69,12 +70,17 @@ static __always_inline void link_address(struct bpf_sock_ops *ops, struct kerf_l
 		barrier_var(c);
 		d = ops->remote_ip6[3];
 		barrier_var(d);
+		/* An IPv4 peer of an IPv6 socket is an IPv4 peer. */
+		if (!a && !b && c == __builtin_bswap32(0xffff)) {
+			rec->family = LINK_FAMILY_INET;
+			a = d;
+			c = d = 0;
+		}
 	}
 	addr[0] = a;
 	addr[1] = b;
 	addr[2] = c;
 	addr[3] = d;
-	rec->family = ops->family;
 	rec->remote_port = __builtin_bswap32(ops->remote_port);
 	rec->local_port = ops->local_port;
 }

@@ -45,6 +45,34 @@ static void test_ends(void **state)
 	check_ends(f, AF_INET6);
 }
 
+/* An IPv4 peer of an IPv6 socket, as TCP_INFO tells it too */
+static void test_mapped_address(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+	const uint8_t want[16] = {127, 0, 0, 1};
+	socklen_t n = sizeof(any);
+	int off = 0, l;
+	struct kerf_link_rec rec;
+	struct pair p;
+
+	attach(f, NULL);
+	l = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(l >= 0);
+	assert_int_equal(setsockopt(l, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)), 0);
+	assert_int_equal(bind(l, (struct sockaddr *)&any, n), 0);
+	assert_int_equal(listen(l, 1), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&any, &n), 0);
+	p = pair_open(l, AF_INET, ntohs(any.sin6_port));
+	rec = get(f, p.server);
+	assert_int_equal(rec.family, AF_INET);
+	assert_memory_equal(rec.remote_addr, want, sizeof(want));
+	assert_int_equal(rec.local_port, ntohs(any.sin6_port));
+	pair_close(p);
+	close(l);
+	wait_live(f, 0);
+}
+
 static void same(const char *what, uint64_t rec, uint64_t info)
 {
 	if (rec != info)
@@ -297,7 +325,7 @@ int main(void)
 {
 	static struct fixture on[2] = {{.object = KERF_BPF_LINK}, {.object = KERF_BPF_LINK_CORE}};
 	const struct CMUnitTest tests[] = {
-		BOTH(test_ends),     BOTH(test_figures), BOTH(test_notsent),
+		BOTH(test_ends),     BOTH(test_mapped_address), BOTH(test_figures), BOTH(test_notsent),
 		BOTH(test_timeouts), BOTH(test_frozen),	 BOTH(test_memory),
 	};
 
