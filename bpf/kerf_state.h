@@ -387,16 +387,22 @@ _Static_assert(sizeof(struct kerf_state) % 8 == 0, "ABI");
  */
 typedef __u64 __attribute__((may_alias)) kerf_record_word;
 
+static inline __attribute__((always_inline)) __u64 kerf_rotate(__u64 word, __u32 bits)
+{
+	bits %= 64;
+	return bits ? word << bits | word >> (64 - bits) : word;
+}
+
 static inline __attribute__((always_inline)) __u32 kerf_record_check(const void *record, __u32 size)
 {
 	const kerf_record_word *word = (const kerf_record_word *)record;
-	__u32 n = size / 8, i;
-	__u64 sum = word[0] >> 32;
+	__u32 last = size / 8 - 1, i;
+	__u64 sum = kerf_rotate(word[0] >> 32, 7 * last) ^ (word[last] & 0xffffffffu);
 
+	/* No word waits for the one before: a context switch pays for this. */
 #pragma GCC unroll 32
-	for (i = 1; i + 1 < n; i++)
-		sum = (sum << 7 | sum >> 57) ^ word[i];
-	sum = (sum << 7 | sum >> 57) ^ (word[n - 1] & 0xffffffffu);
+	for (i = 1; i < last; i++)
+		sum ^= kerf_rotate(word[i], 7 * (last - i));
 	return (__u32)(sum ^ sum >> 32);
 }
 

@@ -67,12 +67,23 @@ struct task_struct {
 
 KERF_REGION_MAP(cpus, struct kerf_cpu_rec, KERF_STATE_CPUS);
 
+#define KNOWN 4u
+
+/* What is found by walking the kernel's structures holds for this long. */
+#define BELIEVED_NS 1000000u
+
 /* What a CPU notes of the task that it runs. A cache line: no other CPU writes it. */
 struct kerf_on_cpu {
 	__u32 pid;
-	__u32 pad;
+	__u32 outside;	 /* of the group below: it is not kerf's */
 	__u64 run_delay; /* when it last left a CPU, or came to this one if that is forgotten */
-	__u64 reserved[6];
+	/* A group's queue here, what a weight in it counts for, 65536 being all of it, and when. */
+	__u64 queue;
+	__u64 share;
+	__u64 shared_ns;
+	/* Which of the last tasks are kerf's, pid << 1 | is, and since when that is believed. */
+	__u64 known_ns;
+	__u32 known[KNOWN];
 };
 
 static struct kerf_on_cpu on_cpu[KERF_STATE_CPUS] __attribute__((aligned(64)));
@@ -94,17 +105,34 @@ static __always_inline __u64 left_word(__u32 pid, __u64 run_delay)
 	return run_delay << LEFT_TAG_BITS | ((pid >> 12) + 1);
 }
 
-static __always_inline __u32 class_of(struct task_struct *t, __u32 pid)
+static __always_inline bool is_own(struct task_struct *t, __u32 pid, struct kerf_on_cpu *on,
+				   __u64 now)
+{
+	__u32 *known = &on->known[pid & (KNOWN - 1)];
+	bool own;
+	int i;
+
+	if (now - on->known_ns > BELIEVED_NS) {
+		for (i = 0; i < (int)KNOWN; i++)
+			on->known[i] = 0;
+		on->known_ns = now;
+	}
+	if (*known >> 1 == pid)
+		return *known & 1;
+	own = (own_tgid && (__u32)READ(t, tgid) == own_tgid) ||
+	      (own_cgroup && CGROUP_ID(t) == own_cgroup);
+	*known = pid << 1 | own;
+	return own;
+}
+
+static __always_inline __u32 class_of(struct task_struct *t, __u32 pid, struct kerf_on_cpu *on,
+				      __u64 now)
 {
 	if (!pid)
 		return KERF_CPU_IDLE;
 	if (READ(t, prio) < 100) /* MAX_RT_PRIO: real-time, deadline, and who inherits from them */
 		return KERF_CPU_RT;
-	if (own_tgid && (__u32)READ(t, tgid) == own_tgid)
-		return KERF_CPU_OWN;
-	if (own_cgroup && CGROUP_ID(t) == own_cgroup)
-		return KERF_CPU_OWN;
-	return KERF_CPU_FAIR;
+	return is_own(t, pid, on, now) ? KERF_CPU_OWN : KERF_CPU_FAIR;
 }
 
 /*
@@ -115,6 +143,7 @@ static __always_inline __u32 class_of(struct task_struct *t, __u32 pid)
 static __u64 own_group;
 static __u64 own_shares;
 
+#define SHARE_ALL 65536u
 #define MAX_NESTED 4 /* groups; those further out count as one */
 
 /* 1024: nice 0. The kernel scales weights by 1024 once more where a long has 64 bits. */
@@ -128,54 +157,77 @@ static __always_inline __u64 weight_alone(struct task_struct *t)
 	return unscaled(READ(t, se.load.weight), bpf_core_field_size(t->se.load.weight));
 }
 
-static __always_inline void see_own(struct task_struct *t)
+static __always_inline void see_own(struct task_struct *t, struct kerf_on_cpu *on, __u64 now)
 {
 	struct task_group *group;
 	struct cfs_rq *queue;
+	__u64 shares = 0;
 
 	if (!bpf_core_field_exists(t->se.parent))
 		return;
 	queue = READ(t, se.cfs_rq);
+	if ((__u64)queue == on->queue && now - on->shared_ns <= BELIEVED_NS)
+		return;
 	group = READ(queue, tg);
-	own_group = (__u64)group;
-	own_shares = READ(t, se.parent)
-			     ? unscaled(READ(group, shares), bpf_core_field_size(group->shares))
-			     : 0;
+	if (READ(t, se.parent))
+		shares = unscaled(READ(group, shares), bpf_core_field_size(group->shares));
+	/* All CPUs look here at each switch: the line stays theirs while nothing changes. */
+	if (own_group != (__u64)group)
+		own_group = (__u64)group;
+	if (own_shares != shares)
+		own_shares = shares;
+	on->queue = (__u64)queue;
+	on->share = SHARE_ALL;
+	on->outside = 0;
+	on->shared_ns = now;
+}
+
+/* The share of a group's own weight that a weight in one of its queues counts for. */
+static __always_inline __u64 group_share(struct sched_entity *group)
+{
+	const __u64 size = bpf_core_field_size(group->load.weight);
+	__u64 share = SHARE_ALL, all;
+	struct cfs_rq *queue;
+	int i;
+
+	for (i = 0; i < MAX_NESTED && group; i++) {
+		queue = READ(group, my_q);
+		all = unscaled(READ(queue, load.weight), size);
+		if (all)
+			share = share * unscaled(READ(group, load.weight), size) / all;
+		group = READ(group, parent);
+	}
+	return share;
 }
 
 /*
  * What a task takes from kerf's threads. One of the same group: its weight. One of another shares
  * that group's weight on this CPU with whoever else of it is runnable here: eight busy tasks
- * of one session are one task to another session.
+ * of one session are one task to another session. Tasks of one group that follow each other
+ * within a millisecond share what was found for the first: walking the groups and dividing costs more than
+ * all the rest of a switch.
  */
-static __always_inline void weigh(struct task_struct *t, struct kerf_cpu_rec *rec)
+static __always_inline void weigh(struct task_struct *t, struct kerf_cpu_rec *rec,
+				  struct kerf_on_cpu *on, __u64 now)
 {
-	const __u64 size = bpf_core_field_size(t->se.load.weight);
-	__u64 weight = weight_alone(t), all;
-	struct sched_entity *group;
 	struct cfs_rq *queue;
-	int i;
 
+	rec->running_weight = weight_alone(t);
 	rec->running_outside = 0;
 	if (!bpf_core_field_exists(t->se.parent) || !own_group)
-		goto out;
+		return;
 	queue = READ(t, se.cfs_rq);
-	if ((__u64)READ(queue, tg) == own_group)
-		goto out;
-	group = READ(t, se.parent);
-	for (i = 0; i < MAX_NESTED && group; i++) {
-		queue = READ(group, my_q);
-		all = unscaled(READ(queue, load.weight), size);
-		if (all)
-			weight = weight * unscaled(READ(group, load.weight), size) / all;
-		group = READ(group, parent);
+	if ((__u64)queue != on->queue || now - on->shared_ns > BELIEVED_NS) {
+		on->outside = own_shares && (__u64)READ(queue, tg) != own_group;
+		on->share = (__u64)READ(queue, tg) == own_group ? SHARE_ALL :
+								  group_share(READ(t, se.parent));
+		if (on->outside)
+			on->share = (on->share << 10) / own_shares;
+		on->queue = (__u64)queue;
+		on->shared_ns = now;
 	}
-	if (own_shares) {
-		weight = (weight << 10) / own_shares;
-		rec->running_outside = 1;
-	}
-out:
-	rec->running_weight = weight;
+	rec->running_weight = rec->running_weight * on->share / SHARE_ALL;
+	rec->running_outside = on->outside;
 }
 
 static __always_inline int on_switch(struct task_struct *prev, struct task_struct *next)
@@ -229,11 +281,11 @@ static __always_inline int on_switch(struct task_struct *prev, struct task_struc
 		break;
 	case KERF_CPU_RT: rec->rt_ns += ran; break;
 	}
-	rec->running = class_of(next, next_pid);
+	rec->running = class_of(next, next_pid, on, now);
 	if (rec->running == KERF_CPU_FAIR)
-		weigh(next, rec);
+		weigh(next, rec, on, now);
 	else if (rec->running == KERF_CPU_OWN)
-		see_own(next);
+		see_own(next, on, now);
 	rec->switch_ns = now;
 	rec->updated_ns = now;
 	rec->switches++;
