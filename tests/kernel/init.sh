@@ -46,11 +46,17 @@ load() {
 	modprobe kerf $KERF_VM_PARAMS
 }
 
-# What a user of the module does last
+# What a user of the module does last. A process that has just ended may have listened to the module's
+# trace events: the kernel lets go of its BPF programs a grace period later.
 unload() {
 	mark "begin unload"
 	echo "1..1"
-	if rmmod kerf; then
+	tries=0
+	while [ $tries -lt 50 ] && ! rmmod kerf 2>/dev/null; do
+		sleep 0.2
+		tries=$((tries + 1))
+	done
+	if [ ! -d /sys/module/kerf ] || rmmod kerf; then
 		echo "ok 1 unload"
 		mark "end unload 0"
 	else
