@@ -80,13 +80,19 @@ static int setup(void **state)
 	for (i = 0; i < 3; i++) {
 		rig.fd[i] = socket(AF_INET, SOCK_STREAM, 0);
 		assert_true(rig.fd[i] >= 0);
-		assert_int_equal(getsockopt(rig.fd[i], SOL_SOCKET, SO_COOKIE, &rig.cookie[i], &n),
-				 0);
+		if (getsockopt(rig.fd[i], SOL_SOCKET, SO_COOKIE, &rig.cookie[i], &n))
+			return 0; /* qemu's user mode does not know it: see need_cookies() */
 		put(i, 1000);
 		kerf_peers_connected(rig.peers, URL, rig.fd[i]);
 	}
 	learn();
 	return 0;
+}
+
+static void need_cookies(void)
+{
+	if (!rig.cookie[2])
+		skip();
 }
 
 static int teardown(void **state)
@@ -95,7 +101,8 @@ static int teardown(void **state)
 
 	kerf_peers_close(rig.peers);
 	for (i = 0; i < 3; i++)
-		close(rig.fd[i]);
+		if (rig.fd[i] > 0)
+			close(rig.fd[i]);
 	return 0;
 }
 
@@ -142,6 +149,7 @@ static void nothing_runs(void)
 
 static void without_a_transfer_there_is_nothing(void **state)
 {
+	need_cookies();
 	look(0, 100000);
 	look(0, 100001);
 	look(0, 100002);
@@ -153,6 +161,7 @@ static void as_expected_nothing_is_corrected(void **state)
 	uint64_t acked = 1000;
 	int i;
 
+	need_cookies();
 	begin(0);
 	for (i = 0; i < 20; i++) {
 		look(0, acked += 50 * BYTES_MS);
@@ -170,6 +179,7 @@ static void rate_falls_to_a_fifth(void **state)
 {
 	int before, i;
 
+	need_cookies();
 	for (before = 0; before <= 10; before += 5) {
 		uint64_t acked, since;
 		struct kerf_transfer t;
@@ -215,6 +225,7 @@ static void rate_that_rises_is_seen_too(void **state)
 {
 	uint64_t acked = 1000;
 
+	need_cookies();
 	begin(0);
 	look(0, acked += 50 * BYTES_MS);
 	look(0, acked += 200 * BYTES_MS);
@@ -230,6 +241,7 @@ static void pause_of_tcp_is_no_rate(void **state)
 	uint64_t acked = 1000 + 500 * BYTES_MS;
 	int i;
 
+	need_cookies();
 	begin(0);
 	for (i = 1; i <= 10; i++)
 		look(0, 1000 + 50 * BYTES_MS * (uint64_t)i);
@@ -247,6 +259,7 @@ static void pause_of_tcp_is_no_rate(void **state)
 
 static void ends_with_its_connection(void **state)
 {
+	need_cookies();
 	begin(0);
 	look(0, 1000 + 10 * BYTES_MS);
 	assert_true(is_running(&node[0].up));
@@ -264,6 +277,7 @@ static void next_on_the_connection_takes_its_place(void **state)
 {
 	uint64_t since;
 
+	need_cookies();
 	begin(0);
 	look(0, 1000 + 10 * BYTES_MS);
 	assert_true(is_running(&node[0].up));
@@ -284,6 +298,7 @@ static void another_cookie_is_another_connection(void **state)
 {
 	struct kerf_transfer t = {.cookie = rig.cookie[1], .start_ns = rig.now_ns, .bytes = BYTES};
 
+	need_cookies();
 	kerf_peers_started(rig.peers, URL, rig.fd[0], &t);
 	look(0, 1000 + 10 * BYTES_MS);
 	nothing_runs();
@@ -301,6 +316,7 @@ static void another_cookie_is_another_connection(void **state)
 
 static void fewer_acknowledged_than_before_is_not_believed(void **state)
 {
+	need_cookies();
 	begin(0);
 	look(0, 1000 + 50 * BYTES_MS);
 	look(0, 1000 + 20 * BYTES_MS);
@@ -320,6 +336,7 @@ static void two_at_once_correct_nothing(void **state)
 {
 	uint64_t since = begin(1).start_ns, i;
 
+	need_cookies();
 	rig.now_ns += MS;
 	begin(0);
 	for (i = 1; i < 10; i++) {
@@ -333,6 +350,7 @@ static void two_at_once_correct_nothing(void **state)
 
 static void one_that_never_ended_is_forgotten(void **state)
 {
+	need_cookies();
 	begin(0);
 	look(0, 1000 + 10 * BYTES_MS);
 	look(0, 1000 + BYTES);
