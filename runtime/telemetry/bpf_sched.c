@@ -33,6 +33,20 @@ static void find_own_tgid(const struct bpf_program *who, uint32_t *tgid)
 		*tgid = (uint32_t)getpid();
 }
 
+/* What every object here does once it is loaded. */
+static int give_and_attach(struct kerf_bpf *b, enum kerf_region region, struct bpf_map *map,
+			   struct bpf_object_skeleton *skeleton, struct kerf_err *err)
+{
+	int r = kerf_bpf_give_region(b, region, map, err);
+
+	if (r)
+		return r;
+	r = bpf_object__attach_skeleton(skeleton);
+	if (r)
+		kerf_bpf_drop_region(b, region);
+	return r;
+}
+
 static void sched_destroy(void *skel)
 {
 	sched_bpf__destroy(skel);
@@ -53,14 +67,9 @@ static int sched_load(struct kerf_bpf *b, struct kerf_err *err)
 	if (r)
 		goto fail;
 	find_own_tgid(skel->progs.kerf_who, &skel->bss->own_tgid);
-	r = kerf_bpf_give_region(b, KERF_REGION_CPUS, skel->maps.cpus, err);
+	r = give_and_attach(b, KERF_REGION_CPUS, skel->maps.cpus, skel->skeleton, err);
 	if (r)
 		goto fail;
-	r = sched_bpf__attach(skel);
-	if (r) {
-		kerf_bpf_drop_region(b, KERF_REGION_CPUS);
-		goto fail;
-	}
 	kerf_bpf_keep(b, KERF_BPF_SCHED, skel, sched_destroy, NULL);
 	return 0;
 fail:
@@ -96,14 +105,9 @@ static int raw_load(struct kerf_bpf *b, struct kerf_err *err)
 	if (r)
 		goto fail;
 	find_own_tgid(skel->progs.kerf_who, &skel->bss->own_tgid);
-	r = kerf_bpf_give_region(b, KERF_REGION_CPUS, skel->maps.cpus, err);
+	r = give_and_attach(b, KERF_REGION_CPUS, skel->maps.cpus, skel->skeleton, err);
 	if (r)
 		goto fail;
-	r = sched_raw_bpf__attach(skel);
-	if (r) {
-		kerf_bpf_drop_region(b, KERF_REGION_CPUS);
-		goto fail;
-	}
 	kerf_bpf_keep(b, KERF_BPF_SCHED_RAW, skel, raw_destroy, NULL);
 	return 0;
 fail:
@@ -137,14 +141,9 @@ static int therm_load(struct kerf_bpf *b, struct kerf_err *err)
 	r = therm_bpf__load(skel);
 	if (r)
 		goto fail;
-	r = kerf_bpf_give_region(b, KERF_REGION_ZONES, skel->maps.zones, err);
+	r = give_and_attach(b, KERF_REGION_ZONES, skel->maps.zones, skel->skeleton, err);
 	if (r)
 		goto fail;
-	r = therm_bpf__attach(skel);
-	if (r) {
-		kerf_bpf_drop_region(b, KERF_REGION_ZONES);
-		goto fail;
-	}
 	kerf_bpf_keep(b, KERF_BPF_THERM, skel, therm_destroy, NULL);
 	return 0;
 fail:
