@@ -83,6 +83,17 @@ static void print_state(const struct kerf_cli_setup *s)
 	}
 }
 
+/* Bytes that come over a link for step i; for KERF_PLAN_HOME, with the answer. */
+static double received(const struct kerf_plan *plan, uint32_t i)
+{
+	double bytes = 0;
+	uint32_t k;
+
+	for (k = 0; k < plan->n_edge; k++)
+		bytes += plan->edge[k].to == i ? plan->edge[k].bytes : 0;
+	return bytes;
+}
+
 static void print_steps(const struct kerf_cli_setup *s, const struct kerf_plan *plan)
 {
 	char ranges[256];
@@ -92,9 +103,9 @@ static void print_steps(const struct kerf_cli_setup *s, const struct kerf_plan *
 		const struct kerf_plan_step *st = &plan->step[i];
 
 		print_ranges(st->op, st->n_op, ranges, sizeof(ranges));
-		printf("step %u on %s: operators %s, send %.1f KB, compute %.3f ms, return %.1f KB, done at %.3f ms\n",
-		       i, s->cluster.info[st->engine].name, ranges, st->send_bytes / 1e3,
-		       st->compute_s * 1e3, st->return_bytes / 1e3, st->end_s * 1e3);
+		printf("step %u on %s: operators %s, receive %.1f KB, compute %.3f ms, done at %.3f ms\n", i,
+		       s->cluster.info[st->engine].name, ranges, received(plan, i) / 1e3,
+		       st->compute_s * 1e3, st->end_s * 1e3);
 	}
 }
 
@@ -181,12 +192,9 @@ static void print_json(const struct kerf_cli_setup *s)
 		json_object_object_add(step, "engine",
 				       json_object_new_string(s->cluster.info[st->engine].name));
 		json_object_object_add(step, "operators", ops);
-		json_object_object_add(step, "send_bytes", json_object_new_double(st->send_bytes));
-		json_object_object_add(step, "return_bytes",
-				       json_object_new_double(st->return_bytes));
-		json_object_object_add(step, "send_s", json_object_new_double(st->send_s));
+		json_object_object_add(step, "receive_bytes",
+				       json_object_new_double(received(&s->plan, i)));
 		json_object_object_add(step, "compute_s", json_object_new_double(st->compute_s));
-		json_object_object_add(step, "return_s", json_object_new_double(st->return_s));
 		json_object_array_add(steps, step);
 	}
 	json_object_object_add(o, "steps", steps);

@@ -186,11 +186,12 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	memset(cp, 0, sizeof(*cp));
 	cp->link = calloc((size_t)c->n_node * c->n_node, sizeof(*cp->link));
 	cp->op_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_s));
-	if (!cp->link || !cp->op_s) {
+	if (!cp->link || !cp->op_s || kerf_outline_make(g, &cp->outline)) {
 		kerf_cluster_problem_finish(cp);
 		return -ENOMEM;
 	}
 	p->graph = g;
+	p->outline = cp->outline;
 	p->n_engine = c->n_engine;
 	p->n_node = c->n_node;
 	p->link = cp->link;
@@ -214,6 +215,7 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 
 void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp)
 {
+	kerf_outline_free(cp->outline);
 	free(cp->link);
 	free(cp->op_s);
 	memset(cp, 0, sizeof(*cp));

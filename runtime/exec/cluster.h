@@ -56,6 +56,7 @@ struct kerf_profile_options {
  */
 struct kerf_cluster_problem {
 	struct kerf_problem p;
+	struct kerf_outline *outline;
 	struct kerf_link_model *link;
 	double *op_s;
 };

@@ -119,6 +119,15 @@ struct kerf_op {
 	uint32_t origin; /* index in the whole model's graph; own index if this is it */
 };
 
+/*
+ * An output that may be taken for the answer before the whole model has run, as the model's
+ * metadata names it ("kerf.exit.NAME" = measured accuracy, 0 to 1).
+ */
+struct kerf_exit {
+	uint32_t output; /* position in out[] */
+	double accuracy;
+};
+
 struct kerf_graph {
 	const char *name;
 	uint32_t n_value, n_op;
@@ -126,6 +135,9 @@ struct kerf_graph {
 	struct kerf_op *op;
 	uint32_t n_in, n_out;
 	int32_t *in, *out; /* value ids, in the model's order */
+	uint32_t n_exit;   /* early ones, by ascending accuracy */
+	struct kerf_exit *exit;
+	double accuracy; /* of the whole model, metadata "kerf.accuracy"; 0: not told */
 
 	/* private */
 	uint32_t cap_value, cap_op;

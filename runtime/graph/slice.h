@@ -40,6 +40,14 @@ struct kerf_slice_spec {
 	const uint32_t *op; /* ascending op ids of the whole graph */
 	/* A tile: rows of every output; {0, 0} for a slice of whole tensors. */
 	struct kerf_rows rows;
+	/*
+	 * Channels of every output (last axis of nhwc values and of [N,C]); {0, 0}: all. Not beside
+	 * rows. An operator that mixes channels (Conv, Gemm, MatMul) reads the slice's inputs and
+	 * none of its own values: it needs all channels, and a slice holds its own alone.
+	 */
+	struct kerf_rows channels;
+	/* The tile takes its border for the image's: it reads just its own rows, and is inexact. */
+	bool padded;
 };
 
 /*

@@ -1,22 +1,95 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/plan.h"
-#include "util/link_time.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
-			       double bytes)
-{
-	const struct kerf_link_model *l = &p->link[from * p->n_node + to];
+/* --- building --- */
 
-	if (from == to)
+/* Room for one more, in powers of two: n is what there is. */
+static int grow(void **list, uint32_t n, size_t size)
+{
+	void *more;
+
+	if (n & (n - 1) || (n && n < 8))
 		return 0;
-	if (l->rate_bytes_s <= 0)
-		return INFINITY;
-	return kerf_link_time_s(bytes, l->latency_s, 1 / l->rate_bytes_s, l->window_bytes, l->round_s);
+	more = realloc(*list, (n ? (size_t)n * 2 : 8) * size);
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	return 0;
 }
+
+struct kerf_plan_step *kerf_plan_add_step(struct kerf_plan *plan)
+{
+	struct kerf_plan_step *s;
+
+	if (grow((void **)&plan->step, plan->n_step, sizeof(*s)))
+		return NULL;
+	s = &plan->step[plan->n_step++];
+	memset(s, 0, sizeof(*s));
+	return s;
+}
+
+struct kerf_plan_edge *kerf_plan_add_edge(struct kerf_plan *plan)
+{
+	struct kerf_plan_edge *e;
+
+	if (grow((void **)&plan->edge, plan->n_edge, sizeof(*e)))
+		return NULL;
+	e = &plan->edge[plan->n_edge++];
+	memset(e, 0, sizeof(*e));
+	return e;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct kerf_plan_edge *x = a, *y = b;
+
+	if (x->to != y->to)
+		return x->to < y->to ? -1 : 1;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	if (x->value != y->value)
+		return x->value < y->value ? -1 : 1;
+	if (x->rows.begin != y->rows.begin)
+		return x->rows.begin < y->rows.begin ? -1 : 1;
+	return (x->channels.begin > y->channels.begin) - (x->channels.begin < y->channels.begin);
+}
+
+void kerf_plan_sort(struct kerf_plan *plan)
+{
+	if (plan->n_edge)
+		qsort(plan->edge, plan->n_edge, sizeof(*plan->edge), by_place);
+}
+
+void kerf_plan_finish(struct kerf_plan *plan)
+{
+	uint32_t i;
+
+	for (i = 0; i < plan->n_step; i++) {
+		free(plan->step[i].op);
+		free(plan->step[i].share);
+	}
+	free(plan->step);
+	free(plan->edge);
+	memset(plan, 0, sizeof(*plan));
+}
+
+double kerf_plan_piece_bytes(const struct kerf_graph *g, const struct kerf_plan_edge *e)
+{
+	const struct kerf_tensor *t = &g->value[e->value].t;
+	double bytes = (double)kerf_tensor_bytes(t);
+
+	if (e->rows.end && t->rank > 1 && t->dims[1] > 0)
+		bytes *= (double)(e->rows.end - e->rows.begin) / (double)t->dims[1];
+	if (e->channels.end && t->rank > 1 && t->dims[t->rank - 1] > 0)
+		bytes *= (double)(e->channels.end - e->channels.begin) /
+			 (double)t->dims[t->rank - 1];
+	return bytes;
+}
+
+/* --- from an assignment --- */
 
 /*
  * level[o]: how often the engine changes on the way to o, at most. Operators of one
@@ -34,7 +107,7 @@ static void find_levels(const struct kerf_problem *p, const uint32_t *assign, ui
 	for (o = 0; o < g->n_op; o++) {
 		const struct kerf_op *op = &g->op[o];
 
-		level[o] = p->engine[assign[o]].node == p->home ? 0 : 1;
+		level[o] = assign[o] == KERF_PLAN_HOME || p->engine[assign[o]].node == p->home ? 0 : 1;
 		for (k = 0; k < op->n_in; k++) {
 			int32_t from = op->in[k] < 0 ? -1 : g->value[op->in[k]].producer;
 
@@ -45,7 +118,7 @@ static void find_levels(const struct kerf_problem *p, const uint32_t *assign, ui
 	}
 }
 
-/* step_of[o] for every operator; steps sorted by (level, engine). Returns their number. */
+/* step_of[o] for every operator that runs; steps sorted by (level, engine). Their number. */
 static int number_steps(const struct kerf_problem *p, const uint32_t *assign,
 			const uint32_t *level, uint32_t *step_of)
 {
@@ -60,140 +133,110 @@ static int number_steps(const struct kerf_problem *p, const uint32_t *assign,
 	if (!map)
 		return -ENOMEM;
 	for (o = 0; o < g->n_op; o++)
-		map[(size_t)level[o] * p->n_engine + assign[o]] = 1;
+		if (assign[o] != KERF_PLAN_HOME)
+			map[(size_t)level[o] * p->n_engine + assign[o]] = 1;
 	for (i = 0; i < cells; i++)
 		if (map[i])
 			map[i] = n++;
 	for (o = 0; o < g->n_op; o++)
-		step_of[o] = map[(size_t)level[o] * p->n_engine + assign[o]];
+		step_of[o] = assign[o] == KERF_PLAN_HOME
+				     ? KERF_PLAN_HOME
+				     : map[(size_t)level[o] * p->n_engine + assign[o]];
 	free(map);
 	return (int)n;
 }
 
 static int collect_steps(const struct kerf_problem *p, const uint32_t *assign,
-			 const uint32_t *step_of, struct kerf_plan *plan)
+			 const uint32_t *step_of, uint32_t n, struct kerf_plan *plan)
 {
 	uint32_t o, i;
 
+	for (i = 0; i < n; i++)
+		if (!kerf_plan_add_step(plan))
+			return -ENOMEM;
 	for (o = 0; o < p->graph->n_op; o++) {
+		if (step_of[o] == KERF_PLAN_HOME)
+			continue;
 		plan->step[step_of[o]].engine = assign[o];
 		plan->step[step_of[o]].n_op++;
 	}
-	for (i = 0; i < plan->n_step; i++) {
-		plan->step[i].op = malloc(plan->step[i].n_op * sizeof(uint32_t));
+	for (i = 0; i < n; i++) {
+		plan->step[i].op = malloc((plan->step[i].n_op + 1) * sizeof(uint32_t));
 		if (!plan->step[i].op)
 			return -ENOMEM;
 		plan->step[i].n_op = 0;
 	}
-	for (o = 0; o < p->graph->n_op; o++) {
-		struct kerf_plan_step *s = &plan->step[step_of[o]];
-
-		s->op[s->n_op++] = o;
-		s->compute_s += p->op_s[(size_t)o * p->n_engine + assign[o]];
-	}
+	for (o = 0; o < p->graph->n_op; o++)
+		if (step_of[o] != KERF_PLAN_HOME)
+			plan->step[step_of[o]].op[plan->step[step_of[o]].n_op++] = o;
 	return 0;
 }
 
-/*
- * Bytes over each step's border, and when each step can start. ready[v]: time at
- * which value v is at home. last_step[v] stops a value from being counted twice.
- */
-static int price(const struct kerf_problem *p, const uint32_t *step_of, struct kerf_plan *plan)
+static int add_edge(struct kerf_plan *plan, uint32_t v, uint32_t from, uint32_t to,
+		    const uint8_t *codec)
+{
+	struct kerf_plan_edge *e = kerf_plan_add_edge(plan);
+
+	if (!e)
+		return -ENOMEM;
+	e->value = (int32_t)v;
+	e->from = from;
+	e->to = to;
+	e->codec = codec ? (enum kerf_codec)codec[v] : KERF_CODEC_NONE;
+	return 0;
+}
+
+/* Each value once to each other step that reads it, and to home if it is an output. */
+static int join_steps(const struct kerf_problem *p, const uint32_t *step_of, const uint8_t *codec,
+		      struct kerf_plan *plan)
 {
 	const struct kerf_graph *g = p->graph;
-	double *ready = calloc(g->n_value + 1, sizeof(*ready)), engine_free[KERF_MAX_ENGINES] = {0};
-	uint32_t *last_step = malloc((g->n_value + 1) * sizeof(*last_step));
-	bool *leaves = calloc(g->n_value + 1, sizeof(*leaves));
-	uint32_t o, i, j;
-	int k, r = -ENOMEM;
+	const struct kerf_outline *x = p->outline;
+	uint32_t *seen = calloc(plan->n_step + 1, sizeof(*seen)), v, i;
+	int r = seen ? 0 : -ENOMEM;
 
-	if (!ready || !last_step || !leaves)
-		goto out;
-	memset(last_step, 0xff, (g->n_value + 1) * sizeof(*last_step));
-	for (i = 0; i < g->n_out; i++)
-		leaves[g->out[i]] = true;
-	for (o = 0; o < g->n_op; o++)
-		for (k = 0; k < g->op[o].n_in; k++) {
-			int32_t v = g->op[o].in[k];
+	for (v = 0; v < g->n_value && !r; v++) {
+		int32_t maker = g->value[v].producer;
+		uint32_t from = maker < 0 ? KERF_PLAN_HOME : step_of[maker];
 
-			if (v >= 0 && g->value[v].producer >= 0 &&
-			    step_of[g->value[v].producer] != step_of[o])
-				leaves[v] = true;
+		if (kerf_value_is_const(&g->value[v]) || (maker >= 0 && from == KERF_PLAN_HOME))
+			continue;
+		for (i = x->first[v]; i < x->first[v + 1] && !r; i++) {
+			uint32_t to = step_of[x->reader[i]];
+
+			if (to == from || to == KERF_PLAN_HOME || seen[to] == v + 1)
+				continue;
+			seen[to] = v + 1;
+			r = add_edge(plan, v, from, to, codec);
 		}
-	for (i = 0; i < plan->n_step; i++) {
-		struct kerf_plan_step *s = &plan->step[i];
-		const struct kerf_plan_engine *e = &p->engine[s->engine];
-		bool away = e->node != p->home;
-		double start = engine_free[s->engine];
-
-		for (j = 0; j < s->n_op; j++) {
-			const struct kerf_op *op = &g->op[s->op[j]];
-
-			for (k = 0; k < op->n_in; k++) {
-				int32_t v = op->in[k];
-
-				if (v < 0 || kerf_value_is_const(&g->value[v]) || last_step[v] == i ||
-				    (g->value[v].producer >= 0 &&
-				     step_of[g->value[v].producer] == i))
-					continue;
-				/* Requests to another node have fixed shapes. */
-				if (away && g->value[v].bounded) {
-					r = -EINVAL;
-					goto out;
-				}
-				last_step[v] = i;
-				start = fmax(start, ready[v]);
-				if (away)
-					s->send_bytes += (double)kerf_tensor_bytes(&g->value[v].t);
-			}
-			for (k = 0; k < op->n_out; k++)
-				if (away && op->out[k] >= 0 && leaves[op->out[k]])
-					s->return_bytes +=
-						(double)kerf_tensor_bytes(&g->value[op->out[k]].t);
-		}
-		s->send_s = kerf_problem_transfer_s(p, p->home, e->node, s->send_bytes);
-		s->return_s = kerf_problem_transfer_s(p, e->node, p->home, s->return_bytes);
-		s->compute_s += e->job_s;
-		s->start_s = start;
-		s->end_s = start + s->send_s + s->compute_s + s->return_s;
-		if (!isfinite(s->end_s)) {
-			r = -EINVAL;
-			goto out;
-		}
-		engine_free[s->engine] = s->end_s;
-		for (j = 0; j < s->n_op; j++)
-			for (k = 0; k < g->op[s->op[j]].n_out; k++)
-				if (g->op[s->op[j]].out[k] >= 0)
-					ready[g->op[s->op[j]].out[k]] = s->end_s;
-		plan->total_s = fmax(plan->total_s, s->end_s);
+		if (!r && x->is_out[v] && maker >= 0)
+			r = add_edge(plan, v, from, KERF_PLAN_HOME, codec);
 	}
-	r = 0;
-out:
-	free(ready);
-	free(last_step);
-	free(leaves);
+	free(seen);
+	if (!r)
+		kerf_plan_sort(plan);
 	return r;
 }
 
 int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assign,
-			      struct kerf_plan *plan, struct kerf_err *err)
+			      const uint8_t *codec, struct kerf_plan *plan, struct kerf_err *err)
 {
 	uint32_t n = p->graph->n_op + 1;
 	uint32_t *level = malloc(n * sizeof(*level)), *step_of = malloc(n * sizeof(*step_of));
 	int r = -ENOMEM;
 
 	memset(plan, 0, sizeof(*plan));
+	plan->exit = -1;
 	if (!level || !step_of)
 		goto out;
 	find_levels(p, assign, level);
 	r = number_steps(p, assign, level, step_of);
-	if (r < 0)
-		goto out;
-	plan->step = calloc((size_t)r + 1, sizeof(*plan->step));
-	plan->n_step = plan->step ? (uint32_t)r : 0;
-	r = plan->step ? collect_steps(p, assign, step_of, plan) : -ENOMEM;
+	if (r >= 0)
+		r = collect_steps(p, assign, step_of, (uint32_t)r, plan);
 	if (!r)
-		r = price(p, step_of, plan);
+		r = join_steps(p, step_of, codec, plan);
+	if (!r)
+		r = kerf_plan_price(p, plan);
 out:
 	if (r) {
 		kerf_fail(err, r, "%s",
@@ -205,14 +248,4 @@ out:
 	free(level);
 	free(step_of);
 	return r;
-}
-
-void kerf_plan_finish(struct kerf_plan *plan)
-{
-	uint32_t i;
-
-	for (i = 0; i < plan->n_step; i++)
-		free(plan->step[i].op);
-	free(plan->step);
-	memset(plan, 0, sizeof(*plan));
 }

@@ -5,10 +5,11 @@
 
 static const struct kerf_policy policies[] = {
 	{"mincut", "least-cost cut of the graph between this node and another (default)",
-	 kerf_policy_mincut},
-	{"local", "everything on this node's engine", kerf_policy_local},
-	{"remote", "everything on another node's engine", kerf_policy_remote},
-	{"cut", "the first --cut operators here, the rest on another node", kerf_policy_cut},
+	 kerf_policy_mincut, KERF_POLICY_CUT},
+	{"local", "everything on this node's engine", kerf_policy_local, KERF_POLICY_WHOLE},
+	{"remote", "everything on another node's engine", kerf_policy_remote, KERF_POLICY_WHOLE},
+	{"cut", "the first --cut operators here, the rest on another node", kerf_policy_cut,
+	 KERF_POLICY_CUT},
 };
 
 const struct kerf_policy *kerf_policy_find(const char *name)

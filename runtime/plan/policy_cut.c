@@ -28,7 +28,7 @@ int kerf_policy_cut(const struct kerf_problem *p, struct kerf_plan *plan, struct
 			continue;
 		for (o = 0; o < p->graph->n_op; o++)
 			assign[o] = o < p->cut ? (uint32_t)here : e;
-		r = kerf_plan_from_assignment(p, assign, &cand, NULL);
+		r = kerf_plan_from_assignment(p, assign, NULL, &cand, NULL);
 		kerf_plan_keep(plan, &have, &cand, r);
 	}
 	r = have ? 0 : kerf_fail(err, -ENODEV, "no engine of another node can run the rest");

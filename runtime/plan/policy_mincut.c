@@ -136,7 +136,7 @@ static int solve(const struct cut *c, struct kerf_plan *plan)
 		goto out;
 	for (i = 0; i < g->n_op; i++)
 		assign[i] = home_side[vertex_op(i)] ? c->here : c->there;
-	r = kerf_plan_from_assignment(c->p, assign, plan, NULL);
+	r = kerf_plan_from_assignment(c->p, assign, NULL, plan, NULL);
 out:
 	kerf_cut_finish(&net);
 	free(home_side);
@@ -147,7 +147,7 @@ out:
 static void explain(const struct kerf_problem *p, const struct kerf_plan *plan,
 		    uint32_t here_engine, double local_s, double remote_s, char *out, size_t n)
 {
-	double here = 0, there = 0, wire = 0, bytes = 0;
+	double here = 0, there = 0;
 	uint32_t i, ops = 0;
 
 	for (i = 0; i < plan->n_step; i++) {
@@ -155,13 +155,11 @@ static void explain(const struct kerf_problem *p, const struct kerf_plan *plan,
 		bool away = s->engine != here_engine;
 
 		*(away ? &there : &here) += s->compute_s;
-		wire += s->send_s + s->return_s;
-		bytes += s->send_bytes + s->return_bytes;
 		ops += away ? s->n_op : 0;
 	}
 	snprintf(out, n,
-		 "%u of %u operators away: %.2f ms here + %.2f ms there + %.2f ms for %.0f KB on the link = %.2f ms; all here %.2f ms, all there %.2f ms",
-		 ops, p->graph->n_op, here * 1e3, there * 1e3, wire * 1e3, bytes / 1e3,
+		 "%u of %u operators away: %.2f ms here + %.2f ms there and %.0f KB on the link = %.2f ms; all here %.2f ms, all there %.2f ms",
+		 ops, p->graph->n_op, here * 1e3, there * 1e3, plan->wire_bytes / 1e3,
 		 plan->total_s * 1e3, local_s * 1e3, remote_s * 1e3);
 }
 

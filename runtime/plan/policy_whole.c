@@ -25,7 +25,7 @@ int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *
 		return -ENOMEM;
 	for (o = 0; o < p->graph->n_op; o++)
 		assign[o] = e;
-	r = kerf_plan_from_assignment(p, assign, plan, err);
+	r = kerf_plan_from_assignment(p, assign, NULL, plan, err);
 	free(assign);
 	return r;
 }
@@ -36,15 +36,17 @@ int kerf_plan_only(const struct kerf_graph *g, const char *engine, struct kerf_p
 	struct kerf_link_model none = {0};
 	struct kerf_problem p = {.graph = g, .n_engine = 1, .n_node = 1, .link = &none};
 	double *op_s = calloc(g->n_op + 1, sizeof(*op_s));
-	int r;
+	struct kerf_outline *outline = NULL;
+	int r = op_s ? kerf_outline_make(g, &outline) : -ENOMEM;
 
-	if (!op_s)
-		return -ENOMEM;
 	p.engine[0].name = engine;
 	p.op_s = op_s;
-	r = kerf_policy_local(&p, plan, err);
+	p.outline = outline;
+	if (!r)
+		r = kerf_policy_local(&p, plan, err);
 	if (!r)
 		snprintf(plan->reason, sizeof(plan->reason), "%s is the only engine", engine);
+	kerf_outline_free(outline);
 	free(op_s);
 	return r;
 }

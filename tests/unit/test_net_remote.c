@@ -107,7 +107,7 @@ static void test_slices(void **state)
 
 	for (a = 0; a < g->n_op; a++)
 		for (b = a + 1; b <= g->n_op; b++) {
-			struct kerf_slice_spec spec = {b - a, ids, {0, 0}};
+			struct kerf_slice_spec spec = {.n_op = b - a, .op = ids};
 
 			for (i = a; i < b; i++)
 				ids[i - a] = i;
@@ -122,7 +122,7 @@ static void test_slices(void **state)
 /* Shapes known only at run time do not travel: refused, not run with the bounds. */
 static void test_bounded_input(void **state)
 {
-	struct kerf_slice_spec spec = {1, (uint32_t[]){1}, {0, 0}};
+	struct kerf_slice_spec spec = {.n_op = 1, .op = (uint32_t[]){1}};
 	struct kerf_engine *e = net_engine(node.url, "ref", 0);
 	struct kerf_program *p = NULL;
 	struct kerf_graph *g, *slice;

@@ -51,17 +51,21 @@ static void random_plan(struct kerf_graph *g, struct kerf_rng *rng, struct kerf_
 {
 	static const double op_s[2 * N_OPS];
 	static const struct kerf_link_model link;
+	struct kerf_outline *outline;
 	struct kerf_problem p = {.graph = g,
 				 .n_engine = 2,
 				 .n_node = 1,
-				 .engine = {{"a", 0, 0}, {"b", 0, 0}},
+				 .engine = {{.name = "a"}, {.name = "b"}},
 				 .link = &link,
 				 .op_s = op_s};
 	uint32_t assign[N_OPS], i;
 
 	for (i = 0; i < N_OPS; i++)
 		assign[i] = (uint32_t)kerf_rng_below(rng, 2);
-	assert_int_equal(kerf_plan_from_assignment(&p, assign, plan, NULL), 0);
+	assert_int_equal(kerf_outline_make(g, &outline), 0);
+	p.outline = outline;
+	assert_int_equal(kerf_plan_from_assignment(&p, assign, NULL, plan, NULL), 0);
+	kerf_outline_free(outline);
 }
 
 static void test_cuts_keep_the_bits(void **state)

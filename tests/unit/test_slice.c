@@ -466,7 +466,7 @@ static struct kerf_graph *residual(void)
 static void expect_failure(struct kerf_graph *g, uint32_t n_op, const uint32_t *op,
 			   struct kerf_rows rows, int code, const char *words)
 {
-	struct kerf_slice_spec spec = {n_op, op, rows};
+	struct kerf_slice_spec spec = {.n_op = n_op, .op = op, .rows = rows};
 	struct kerf_err err = {""};
 	struct kerf_graph *slice;
 
@@ -496,7 +496,7 @@ static void cannot_be_limited(void **state)
 {
 	int32_t x, a;
 	struct kerf_graph *g = begin(&x, 1, 16), *slice;
-	struct kerf_slice_spec spec = {2, (uint32_t[]){0, 1}, {0, 8}};
+	struct kerf_slice_spec spec = {.n_op = 2, .op = (uint32_t[]){0, 1}, .rows = {0, 8}};
 	struct kerf_tensor *whole;
 
 	/* The total of the output's rows cannot be cut; the sum that reads it can. */
@@ -518,7 +518,7 @@ static void cannot_be_limited(void **state)
 static void shape_of_a_tile(void **state)
 {
 	struct kerf_graph *g = residual(), *slice, *again;
-	struct kerf_slice_spec spec = {4, (uint32_t[]){0, 1, 2, 3}, {4, 8}};
+	struct kerf_slice_spec spec = {.n_op = 4, .op = (uint32_t[]){0, 1, 2, 3}, .rows = {4, 8}};
 	struct kerf_rows rows;
 
 	assert_int_equal(kerf_slice_make(g, &spec, &slice, NULL), 0);
@@ -555,7 +555,7 @@ static void shape_of_a_tile(void **state)
 static void output_read_inside(void **state)
 {
 	struct kerf_graph *g = residual(), *slice;
-	struct kerf_slice_spec spec = {2, (uint32_t[]){0, 1}, {4, 8}};
+	struct kerf_slice_spec spec = {.n_op = 2, .op = (uint32_t[]){0, 1}, .rows = {4, 8}};
 	uint32_t i;
 
 	assert_int_equal(kerf_slice_make(g, &spec, &slice, NULL), 0);

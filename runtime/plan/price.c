@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a plan costs: a simulation of one request alone, step by step in the plan's order.
+ *
+ * A message carries all pieces that go together (plan.h) and starts when the last of them is made
+ * and the direction between its two nodes is free; what comes from home starts a job's exchange,
+ * what goes to home is its reply. A value relayed by home is in a reply, and then in a message
+ * from home. A step computes when its messages have arrived and its engine is free. Engines
+ * work, and links carry, at the same time.
+ */
+#include "plan/plan.h"
+#include "util/link_time.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A scale and a zero point. */
+#define INT8_HEAD 8
+
+double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
+			       double bytes)
+{
+	const struct kerf_link_model *l = &p->link[from * p->n_node + to];
+
+	if (from == to)
+		return 0;
+	if (l->rate_bytes_s <= 0)
+		return INFINITY;
+	return kerf_link_time_s(bytes, l->latency_s, 1 / l->rate_bytes_s, l->window_bytes, l->round_s);
+}
+
+struct pricing {
+	const struct kerf_problem *p;
+	struct kerf_plan *plan;
+	double *made;  /* per step: its end */
+	double *home;  /* per step: when its reply was at home */
+	double *engine_free, *engine_busy; /* per engine */
+	double *link_free, *link_busy;	   /* per direction, as p->link */
+	double *weights, *peak;		   /* per node: bytes */
+	uint32_t *first;		   /* edges into step i: [first[i], first[i + 1]) */
+	uint32_t *reply_first, *reply;	   /* edges that step i's reply carries */
+};
+
+static uint32_t node_of(const struct pricing *x, uint32_t step)
+{
+	return step == KERF_PLAN_HOME ? x->p->home
+				      : x->p->engine[x->plan->step[step].engine].node;
+}
+
+static double wire_bytes(const struct kerf_problem *p, const struct kerf_plan_edge *e, double raw)
+{
+	if (p->graph->value[e->value].t.dtype != KERF_F32)
+		return raw;
+	return e->codec == KERF_CODEC_F16    ? raw / 2
+	       : e->codec == KERF_CODEC_INT8 ? raw / 4 + INT8_HEAD
+					     : raw;
+}
+
+static double codec_s(const struct pricing *x, const struct kerf_plan_edge *e, uint32_t node)
+{
+	if (!x->p->node || e->codec == KERF_CODEC_NONE || !e->bytes)
+		return 0;
+	return x->p->node[node].codec_byte_s[e->codec] *
+	       kerf_plan_piece_bytes(x->p->graph, e);
+}
+
+/* One message of bytes from node to node, not before ready: when it is there. */
+static double carry(struct pricing *x, uint32_t from, uint32_t to, double bytes, double ready,
+		    double *start)
+{
+	const struct kerf_problem *p = x->p;
+	size_t at = (size_t)from * p->n_node + to;
+	double s = kerf_problem_transfer_s(p, from, to, bytes);
+
+	*start = fmax(ready, x->link_free[at]);
+	if (from == to)
+		return ready;
+	x->link_free[at] = *start + s;
+	x->link_busy[at] += s;
+	x->plan->wire_bytes += bytes;
+	if (p->node)
+		x->plan->energy_j += bytes * (p->node[from].send_j_byte + p->node[to].receive_j_byte);
+	return *start + s;
+}
+
+static bool by_home(const struct pricing *x, const struct kerf_plan_edge *e)
+{
+	return node_of(x, e->from) == x->p->home || e->relayed;
+}
+
+/* Sizes and ways of all edges, and which of them each step's reply carries. */
+static int route(struct pricing *x)
+{
+	const struct kerf_problem *p = x->p;
+	struct kerf_plan *plan = x->plan;
+	uint32_t i, at = 0;
+
+	for (i = 0; i < plan->n_edge; i++) {
+		struct kerf_plan_edge *e = &plan->edge[i];
+		uint32_t from = node_of(x, e->from), to = node_of(x, e->to);
+
+		e->relayed = from != to && from != p->home && to != p->home &&
+			     p->link[from * p->n_node + to].rate_bytes_s <= 0;
+		e->bytes = from == to ? 0 : wire_bytes(p, e, kerf_plan_piece_bytes(p->graph, e));
+		/* Messages to another node have fixed shapes. */
+		if (to != p->home && from != to && p->graph->value[e->value].bounded)
+			return -EINVAL;
+		if (e->from != KERF_PLAN_HOME && from != p->home && (to == p->home || e->relayed))
+			x->reply_first[e->from + 1]++;
+	}
+	for (i = 0; i < plan->n_step; i++)
+		x->reply_first[i + 1] += x->reply_first[i];
+	for (i = 0; i < plan->n_edge; i++) {
+		const struct kerf_plan_edge *e = &plan->edge[i];
+		uint32_t from = node_of(x, e->from);
+
+		if (e->from != KERF_PLAN_HOME && from != p->home &&
+		    (node_of(x, e->to) == p->home || e->relayed))
+			x->reply[x->reply_first[e->from]++] = i;
+	}
+	for (i = plan->n_step; i > 0; i--)
+		x->reply_first[i] = x->reply_first[i - 1];
+	x->reply_first[0] = 0;
+	for (i = 0; i < plan->n_step; i++) {
+		x->first[i] = at;
+		while (at < plan->n_edge && plan->edge[at].to == i)
+			at++;
+	}
+	x->first[i] = at;
+	return 0;
+}
+
+/* When the piece can leave home for a step: given, made there, or relayed to there. */
+static double at_home(const struct pricing *x, const struct kerf_plan_edge *e)
+{
+	if (e->from == KERF_PLAN_HOME)
+		return 0;
+	return e->relayed ? x->home[e->from] : x->made[e->from];
+}
+
+/* Messages into step i. When the last is there. */
+static double receive(struct pricing *x, uint32_t i)
+{
+	struct kerf_plan *plan = x->plan;
+	uint32_t to = node_of(x, i), a, b, k;
+	double there = 0, ready = 0, bytes = 0, start, end, coding = 0;
+	bool exchange = false;
+
+	for (a = x->first[i]; a < x->first[i + 1]; a++) {
+		const struct kerf_plan_edge *e = &plan->edge[a];
+
+		if (!by_home(x, e))
+			continue;
+		/* To a step of home itself nothing is sent. */
+		exchange |= to != x->p->home;
+		ready = fmax(ready, at_home(x, e));
+		bytes += e->bytes;
+		coding += codec_s(x, e, x->p->home) + codec_s(x, e, to);
+	}
+	there = ready;
+	start = ready;
+	if (exchange)
+		there = carry(x, x->p->home, to, bytes, ready, &start) + coding;
+	for (a = x->first[i]; a < x->first[i + 1]; a++)
+		if (by_home(x, &plan->edge[a])) {
+			plan->edge[a].start_s = start;
+			plan->edge[a].end_s = there;
+		}
+	/* Edges are sorted by where they are from: one message each. */
+	for (a = x->first[i]; a < x->first[i + 1]; a = b) {
+		uint32_t from = plan->edge[a].from;
+
+		for (b = a + 1; b < x->first[i + 1] && plan->edge[b].from == from; b++)
+			;
+		if (by_home(x, &plan->edge[a]))
+			continue;
+		for (bytes = coding = 0, k = a; k < b; k++) {
+			bytes += plan->edge[k].bytes;
+			coding += codec_s(x, &plan->edge[k], node_of(x, from)) +
+				  codec_s(x, &plan->edge[k], to);
+		}
+		/* What goes to home comes with the job's reply. */
+		end = to == x->p->home ? x->home[from]
+				       : carry(x, node_of(x, from), to, bytes, x->made[from], &start) +
+						 coding;
+		for (k = a; k < b; k++) {
+			plan->edge[k].start_s = to == x->p->home ? x->made[from] : start;
+			plan->edge[k].end_s = end;
+		}
+		there = fmax(there, end);
+	}
+	return there;
+}
+
+static double compute_s(const struct pricing *x, const struct kerf_plan_step *s)
+{
+	const struct kerf_problem *p = x->p;
+	double sum = p->engine[s->engine].job_s;
+	uint32_t k;
+
+	for (k = 0; k < s->n_op; k++) {
+		size_t at = (size_t)s->op[k] * p->n_engine + s->engine;
+		double fixed = p->op_fixed_s ? p->op_fixed_s[at] : 0;
+
+		sum += s->share ? fixed + (p->op_s[at] - fixed) * (double)s->share[k] : p->op_s[at];
+	}
+	return sum;
+}
+
+/* What leaving and entering steps costs beside the copy. */
+static double apart_s(const struct pricing *x, uint32_t i)
+{
+	const struct kerf_plan *plan = x->plan;
+	uint32_t e = plan->step[i].engine, a;
+	double sum = 0;
+
+	if (!x->p->apart_s)
+		return 0;
+	for (a = 0; a < plan->n_edge; a++)
+		if ((plan->edge[a].to == i && plan->edge[a].from != KERF_PLAN_HOME) ||
+		    (plan->edge[a].from == i && plan->edge[a].to != KERF_PLAN_HOME))
+			sum += x->p->apart_s[(size_t)plan->edge[a].value * x->p->n_engine + e];
+	return sum;
+}
+
+static void use_memory(struct pricing *x, uint32_t i)
+{
+	const struct kerf_plan_step *s = &x->plan->step[i];
+	const struct kerf_graph *g = x->p->graph;
+	uint32_t node = node_of(x, i), k;
+	double most = 0;
+	int j;
+
+	for (k = 0; k < s->n_op; k++) {
+		const struct kerf_op *op = &g->op[s->op[k]];
+		double share = s->share ? (double)s->share[k] : 1, live = 0;
+
+		/* Rows read all weights, channels their own. */
+		x->weights[node] += x->p->outline->weight_bytes[s->op[k]] *
+				    (s->channels.end ? share : 1);
+		for (j = 0; j < op->n_in; j++)
+			live += op->in[j] < 0 ? 0 : x->p->outline->value_bytes[op->in[j]];
+		for (j = 0; j < op->n_out; j++)
+			live += op->out[j] < 0 ? 0 : x->p->outline->value_bytes[op->out[j]];
+		most = fmax(most, live * share);
+	}
+	x->peak[node] = fmax(x->peak[node], most);
+}
+
+static int run_step(struct pricing *x, uint32_t i)
+{
+	struct kerf_plan_step *s = &x->plan->step[i];
+	const struct kerf_plan_engine *e = &x->p->engine[s->engine];
+	uint32_t node = e->node, k;
+	double there = receive(x, i), bytes = 0, coding = 0, start;
+
+	s->compute_s = compute_s(x, s) + apart_s(x, i);
+	s->start_s = fmax(there, x->engine_free[s->engine]);
+	s->end_s = s->start_s + s->compute_s;
+	if (!isfinite(s->end_s))
+		return -EINVAL;
+	x->engine_free[s->engine] = s->end_s;
+	x->engine_busy[s->engine] += s->compute_s;
+	x->plan->energy_j += s->compute_s * e->active_w;
+	x->made[i] = x->home[i] = s->end_s;
+	use_memory(x, i);
+	if (node == x->p->home || x->reply_first[i] == x->reply_first[i + 1])
+		return 0;
+	for (k = x->reply_first[i]; k < x->reply_first[i + 1]; k++) {
+		const struct kerf_plan_edge *edge = &x->plan->edge[x->reply[k]];
+		uint32_t j;
+
+		/* A value for two readers by way of home is in the reply once. */
+		for (j = x->reply_first[i]; j < k; j++)
+			if (x->plan->edge[x->reply[j]].value == edge->value &&
+			    x->plan->edge[x->reply[j]].rows.begin == edge->rows.begin &&
+			    x->plan->edge[x->reply[j]].rows.end == edge->rows.end &&
+			    x->plan->edge[x->reply[j]].channels.begin == edge->channels.begin &&
+			    x->plan->edge[x->reply[j]].channels.end == edge->channels.end)
+				break;
+		if (j < k)
+			continue;
+		bytes += edge->bytes;
+		coding += codec_s(x, edge, node) + codec_s(x, edge, x->p->home);
+	}
+	x->home[i] = carry(x, node, x->p->home, bytes, s->end_s, &start) + coding;
+	return isfinite(x->home[i]) ? 0 : -EINVAL;
+}
+
+/* What comes back to the request itself. */
+static void answer(struct pricing *x)
+{
+	struct kerf_plan *plan = x->plan;
+	uint32_t a, i;
+
+	for (i = 0; i < plan->n_step; i++)
+		plan->total_s = fmax(plan->total_s, plan->step[i].end_s);
+	for (a = x->first[plan->n_step]; a < plan->n_edge; a++) {
+		struct kerf_plan_edge *e = &plan->edge[a];
+
+		e->start_s = x->made[e->from];
+		e->end_s = x->home[e->from];
+		plan->total_s = fmax(plan->total_s, e->end_s);
+	}
+}
+
+static void totals(struct pricing *x)
+{
+	const struct kerf_problem *p = x->p;
+	struct kerf_plan *plan = x->plan;
+	bool coded[KERF_N_CODECS] = {false};
+	uint32_t i;
+
+	for (i = 0; i < p->n_engine; i++)
+		plan->period_s = fmax(plan->period_s, x->engine_busy[i]);
+	for (i = 0; i < p->n_node * p->n_node; i++)
+		plan->period_s = fmax(plan->period_s, x->link_busy[i]);
+	for (i = 0; i < p->n_node; i++) {
+		plan->memory_bytes = fmax(plan->memory_bytes, x->weights[i] + x->peak[i]);
+		if (p->node && (i == p->home || x->peak[i] > 0))
+			plan->energy_j += p->node[i].idle_w * plan->total_s;
+	}
+	plan->accuracy = plan->exit >= 0 ? p->graph->exit[plan->exit].accuracy : p->graph->accuracy;
+	for (i = 0; i < plan->n_edge; i++)
+		coded[plan->edge[i].bytes > 0 ? plan->edge[i].codec : KERF_CODEC_NONE] = true;
+	for (i = KERF_CODEC_NONE + 1; i < KERF_N_CODECS; i++)
+		if (coded[i] && p->codec_loss && plan->accuracy > 0)
+			plan->accuracy = fmax(plan->accuracy - p->codec_loss[i], 0);
+}
+
+int kerf_plan_price(const struct kerf_problem *p, struct kerf_plan *plan)
+{
+	size_t links = (size_t)p->n_node * p->n_node, doubles, words;
+	struct pricing x = {.p = p, .plan = plan};
+	double *room;
+	uint32_t *ids, i;
+	int r;
+
+	doubles = 2 * ((size_t)plan->n_step + p->n_engine + links + p->n_node);
+	words = 2 * ((size_t)plan->n_step + 1) + plan->n_edge;
+	room = calloc(1, doubles * sizeof(*room) + words * sizeof(*ids));
+	if (!room)
+		return -ENOMEM;
+	x.made = room;
+	x.home = x.made + plan->n_step;
+	x.engine_free = x.home + plan->n_step;
+	x.engine_busy = x.engine_free + p->n_engine;
+	x.link_free = x.engine_busy + p->n_engine;
+	x.link_busy = x.link_free + links;
+	x.weights = x.link_busy + links;
+	x.peak = x.weights + p->n_node;
+	ids = (uint32_t *)(room + doubles);
+	x.first = ids;
+	x.reply_first = x.first + plan->n_step + 1;
+	x.reply = x.reply_first + plan->n_step + 1;
+	plan->total_s = plan->period_s = plan->energy_j = plan->wire_bytes = plan->memory_bytes = 0;
+	r = route(&x);
+	for (i = 0; i < plan->n_step && !r; i++)
+		r = run_step(&x, i);
+	if (!r) {
+		answer(&x);
+		totals(&x);
+	}
+	free(room);
+	return r;
+}
