@@ -25,6 +25,7 @@
 
 struct kerf_engine;
 struct kerf_program;
+struct kerf_part; /* exec/part.h */
 struct kerf_job;
 
 struct kerf_engine_config {
@@ -69,6 +70,7 @@ struct kerf_job {
 	/* status: 0, -ECANCELED, -EIO (the engine or peer is gone), -ETIMEDOUT, -ENOMEM, -EINVAL */
 	void (*done)(struct kerf_job *job, int status);
 	void *user;
+	uint64_t request; /* of a part: which request its pieces belong to */
 
 	/* Filled before done is called: when it was submitted, begun and ended. */
 	uint64_t queued_ns, start_ns, end_ns;
@@ -88,6 +90,17 @@ struct kerf_engine_ops {
 		    struct kerf_engine **engine, struct kerf_err *err);
 	void (*close)(struct kerf_engine *e); /* every program was released */
 	void (*describe)(struct kerf_engine *e, struct kerf_engine_info *info); /* no I/O */
+	/*
+	 * The same for a slice whose values travel in pieces; jobs of it have in[0], one message as
+	 * bytes, if part has a port in from home, and out[0] if it has one to home. Without either
+	 * it is never submitted: it runs when its pieces are there. Ports out name slices that are
+	 * prepared already. part is not kept. -EOPNOTSUPP if the peer does not know parts. NULL: cannot.
+	 */
+	int (*prepare_part)(struct kerf_engine *e, struct kerf_graph *slice,
+			    const struct kerf_part *part, struct kerf_program **p,
+			    struct kerf_err *err);
+	/* Where neighbours send a part's pieces: what goes to url and slice of struct kerf_port. */
+	void (*part_address)(const struct kerf_program *p, char url[256], char slice[64]);
 	/* No I/O, any thread. */
 	bool (*supports)(struct kerf_engine *e, const struct kerf_graph *g, const struct kerf_op *op);
 	/*
