@@ -10,6 +10,8 @@ static const struct kerf_policy policies[] = {
 	{"remote", "everything on another node's engine", kerf_policy_remote, KERF_POLICY_WHOLE},
 	{"cut", "the first --cut operators here, the rest on another node", kerf_policy_cut,
 	 KERF_POLICY_CUT},
+	{"modnn", "each layer in bands of rows by speed (MoDNN: Mao et al., DATE 2017)",
+	 kerf_policy_modnn, KERF_POLICY_SPATIAL},
 };
 
 const struct kerf_policy *kerf_policy_find(const char *name)

@@ -15,6 +15,9 @@ int kerf_policy_mincut(const struct kerf_problem *p, struct kerf_plan *plan, str
 /* problem.cut operators at home, the rest away. */
 int kerf_policy_cut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 
+/* Spatial: tiles in bands of rows (bands.h). Each file tells its paper. */
+int kerf_policy_modnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+
 /* Prices all operators on engine e. */
 int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *plan,
 		    struct kerf_err *err);

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan/bands.h"
+
+#include "graph/tile.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the list of groups --------------------------------------------------- */
+
+static int grow(void **list, uint32_t n, uint32_t more, size_t size)
+{
+	void *p = reallocarray(*list, (size_t)n + more + 1, size);
+
+	if (!p)
+		return -ENOMEM;
+	*list = p;
+	return 0;
+}
+
+int kerf_bands_whole(struct kerf_bands *b, uint32_t begin, uint32_t end, uint32_t engine)
+{
+	if (grow((void **)&b->group, b->n_group, 1, sizeof(*b->group)))
+		return -ENOMEM;
+	b->group[b->n_group++] = (struct kerf_group){.begin = begin, .end = end, .engine = engine};
+	return 0;
+}
+
+int kerf_bands_tiled(struct kerf_bands *b, uint32_t begin, uint32_t end, uint32_t whole_engine,
+		     uint32_t n, const uint32_t *engine, const struct kerf_rows *rows)
+{
+	struct kerf_group *g;
+	uint32_t i;
+
+	if (grow((void **)&b->band, b->n_band, n, sizeof(*b->band)) ||
+	    kerf_bands_whole(b, begin, end, whole_engine))
+		return -ENOMEM;
+	g = &b->group[b->n_group - 1];
+	g->first_band = b->n_band;
+	for (i = 0; i < n; i++)
+		if (rows[i].end > rows[i].begin)
+			b->band[b->n_band++] = (struct kerf_band){engine[i], rows[i]};
+	g->n_band = b->n_band - g->first_band;
+	return 0;
+}
+
+void kerf_bands_finish(struct kerf_bands *b)
+{
+	free(b->group);
+	free(b->band);
+	memset(b, 0, sizeof(*b));
+}
+
+/* --- what a run of operators reads and makes ------------------------------ */
+
+static bool read_from(const struct kerf_outline *x, int32_t v, uint32_t begin)
+{
+	uint32_t i;
+
+	for (i = x->first[v]; i < x->first[v + 1]; i++)
+		if (x->reader[i] >= begin)
+			return true;
+	return false;
+}
+
+struct run {
+	uint32_t n_op, *op;
+	uint32_t n_in, n_out;
+	int32_t *in, *out; /* values, each once; inputs that are not constants */
+};
+
+static void run_finish(struct run *r)
+{
+	free(r->op);
+	free(r->in);
+}
+
+static bool listed(const int32_t *list, uint32_t n, int32_t v)
+{
+	while (n--)
+		if (list[n] == v)
+			return true;
+	return false;
+}
+
+static int run_make(const struct kerf_problem *p, uint32_t begin, uint32_t end, struct run *r)
+{
+	const struct kerf_graph *g = p->graph;
+	size_t n_in = 0, n_out = 0;
+	uint32_t o;
+	int k;
+
+	memset(r, 0, sizeof(*r));
+	for (o = begin; o < end; o++) {
+		n_in += (size_t)g->op[o].n_in;
+		n_out += (size_t)g->op[o].n_out;
+	}
+	r->op = malloc((size_t)(end - begin + 1) * sizeof(*r->op));
+	r->in = malloc((n_in + n_out + 1) * sizeof(*r->in));
+	if (!r->op || !r->in) {
+		run_finish(r);
+		return -ENOMEM;
+	}
+	r->out = r->in + n_in;
+	for (o = begin; o < end; o++) {
+		const struct kerf_op *op = &g->op[o];
+
+		r->op[r->n_op++] = o;
+		for (k = 0; k < op->n_in; k++) {
+			int32_t v = op->in[k];
+
+			if (v >= 0 && !kerf_value_is_const(&g->value[v]) &&
+			    g->value[v].producer < (int32_t)begin && !listed(r->in, r->n_in, v))
+				r->in[r->n_in++] = v;
+		}
+		for (k = 0; k < op->n_out; k++) {
+			int32_t v = op->out[k];
+
+			if (v >= 0 && (p->outline->is_out[v] || read_from(p->outline, v, end)))
+				r->out[r->n_out++] = v;
+		}
+	}
+	return 0;
+}
+
+static int64_t height(const struct kerf_graph *g, int32_t v)
+{
+	return g->value[v].nhwc && g->value[v].t.rank >= 3 ? g->value[v].t.dims[1] : 0;
+}
+
+int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t end)
+{
+	const struct kerf_graph *g = p->graph;
+	struct kerf_slice_spec spec;
+	struct kerf_tile tile;
+	struct run run;
+	bool less = false;
+	int64_t rows;
+	uint32_t i;
+	int half, r;
+
+	if (begin >= end || run_make(p, begin, end, &run))
+		return 0;
+	rows = run.n_out ? height(g, run.out[0]) : 0;
+	/* Some operators refuse one part and not the other. */
+	for (half = 0; half < 2 && rows > 1; half++) {
+		spec = (struct kerf_slice_spec){.n_op = run.n_op, .op = run.op};
+		spec.rows.begin = half ? rows / 2 : 0;
+		spec.rows.end = half ? rows : rows / 2;
+		r = kerf_tile_make(g, &spec, run.n_out, run.out, &tile, NULL);
+		if (r) {
+			rows = 0;
+			break;
+		}
+		for (i = 0; i < run.n_in; i++)
+			less |= tile.hold[run.in[i]].end > 0;
+		kerf_tile_finish(&tile);
+	}
+	run_finish(&run);
+	return rows > 1 && less ? rows : 0;
+}
+
+int kerf_bands_units(const struct kerf_problem *p, struct kerf_unit **units, uint32_t *n)
+{
+	const struct kerf_graph *g = p->graph;
+	struct kerf_unit *unit = malloc(((size_t)g->n_op + 1) * sizeof(*unit)), *last;
+	int64_t rows;
+	uint32_t o;
+
+	*n = 0;
+	*units = unit;
+	if (!unit)
+		return -ENOMEM;
+	for (o = 0; o < g->n_op; o++) {
+		last = *n ? &unit[*n - 1] : NULL;
+		if (last && last->rows && !(g->op[o].def->flags & KERF_OP_WINDOW)) {
+			rows = kerf_bands_rows(p, last->begin, o + 1);
+			if (rows) {
+				last->end = o + 1;
+				last->rows = rows;
+				continue;
+			}
+		}
+		rows = o < p->goal.keep ? 0 : kerf_bands_rows(p, o, o + 1);
+		unit[(*n)++] = (struct kerf_unit){o, o + 1, rows};
+	}
+	return 0;
+}
+
+/* --- engines -------------------------------------------------------------- */
+
+double kerf_bands_op_s(const struct kerf_problem *p, uint32_t begin, uint32_t end, uint32_t e)
+{
+	double sum = 0;
+	uint32_t o;
+
+	for (o = begin; o < end; o++)
+		sum += p->op_s[(size_t)o * p->n_engine + e];
+	return sum;
+}
+
+static bool reachable(const struct kerf_problem *p, uint32_t node)
+{
+	return node == p->home || (p->link[p->home * p->n_node + node].rate_bytes_s > 0 &&
+				   p->link[node * p->n_node + p->home].rate_bytes_s > 0);
+}
+
+uint32_t kerf_bands_workers(const struct kerf_problem *p, uint32_t begin, uint32_t end,
+			    uint32_t worker[KERF_MAX_ENGINES])
+{
+	uint32_t n = 0, i, node, e;
+
+	for (i = 0; i < p->n_node; i++) {
+		double best = INFINITY, s;
+
+		/* Home, then the others. */
+		node = i == 0 ? p->home : i <= p->home ? i - 1 : i;
+		if (!reachable(p, node))
+			continue;
+		for (e = 0; e < p->n_engine; e++) {
+			if (p->engine[e].node != node)
+				continue;
+			s = p->engine[e].job_s + kerf_bands_op_s(p, begin, end, e);
+			if (s >= best)
+				continue;
+			n += isinf(best);
+			best = s;
+			worker[n - 1] = e;
+		}
+	}
+	return n;
+}
+
+/* An operator that costs nothing still takes part in proportion: a nanosecond is nothing. */
+void kerf_bands_speeds(const struct kerf_problem *p, uint32_t begin, uint32_t end, uint32_t n,
+		       const uint32_t *worker, double *speed)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		speed[i] = 1 / fmax(kerf_bands_op_s(p, begin, end, worker[i]), 1e-9);
+}
+
+int kerf_bands_best_engine(const struct kerf_problem *p, uint32_t begin, uint32_t end,
+			   uint32_t *engine, struct kerf_err *err)
+{
+	double best = INFINITY, in = 0, out = 0;
+	bool bounded = false;
+	struct run run;
+	uint32_t e, i;
+
+	if (run_make(p, begin, end, &run))
+		return -ENOMEM;
+	for (i = 0; i < run.n_in; i++) {
+		in += p->outline->value_bytes[run.in[i]];
+		bounded |= p->graph->value[run.in[i]].bounded;
+	}
+	for (i = 0; i < run.n_out; i++) {
+		out += p->outline->value_bytes[run.out[i]];
+		bounded |= p->graph->value[run.out[i]].bounded;
+	}
+	run_finish(&run);
+	for (e = 0; e < p->n_engine; e++) {
+		uint32_t node = p->engine[e].node;
+		double s = p->engine[e].job_s + kerf_bands_op_s(p, begin, end, e) +
+			   kerf_problem_transfer_s(p, p->home, node, in) +
+			   kerf_problem_transfer_s(p, node, p->home, out);
+
+		/* Messages to another node have fixed shapes. */
+		if ((begin < p->goal.keep || bounded) && node != p->home)
+			continue;
+		if (s < best) {
+			best = s;
+			*engine = e;
+		}
+	}
+	if (isinf(best))
+		return kerf_fail(err, -ENODEV, "no engine within reach can run operators %u to %u",
+				 begin, end);
+	return 0;
+}
+
+void kerf_bands_split(int64_t total, int64_t step, uint32_t n, const double *weight,
+		      struct kerf_rows *part)
+{
+	double sum = 0, upto = 0;
+	int64_t at = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		sum += weight[i];
+	for (i = 0; i < n; i++) {
+		int64_t end;
+
+		upto += weight[i];
+		end = sum > 0 ? (int64_t)floor((double)total * upto / sum / (double)step + 0.5) * step
+			      : total;
+		end = i + 1 == n ? total : KERF_MIN(KERF_MAX(end, at), total);
+		part[i] = (struct kerf_rows){at, end};
+		at = end;
+	}
+	/* What rounding leaves to one without weight goes to the last one with some. */
+	for (i = n; i-- > 1;)
+		if (weight[i] <= 0 && part[i].end > part[i].begin) {
+			part[i - 1].end = part[i].end;
+			part[i].begin = part[i].end;
+		}
+}
+
+/* --- from groups to steps and edges ---------------------------------------- */
+
+/* A piece of a value that exists somewhere. */
+struct piece {
+	uint32_t step;
+	struct kerf_rows rows, channels; /* {0, 0}: all */
+	uint32_t next;			 /* 1 + another of the same value; 0: none */
+};
+
+struct builder {
+	const struct kerf_problem *p;
+	struct kerf_plan *plan;
+	uint32_t *head; /* per value: 1 + its first piece */
+	struct piece *piece;
+	uint32_t n_piece, cap_piece;
+};
+
+static int own(struct builder *b, int32_t v, uint32_t step, struct kerf_rows rows,
+	       struct kerf_rows channels)
+{
+	if (b->n_piece == b->cap_piece) {
+		uint32_t cap = b->cap_piece ? 2 * b->cap_piece : 64;
+		struct piece *more = reallocarray(b->piece, cap, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		b->piece = more;
+		b->cap_piece = cap;
+	}
+	b->piece[b->n_piece] = (struct piece){step, rows, channels, b->head[v]};
+	b->head[v] = ++b->n_piece;
+	return 0;
+}
+
+/* What two ranges have in common, {0, 0} being everything; false if it is nothing. */
+static bool common(struct kerf_rows a, struct kerf_rows b, struct kerf_rows *both)
+{
+	if (!a.end || !b.end) {
+		*both = a.end ? a : b;
+		return true;
+	}
+	both->begin = KERF_MAX(a.begin, b.begin);
+	both->end = KERF_MIN(a.end, b.end);
+	return both->begin < both->end;
+}
+
+static int add_edge(struct builder *b, int32_t v, uint32_t from, uint32_t to,
+		    struct kerf_rows rows, struct kerf_rows channels)
+{
+	struct kerf_plan_edge *e = kerf_plan_add_edge(b->plan);
+
+	if (!e)
+		return -ENOMEM;
+	e->value = v;
+	e->from = from;
+	e->to = to;
+	e->rows = rows;
+	e->channels = channels;
+	return 0;
+}
+
+/* These rows and channels of v to a step, from wherever they are. */
+static int fetch(struct builder *b, int32_t v, uint32_t to, struct kerf_rows rows,
+		 struct kerf_rows channels)
+{
+	struct kerf_rows r, c;
+	uint32_t i;
+
+	if (b->p->graph->value[v].producer < 0)
+		return add_edge(b, v, KERF_PLAN_HOME, to, rows, channels);
+	for (i = b->head[v]; i; i = b->piece[i - 1].next) {
+		const struct piece *x = &b->piece[i - 1];
+
+		if (common(x->rows, rows, &r) && common(x->channels, channels, &c) &&
+		    add_edge(b, v, x->step, to, r, c))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static struct kerf_plan_step *add_step(struct builder *b, const struct run *run, uint32_t engine,
+				       uint32_t stage)
+{
+	struct kerf_plan_step *s = kerf_plan_add_step(b->plan);
+
+	if (!s)
+		return NULL;
+	s->engine = engine;
+	s->stage = stage;
+	s->op = malloc((run->n_op + 1) * sizeof(*s->op));
+	if (!s->op)
+		return NULL;
+	memcpy(s->op, run->op, run->n_op * sizeof(*s->op));
+	s->n_op = run->n_op;
+	return s;
+}
+
+static int build_whole(struct builder *b, const struct run *run, uint32_t engine, uint32_t stage)
+{
+	const struct kerf_rows all = {0, 0};
+	uint32_t at = b->plan->n_step, i;
+
+	if (!add_step(b, run, engine, stage))
+		return -ENOMEM;
+	for (i = 0; i < run->n_in; i++)
+		if (fetch(b, run->in[i], at, all, all))
+			return -ENOMEM;
+	for (i = 0; i < run->n_out; i++)
+		if (own(b, run->out[i], at, all, all))
+			return -ENOMEM;
+	return 0;
+}
+
+/* Of operator o's work, what a tile that holds these rows does. */
+static float share_of(const struct kerf_graph *g, uint32_t o, const struct kerf_tile *tile)
+{
+	const struct kerf_op *op = &g->op[o];
+	int k;
+
+	for (k = 0; k < op->n_out; k++) {
+		int32_t v = op->out[k];
+
+		if (v >= 0 && tile->hold[v].end)
+			return (float)((double)(tile->hold[v].end - tile->hold[v].begin) /
+				       (double)g->value[v].t.dims[1]);
+	}
+	return 1;
+}
+
+static int build_band(struct builder *b, const struct run *run, const struct kerf_group *g,
+		      const struct kerf_band *band, const struct kerf_tile *tile)
+{
+	const struct kerf_rows all = {0, 0};
+	uint32_t at = b->plan->n_step, i;
+	struct kerf_plan_step *s = add_step(b, run, band->engine, g->stage);
+
+	if (!s)
+		return -ENOMEM;
+	s->padded = g->padded;
+	s->rows = band->rows;
+	s->share = malloc((run->n_op + 1) * sizeof(*s->share));
+	if (!s->share)
+		return -ENOMEM;
+	for (i = 0; i < run->n_op; i++)
+		s->share[i] = share_of(b->p->graph, run->op[i], tile);
+	for (i = 0; i < run->n_in; i++)
+		if (fetch(b, run->in[i], at, tile->hold[run->in[i]], all))
+			return -ENOMEM;
+	for (i = 0; i < run->n_out; i++)
+		if (own(b, run->out[i], at, s->rows, all))
+			return -ENOMEM;
+	return 0;
+}
+
+/* All bands of a group, or -EOPNOTSUPP or -EINVAL, and nothing built, if one is refused. */
+static int build_bands(struct builder *b, const struct run *run, const struct kerf_group *g,
+		       const struct kerf_band *band)
+{
+	struct kerf_tile *tile = calloc(g->n_band, sizeof(*tile));
+	struct kerf_slice_spec spec = {.n_op = run->n_op, .op = run->op, .padded = g->padded};
+	int r = tile ? 0 : -ENOMEM;
+	uint32_t i;
+
+	for (i = 0; i < g->n_band && !r; i++) {
+		spec.rows = band[i].rows;
+		r = kerf_tile_make(b->p->graph, &spec, run->n_out, run->out, &tile[i], NULL);
+	}
+	for (i = 0; i < g->n_band && !r; i++)
+		r = build_band(b, run, g, &band[i], &tile[i]);
+	for (i = 0; tile && i < g->n_band; i++)
+		kerf_tile_finish(&tile[i]);
+	free(tile);
+	return r;
+}
+
+static int build_group(struct builder *b, const struct kerf_group *g, const struct kerf_band *band)
+{
+	struct run run;
+	int r = run_make(b->p, g->begin, g->end, &run);
+
+	if (r)
+		return r;
+	/* One band is everything, and holds all of every input, as no tile does. */
+	r = g->n_band > 1 ? build_bands(b, &run, g, band) : -EOPNOTSUPP;
+	if (r == -EOPNOTSUPP || r == -EINVAL)
+		r = build_whole(b, &run, g->n_band == 1 ? band->engine : g->engine, g->stage);
+	run_finish(&run);
+	return r;
+}
+
+static int answer(struct builder *b)
+{
+	const struct kerf_graph *g = b->p->graph;
+	const struct kerf_rows all = {0, 0};
+	uint32_t i, k;
+
+	for (i = 0; i < g->n_out; i++) {
+		for (k = 0; k < i && g->out[k] != g->out[i]; k++)
+			;
+		if (k == i && g->value[g->out[i]].producer >= 0 &&
+		    fetch(b, g->out[i], KERF_PLAN_HOME, all, all))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static bool joins(const struct kerf_group *g, const struct kerf_group *next)
+{
+	return !g->n_band && !next->n_band && g->engine == next->engine &&
+	       g->stage == next->stage;
+}
+
+int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *bands,
+		     struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct builder b = {.p = p, .plan = plan};
+	struct kerf_group g;
+	uint32_t i, next;
+	int r = 0;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->exit = -1;
+	b.head = calloc((size_t)p->graph->n_value + 1, sizeof(*b.head));
+	if (!b.head)
+		r = -ENOMEM;
+	for (i = 0; i < bands->n_group && !r; i = next) {
+		g = bands->group[i];
+		for (next = i + 1; next < bands->n_group && joins(&g, &bands->group[next]); next++)
+			g.end = bands->group[next].end;
+		r = build_group(&b, &g, bands->band + g.first_band);
+	}
+	if (!r)
+		r = answer(&b);
+	if (!r) {
+		kerf_plan_sort(plan);
+		r = kerf_plan_price(p, plan);
+	}
+	if (r) {
+		kerf_fail(err, r, "%s",
+			  r == -EINVAL ? "an engine cannot run an operator given to it, or cannot "
+					 "be sent what it reads"
+				       : strerror(-r));
+		kerf_plan_finish(plan);
+	}
+	free(b.head);
+	free(b.piece);
+	return r;
+}
