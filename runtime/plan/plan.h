@@ -147,6 +147,9 @@ struct kerf_plan {
 	double memory_bytes; /* of the node that needs most */
 	double accuracy; /* the model's, less what exit and codecs cost; 0: not known */
 	char reason[512]; /* one sentence for people */
+	/* By what share of its memory limit the node that misses it by most does; 0: none does. */
+	double over;
+	uint32_t over_node;
 };
 
 /*

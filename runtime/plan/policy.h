@@ -3,6 +3,7 @@
 #ifndef KERF_PLAN_POLICY_H
 #define KERF_PLAN_POLICY_H
 
+#include "plan/goal.h"
 #include "plan/plan.h"
 
 /* Everything on home's first engine. */

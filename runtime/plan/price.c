@@ -317,7 +317,14 @@ static void totals(struct pricing *x)
 	for (i = 0; i < p->n_node * p->n_node; i++)
 		plan->period_s = fmax(plan->period_s, x->link_busy[i]);
 	for (i = 0; i < p->n_node; i++) {
-		plan->memory_bytes = fmax(plan->memory_bytes, x->weights[i] + x->peak[i]);
+		double bytes = x->weights[i] + x->peak[i];
+
+		plan->memory_bytes = fmax(plan->memory_bytes, bytes);
+		if (p->node && p->node[i].memory_bytes > 0 &&
+		    bytes / p->node[i].memory_bytes - 1 > fmax(plan->over, 1e-12)) {
+			plan->over = bytes / p->node[i].memory_bytes - 1;
+			plan->over_node = i;
+		}
 		if (p->node && (i == p->home || x->peak[i] > 0))
 			plan->energy_j += p->node[i].idle_w * plan->total_s;
 	}
@@ -354,7 +361,7 @@ int kerf_plan_price(const struct kerf_problem *p, struct kerf_plan *plan)
 	x.first = ids;
 	x.reply_first = x.first + plan->n_step + 1;
 	x.reply = x.reply_first + plan->n_step + 1;
-	plan->total_s = plan->period_s = plan->energy_j = plan->wire_bytes = plan->memory_bytes = 0;
+	plan->over = plan->total_s = plan->period_s = plan->energy_j = plan->wire_bytes = plan->memory_bytes = 0;
 	r = route(&x);
 	for (i = 0; i < plan->n_step && !r; i++)
 		r = run_step(&x, i);
