@@ -35,6 +35,7 @@ static void find_live(const struct kerf_graph *g, struct kerf_outline *x)
 static void find_sizes(const struct kerf_graph *g, struct kerf_outline *x)
 {
 	uint32_t v, i;
+	int k;
 
 	for (i = 0; i < g->n_out; i++)
 		x->is_out[g->out[i]] = true;
@@ -45,6 +46,12 @@ static void find_sizes(const struct kerf_graph *g, struct kerf_outline *x)
 			x->value_bytes[v] = bytes;
 		else if (x->first[v] < x->first[v + 1])
 			x->weight_bytes[x->reader[x->first[v]]] += bytes;
+	}
+	for (i = 0; i < g->n_op; i++) {
+		for (k = 0; k < g->op[i].n_in; k++)
+			x->op_bytes[i] += g->op[i].in[k] < 0 ? 0 : x->value_bytes[g->op[i].in[k]];
+		for (k = 0; k < g->op[i].n_out; k++)
+			x->op_bytes[i] += g->op[i].out[k] < 0 ? 0 : x->value_bytes[g->op[i].out[k]];
 	}
 }
 
@@ -60,11 +67,12 @@ int kerf_outline_make(const struct kerf_graph *g, struct kerf_outline **out)
 	x->is_out = calloc(g->n_value + 1, sizeof(*x->is_out));
 	x->value_bytes = calloc(g->n_value + 1, sizeof(*x->value_bytes));
 	x->weight_bytes = calloc(g->n_op + 1, sizeof(*x->weight_bytes));
+	x->op_bytes = calloc(g->n_op + 1, sizeof(*x->op_bytes));
 	x->n_live = calloc(g->n_op + 2, sizeof(*x->n_live));
 	x->live_bytes = calloc(g->n_op + 2, sizeof(*x->live_bytes));
 	x->narrow = calloc(g->n_op + 2, sizeof(*x->narrow));
-	if (!x->first || !x->is_out || !x->value_bytes || !x->weight_bytes || !x->n_live ||
-	    !x->live_bytes || !x->narrow) {
+	if (!x->first || !x->is_out || !x->value_bytes || !x->weight_bytes || !x->op_bytes ||
+	    !x->n_live || !x->live_bytes || !x->narrow) {
 		kerf_outline_free(x);
 		return -ENOMEM;
 	}
@@ -82,6 +90,7 @@ void kerf_outline_free(struct kerf_outline *x)
 	free(x->is_out);
 	free(x->value_bytes);
 	free(x->weight_bytes);
+	free(x->op_bytes);
 	free(x->n_live);
 	free(x->live_bytes);
 	free(x->narrow);

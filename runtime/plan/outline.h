@@ -13,6 +13,7 @@ struct kerf_outline {
 	bool *is_out;		  /* per value: an output of the model */
 	double *value_bytes;	  /* per value; 0 for constants */
 	double *weight_bytes;	  /* per operator: constants that it is the first to read */
+	double *op_bytes;	  /* per operator: what it reads and makes, without constants */
 	/* Before operator k = 0 .. n_op: values made or given earlier that operators read later. */
 	uint32_t *n_live;
 	double *live_bytes;

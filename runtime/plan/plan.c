@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/plan.h"
 
+#include "plan/goal.h"
+
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,10 +45,8 @@ struct kerf_plan_edge *kerf_plan_add_edge(struct kerf_plan *plan)
 	return e;
 }
 
-static int by_place(const void *a, const void *b)
+int kerf_plan_edge_order(const struct kerf_plan_edge *x, const struct kerf_plan_edge *y)
 {
-	const struct kerf_plan_edge *x = a, *y = b;
-
 	if (x->to != y->to)
 		return x->to < y->to ? -1 : 1;
 	if (x->from != y->from)
@@ -55,6 +56,11 @@ static int by_place(const void *a, const void *b)
 	if (x->rows.begin != y->rows.begin)
 		return x->rows.begin < y->rows.begin ? -1 : 1;
 	return (x->channels.begin > y->channels.begin) - (x->channels.begin < y->channels.begin);
+}
+
+static int by_place(const void *a, const void *b)
+{
+	return kerf_plan_edge_order(a, b);
 }
 
 void kerf_plan_sort(struct kerf_plan *plan)
@@ -218,6 +224,40 @@ static int join_steps(const struct kerf_problem *p, const uint32_t *step_of, con
 	return r;
 }
 
+/* What kerf_plan_price() found that cannot be. */
+static int say_why(const struct kerf_problem *p, const struct kerf_plan *plan, struct kerf_err *err)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < plan->n_step; i++) {
+		const struct kerf_plan_step *s = &plan->step[i];
+
+		for (k = 0; k < s->n_op; k++)
+			if (!isfinite(p->op_s[(size_t)s->op[k] * p->n_engine + s->engine]))
+				return kerf_fail(err, -EINVAL, "%s cannot run operator %u ('%s')",
+						 p->engine[s->engine].name, s->op[k],
+						 p->graph->op[s->op[k]].name);
+	}
+	for (i = 0; i < plan->n_edge; i++) {
+		const struct kerf_plan_edge *e = &plan->edge[i];
+		uint32_t from = e->from == KERF_PLAN_HOME ? p->home : p->engine[plan->step[e->from].engine].node;
+		uint32_t to = e->to == KERF_PLAN_HOME ? p->home : p->engine[plan->step[e->to].engine].node;
+
+		if (from != to && to != p->home && p->graph->value[e->value].bounded)
+			return kerf_fail(err, -EINVAL,
+					 "'%s' cannot be sent to %s: its dims are known only at run time",
+					 p->graph->value[e->value].name, kerf_problem_node_name(p, to));
+		if (from != to && !isfinite(kerf_problem_transfer_s(p, from, to, 1)) &&
+		    (from == p->home || to == p->home ||
+		     !isfinite(kerf_problem_transfer_s(p, from, p->home, 1) +
+			       kerf_problem_transfer_s(p, p->home, to, 1))))
+			return kerf_fail(err, -EINVAL, "'%s' cannot be sent: no path from %s to %s",
+					 p->graph->value[e->value].name, kerf_problem_node_name(p, from),
+					 kerf_problem_node_name(p, to));
+	}
+	return kerf_fail(err, -EINVAL, "a plan whose time is not a number");
+}
+
 int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assign,
 			      const uint8_t *codec, struct kerf_plan *plan, struct kerf_err *err)
 {
@@ -239,10 +279,10 @@ int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assi
 		r = kerf_plan_price(p, plan);
 out:
 	if (r) {
-		kerf_fail(err, r, "%s",
-			  r == -EINVAL ? "an engine cannot run an operator given to it, or cannot "
-					 "be sent what it reads"
-				       : strerror(-r));
+		if (r == -EINVAL)
+			say_why(p, plan, err);
+		else
+			kerf_fail(err, r, "%s", strerror(-r));
 		kerf_plan_finish(plan);
 	}
 	free(level);

@@ -205,7 +205,8 @@ int kerf_plan_meets(const struct kerf_problem *p, const struct kerf_plan *plan,
 /* Building by hand. New ones are zeroed; op and share are the plan's to free. NULL: no memory. */
 struct kerf_plan_step *kerf_plan_add_step(struct kerf_plan *plan);
 struct kerf_plan_edge *kerf_plan_add_edge(struct kerf_plan *plan);
-/* Puts edges in the order that the struct promises. */
+/* Puts edges in the order that the struct promises; before, equal or after: < 0, 0, > 0. */
+int kerf_plan_edge_order(const struct kerf_plan_edge *x, const struct kerf_plan_edge *y);
 void kerf_plan_sort(struct kerf_plan *plan);
 
 /* Raw bytes of a piece, as float32 or whatever the value holds. */

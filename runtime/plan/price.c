@@ -7,6 +7,12 @@
  * what goes to home is its reply. A value relayed by home is in a reply, and then in a message
  * from home. A step computes when its messages have arrived and its engine is free. Engines
  * work, and links carry, at the same time.
+ *
+ * Memory of a node: the weights of every operator that runs there, once however many tiles of it
+ * do (of channels, the shares that they have), and the most that any operator of its steps
+ * reads and makes.
+ *
+ * Work is linear in the steps' operators, edges and n_node^2; one block of memory holds all.
  */
 #include "plan/plan.h"
 #include "util/link_time.h"
@@ -30,16 +36,23 @@ double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint
 	return kerf_link_time_s(bytes, l->latency_s, 1 / l->rate_bytes_s, l->window_bytes, l->round_s);
 }
 
+#define NONE UINT32_MAX
+
 struct pricing {
 	const struct kerf_problem *p;
 	struct kerf_plan *plan;
-	double *made;  /* per step: its end */
-	double *home;  /* per step: when its reply was at home */
+	/* Per step: its end, when its reply was at home, what being apart costs it. */
+	double *made, *home, *apart;
 	double *engine_free, *engine_busy; /* per engine */
 	double *link_free, *link_busy;	   /* per direction, as p->link */
 	double *weights, *peak;		   /* per node: bytes */
-	uint32_t *first;		   /* edges into step i: [first[i], first[i + 1]) */
-	uint32_t *reply_first, *reply;	   /* edges that step i's reply carries */
+	double *held;		    /* per operator: share of its weights that a node has */
+	uint32_t *holder;	    /* per operator: that node */
+	uint32_t *node_first, *by_node; /* steps of node i: by_node[node_first[i] .. [i + 1]) */
+	uint32_t *first;		/* edges into step i: [first[i], first[i + 1]) */
+	uint32_t *reply_first, *reply;	/* edges that step i's reply carries */
+	uint32_t *counted; /* per value: in reply[], its last that adds to the message */
+	uint32_t *earlier; /* per reply[]: the one of its value counted before it */
 };
 
 static uint32_t node_of(const struct pricing *x, uint32_t step)
@@ -89,6 +102,18 @@ static bool by_home(const struct pricing *x, const struct kerf_plan_edge *e)
 	return node_of(x, e->from) == x->p->home || e->relayed;
 }
 
+/* What leaving and entering a step costs beside the copy: a piece its share of the whole. */
+static void keep_apart(struct pricing *x, const struct kerf_plan_edge *e)
+{
+	const double *apart = &x->p->apart_s[(size_t)e->value * x->p->n_engine];
+	double share = 1;
+
+	if (e->rows.end || e->channels.end)
+		share = kerf_plan_piece_bytes(x->p->graph, e) / x->p->outline->value_bytes[e->value];
+	x->apart[e->from] += apart[x->plan->step[e->from].engine] * share;
+	x->apart[e->to] += apart[x->plan->step[e->to].engine] * share;
+}
+
 /* Sizes and ways of all edges, and which of them each step's reply carries. */
 static int route(struct pricing *x)
 {
@@ -108,6 +133,8 @@ static int route(struct pricing *x)
 			return -EINVAL;
 		if (e->from != KERF_PLAN_HOME && from != p->home && (to == p->home || e->relayed))
 			x->reply_first[e->from + 1]++;
+		if (p->apart_s && e->from != KERF_PLAN_HOME && e->to != KERF_PLAN_HOME)
+			keep_apart(x, e);
 	}
 	for (i = 0; i < plan->n_step; i++)
 		x->reply_first[i + 1] += x->reply_first[i];
@@ -208,84 +235,106 @@ static double compute_s(const struct pricing *x, const struct kerf_plan_step *s)
 	return sum;
 }
 
-/* What leaving and entering steps costs beside the copy. */
-static double apart_s(const struct pricing *x, uint32_t i)
-{
-	const struct kerf_plan *plan = x->plan;
-	uint32_t e = plan->step[i].engine, a;
-	double sum = 0;
-
-	if (!x->p->apart_s)
-		return 0;
-	for (a = 0; a < plan->n_edge; a++)
-		if ((plan->edge[a].to == i && plan->edge[a].from != KERF_PLAN_HOME) ||
-		    (plan->edge[a].from == i && plan->edge[a].to != KERF_PLAN_HOME))
-			sum += x->p->apart_s[(size_t)plan->edge[a].value * x->p->n_engine + e];
-	return sum;
-}
-
+/* One step's part of its node's memory; steps of one node come one after the other. */
 static void use_memory(struct pricing *x, uint32_t i)
 {
 	const struct kerf_plan_step *s = &x->plan->step[i];
-	const struct kerf_graph *g = x->p->graph;
+	const struct kerf_outline *outline = x->p->outline;
 	uint32_t node = node_of(x, i), k;
-	double most = 0;
-	int j;
+	double weights = 0, most = 0;
 
 	for (k = 0; k < s->n_op; k++) {
-		const struct kerf_op *op = &g->op[s->op[k]];
-		double share = s->share ? (double)s->share[k] : 1, live = 0;
+		uint32_t o = s->op[k];
+		double share = s->share ? (double)s->share[k] : 1, more;
 
+		if (x->holder[o] != node) {
+			x->holder[o] = node;
+			x->held[o] = 0;
+		}
 		/* Rows read all weights, channels their own. */
-		x->weights[node] += x->p->outline->weight_bytes[s->op[k]] *
-				    (s->channels.end ? share : 1);
-		for (j = 0; j < op->n_in; j++)
-			live += op->in[j] < 0 ? 0 : x->p->outline->value_bytes[op->in[j]];
-		for (j = 0; j < op->n_out; j++)
-			live += op->out[j] < 0 ? 0 : x->p->outline->value_bytes[op->out[j]];
-		most = fmax(most, live * share);
+		more = fmin(s->channels.end ? share : 1, 1 - x->held[o]);
+		x->held[o] += more;
+		weights += outline->weight_bytes[o] * more;
+		most = fmax(most, outline->op_bytes[o] * share);
 	}
+	x->weights[node] += weights;
 	x->peak[node] = fmax(x->peak[node], most);
+}
+
+static void use_memories(struct pricing *x)
+{
+	uint32_t n = x->p->n_node, i;
+
+	for (i = 0; i < x->plan->n_step; i++)
+		x->node_first[node_of(x, i) + 1]++;
+	for (i = 0; i < n; i++)
+		x->node_first[i + 1] += x->node_first[i];
+	for (i = 0; i < x->plan->n_step; i++)
+		x->by_node[x->node_first[node_of(x, i)]++] = i;
+	for (i = 0; i < x->plan->n_step; i++)
+		use_memory(x, x->by_node[i]);
+}
+
+static bool same_piece(const struct kerf_plan_edge *a, const struct kerf_plan_edge *b)
+{
+	return a->value == b->value && a->codec == b->codec && a->rows.begin == b->rows.begin &&
+	       a->rows.end == b->rows.end && a->channels.begin == b->channels.begin &&
+	       a->channels.end == b->channels.end;
+}
+
+/* Whether reply k of step i adds to its message: a piece for two readers is in it once. */
+static bool adds(struct pricing *x, uint32_t i, uint32_t k)
+{
+	const struct kerf_plan_edge *e = &x->plan->edge[x->reply[k]];
+	uint32_t at = x->counted[e->value], j;
+
+	/* One of an earlier step's. */
+	if (at != NONE && at < x->reply_first[i])
+		at = NONE;
+	for (j = at; j != NONE; j = x->earlier[j])
+		if (same_piece(&x->plan->edge[x->reply[j]], e))
+			return false;
+	x->earlier[k] = at;
+	x->counted[e->value] = k;
+	return true;
+}
+
+/* The reply of a step that ended: sets when it is at home. */
+static int reply(struct pricing *x, uint32_t i)
+{
+	const struct kerf_problem *p = x->p;
+	uint32_t node = node_of(x, i), k;
+	double bytes = 0, coding = 0, start;
+
+	if (node == p->home || x->reply_first[i] == x->reply_first[i + 1])
+		return 0;
+	for (k = x->reply_first[i]; k < x->reply_first[i + 1]; k++) {
+		const struct kerf_plan_edge *e = &x->plan->edge[x->reply[k]];
+
+		if (!adds(x, i, k))
+			continue;
+		bytes += e->bytes;
+		coding += codec_s(x, e, node) + codec_s(x, e, p->home);
+	}
+	x->home[i] = carry(x, node, p->home, bytes, x->made[i], &start) + coding;
+	return isfinite(x->home[i]) ? 0 : -EINVAL;
 }
 
 static int run_step(struct pricing *x, uint32_t i)
 {
 	struct kerf_plan_step *s = &x->plan->step[i];
-	const struct kerf_plan_engine *e = &x->p->engine[s->engine];
-	uint32_t node = e->node, k;
-	double there = receive(x, i), bytes = 0, coding = 0, start;
+	double there = receive(x, i);
 
-	s->compute_s = compute_s(x, s) + apart_s(x, i);
+	s->compute_s = compute_s(x, s) + x->apart[i];
 	s->start_s = fmax(there, x->engine_free[s->engine]);
 	s->end_s = s->start_s + s->compute_s;
 	if (!isfinite(s->end_s))
 		return -EINVAL;
 	x->engine_free[s->engine] = s->end_s;
 	x->engine_busy[s->engine] += s->compute_s;
-	x->plan->energy_j += s->compute_s * e->active_w;
+	x->plan->energy_j += s->compute_s * x->p->engine[s->engine].active_w;
 	x->made[i] = x->home[i] = s->end_s;
-	use_memory(x, i);
-	if (node == x->p->home || x->reply_first[i] == x->reply_first[i + 1])
-		return 0;
-	for (k = x->reply_first[i]; k < x->reply_first[i + 1]; k++) {
-		const struct kerf_plan_edge *edge = &x->plan->edge[x->reply[k]];
-		uint32_t j;
-
-		/* A value for two readers by way of home is in the reply once. */
-		for (j = x->reply_first[i]; j < k; j++)
-			if (x->plan->edge[x->reply[j]].value == edge->value &&
-			    x->plan->edge[x->reply[j]].rows.begin == edge->rows.begin &&
-			    x->plan->edge[x->reply[j]].rows.end == edge->rows.end &&
-			    x->plan->edge[x->reply[j]].channels.begin == edge->channels.begin &&
-			    x->plan->edge[x->reply[j]].channels.end == edge->channels.end)
-				break;
-		if (j < k)
-			continue;
-		bytes += edge->bytes;
-		coding += codec_s(x, edge, node) + codec_s(x, edge, x->p->home);
-	}
-	x->home[i] = carry(x, node, x->p->home, bytes, s->end_s, &start) + coding;
-	return isfinite(x->home[i]) ? 0 : -EINVAL;
+	return reply(x, i);
 }
 
 /* What comes back to the request itself. */
@@ -336,36 +385,71 @@ static void totals(struct pricing *x)
 			plan->accuracy = fmax(plan->accuracy - p->codec_loss[i], 0);
 }
 
+static bool in_order(const struct kerf_plan *plan)
+{
+	uint32_t i;
+
+	for (i = 1; i < plan->n_edge; i++)
+		if (kerf_plan_edge_order(&plan->edge[i - 1], &plan->edge[i]) > 0)
+			return false;
+	return true;
+}
+
+/* Hands out room; with room NULL it only counts what is needed, in bytes. */
+static size_t lay_out(struct pricing *x, char *room)
+{
+	const struct kerf_problem *p = x->p;
+	size_t links = (size_t)p->n_node * p->n_node, n = x->plan->n_step;
+	struct {
+		void *list;
+		size_t n;
+	} doubles[] = {
+		{&x->made, n}, {&x->home, n}, {&x->apart, n},
+		{&x->engine_free, p->n_engine}, {&x->engine_busy, p->n_engine},
+		{&x->link_free, links}, {&x->link_busy, links},
+		{&x->weights, p->n_node}, {&x->peak, p->n_node}, {&x->held, p->graph->n_op},
+	}, words[] = {
+		{&x->node_first, p->n_node + 1}, {&x->by_node, n},
+		{&x->first, n + 1}, {&x->reply_first, n + 1},
+		{&x->reply, x->plan->n_edge}, {&x->earlier, x->plan->n_edge},
+		{&x->holder, p->graph->n_op}, {&x->counted, p->graph->n_value},
+	};
+	size_t at = 0, i;
+
+	for (i = 0; i < KERF_ARRAY_SIZE(doubles); i++) {
+		if (room)
+			*(double **)doubles[i].list = (double *)(room + at);
+		at += doubles[i].n * sizeof(double);
+	}
+	for (i = 0; i < KERF_ARRAY_SIZE(words); i++) {
+		if (room)
+			*(uint32_t **)words[i].list = (uint32_t *)(room + at);
+		at += words[i].n * sizeof(uint32_t);
+	}
+	return at;
+}
+
 int kerf_plan_price(const struct kerf_problem *p, struct kerf_plan *plan)
 {
-	size_t links = (size_t)p->n_node * p->n_node, doubles, words;
 	struct pricing x = {.p = p, .plan = plan};
-	double *room;
-	uint32_t *ids, i;
+	char *room = calloc(1, lay_out(&x, NULL));
+	uint32_t i;
 	int r;
 
-	doubles = 2 * ((size_t)plan->n_step + p->n_engine + links + p->n_node);
-	words = 2 * ((size_t)plan->n_step + 1) + plan->n_edge;
-	room = calloc(1, doubles * sizeof(*room) + words * sizeof(*ids));
 	if (!room)
 		return -ENOMEM;
-	x.made = room;
-	x.home = x.made + plan->n_step;
-	x.engine_free = x.home + plan->n_step;
-	x.engine_busy = x.engine_free + p->n_engine;
-	x.link_free = x.engine_busy + p->n_engine;
-	x.link_busy = x.link_free + links;
-	x.weights = x.link_busy + links;
-	x.peak = x.weights + p->n_node;
-	ids = (uint32_t *)(room + doubles);
-	x.first = ids;
-	x.reply_first = x.first + plan->n_step + 1;
-	x.reply = x.reply_first + plan->n_step + 1;
-	plan->over = plan->total_s = plan->period_s = plan->energy_j = plan->wire_bytes = plan->memory_bytes = 0;
+	lay_out(&x, room);
+	memset(x.holder, 0xff, p->graph->n_op * sizeof(*x.holder));
+	memset(x.counted, 0xff, p->graph->n_value * sizeof(*x.counted));
+	plan->over = plan->total_s = plan->period_s = plan->energy_j = plan->wire_bytes =
+		plan->memory_bytes = 0;
+	if (!in_order(plan))
+		kerf_plan_sort(plan);
 	r = route(&x);
 	for (i = 0; i < plan->n_step && !r; i++)
 		r = run_step(&x, i);
 	if (!r) {
+		use_memories(&x);
 		answer(&x);
 		totals(&x);
 	}

@@ -219,6 +219,31 @@ static void test_problems_without_a_plan(void **state)
 	rig_drop(&s);
 }
 
+/* Assignments that cannot run say which operator or which way is the matter. */
+static void test_assignments_that_cannot_run(void **state)
+{
+	const uint32_t assign[] = {0, 1, 1};
+	struct kerf_err err = {""};
+	struct kerf_plan plan;
+	struct rig s;
+
+	rig_chain(&s, 2);
+	s.op_s[2 * 2 + 1] = INFINITY;
+	assert_int_equal(kerf_plan_from_assignment(&s.p, assign, NULL, &plan, &err), -EINVAL);
+	assert_says(err, "one cannot run operator 2 (");
+	s.op_s[2 * 2 + 1] = 1e-3;
+	s.link[1].rate_bytes_s = 0;
+	err.msg[0] = 0;
+	assert_int_equal(kerf_plan_from_assignment(&s.p, assign, NULL, &plan, &err), -EINVAL);
+	assert_says(err, "no path from here to one");
+	s.link[1].rate_bytes_s = 1e6;
+	s.g->value[s.value[1]].bounded = true;
+	err.msg[0] = 0;
+	assert_int_equal(kerf_plan_from_assignment(&s.p, assign, NULL, &plan, &err), -EINVAL);
+	assert_says(err, "cannot be sent to one: its dims are known only at run time");
+	rig_drop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_accuracy),
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_problems_without_a_plan),
+		cmocka_unit_test(test_assignments_that_cannot_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
