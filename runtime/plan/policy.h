@@ -8,10 +8,22 @@
 
 /* Everything on home's first engine. */
 int kerf_policy_local(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
-/* Everything on one engine of another node, the one that answers first. */
+/* Everything on one engine of another node, the best for the goal; of any node. */
 int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_best_single(const struct kerf_problem *p, struct kerf_plan *plan,
+			    struct kerf_err *err);
 /* The cut of least cost between home's first engine and another, there or on another node. */
 int kerf_policy_mincut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+
+/* One cut; see their files. */
+int kerf_policy_neurosurgeon(const struct kerf_problem *p, struct kerf_plan *plan,
+			     struct kerf_err *err);
+int kerf_policy_dads(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_qdmp(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_deepwear(const struct kerf_problem *p, struct kerf_plan *plan,
+			 struct kerf_err *err);
+int kerf_policy_autosplit(const struct kerf_problem *p, struct kerf_plan *plan,
+			  struct kerf_err *err);
 
 /* problem.cut operators at home, the rest away. */
 int kerf_policy_cut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
@@ -22,6 +34,9 @@ int kerf_policy_modnn(const struct kerf_problem *p, struct kerf_plan *plan, stru
 /* Prices all operators on engine e. */
 int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *plan,
 		    struct kerf_err *err);
+
+/* Offers everything on engine e. */
+void kerf_choice_whole(const struct kerf_problem *p, uint32_t e, struct kerf_choice *choice);
 
 /* First engine of home; -ENODEV with a sentence if there is none. */
 int kerf_problem_home_engine(const struct kerf_problem *p, struct kerf_err *err);

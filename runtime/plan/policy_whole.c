@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two plans without a cut: what every other policy is measured against. */
+/* The plans without a cut: what every other policy is measured against. */
 #include "plan/policy.h"
 
 #include <stdio.h>
@@ -65,38 +65,61 @@ void kerf_plan_keep(struct kerf_plan *best, bool *have, struct kerf_plan *plan, 
 	*have = true;
 }
 
+void kerf_choice_whole(const struct kerf_problem *p, uint32_t e, struct kerf_choice *choice)
+{
+	struct kerf_plan plan;
+	int r = kerf_plan_whole(p, e, &plan, NULL);
+
+	if (!r)
+		snprintf(plan.reason, sizeof(plan.reason), "everything on %s", p->engine[e].name);
+	kerf_choice_offer(p, choice, &plan, r);
+}
+
+/* Ends a choice among whole plans, with a sentence of this policy's if none can run. */
+static int end(const struct kerf_problem *p, struct kerf_choice *choice, const char *policy,
+	       const char *nobody, struct kerf_plan *plan, struct kerf_err *err)
+{
+	int r;
+
+	if (!choice->have && !choice->have_near && choice->error != -ENOMEM) {
+		kerf_choice_drop(choice);
+		return kerf_fail(err, -ENODEV, "%s", nobody);
+	}
+	r = kerf_choice_end(p, choice, plan, err);
+	if (!r)
+		plan->policy = policy;
+	return r;
+}
+
 int kerf_policy_local(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	int e = kerf_problem_home_engine(p, err), r;
+	struct kerf_choice choice = {0};
+	int e = kerf_problem_home_engine(p, err);
 
 	if (e < 0)
 		return e;
-	r = kerf_plan_whole(p, (uint32_t)e, plan, err);
-	if (r)
-		return r;
-	plan->policy = "local";
-	snprintf(plan->reason, sizeof(plan->reason), "asked for: everything on %s",
-		 p->engine[e].name);
-	return 0;
+	kerf_choice_whole(p, (uint32_t)e, &choice);
+	return end(p, &choice, "local", "home's first engine cannot run the whole model", plan, err);
 }
 
 int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	struct kerf_plan whole;
-	bool have = false;
+	struct kerf_choice choice = {0};
 	uint32_t e;
-	int r;
 
-	for (e = 0; e < p->n_engine; e++) {
-		if (p->engine[e].node == p->home)
-			continue;
-		r = kerf_plan_whole(p, e, &whole, NULL);
-		kerf_plan_keep(plan, &have, &whole, r);
-	}
-	if (!have)
-		return kerf_fail(err, -ENODEV, "no engine of another node can run the whole model");
-	plan->policy = "remote";
-	snprintf(plan->reason, sizeof(plan->reason), "asked for: everything on %s",
-		 p->engine[plan->step[0].engine].name);
-	return 0;
+	for (e = 0; e < p->n_engine; e++)
+		if (p->engine[e].node != p->home)
+			kerf_choice_whole(p, e, &choice);
+	return end(p, &choice, "remote", "no engine of another node can run the whole model", plan, err);
+}
+
+int kerf_policy_best_single(const struct kerf_problem *p, struct kerf_plan *plan,
+			    struct kerf_err *err)
+{
+	struct kerf_choice choice = {0};
+	uint32_t e;
+
+	for (e = 0; e < p->n_engine; e++)
+		kerf_choice_whole(p, e, &choice);
+	return end(p, &choice, "best-single", "no engine can run the whole model", plan, err);
 }
