@@ -4,6 +4,8 @@
 #include "graph/tile.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,13 +66,7 @@ static bool read_from(const struct kerf_outline *x, int32_t v, uint32_t begin)
 	return false;
 }
 
-struct run {
-	uint32_t n_op, *op;
-	uint32_t n_in, n_out;
-	int32_t *in, *out; /* values, each once; inputs that are not constants */
-};
-
-static void run_finish(struct run *r)
+void kerf_run_finish(struct kerf_run *r)
 {
 	free(r->op);
 	free(r->in);
@@ -84,7 +80,7 @@ static bool listed(const int32_t *list, uint32_t n, int32_t v)
 	return false;
 }
 
-static int run_make(const struct kerf_problem *p, uint32_t begin, uint32_t end, struct run *r)
+int kerf_run_make(const struct kerf_problem *p, uint32_t begin, uint32_t end, struct kerf_run *r)
 {
 	const struct kerf_graph *g = p->graph;
 	size_t n_in = 0, n_out = 0;
@@ -99,7 +95,7 @@ static int run_make(const struct kerf_problem *p, uint32_t begin, uint32_t end, 
 	r->op = malloc((size_t)(end - begin + 1) * sizeof(*r->op));
 	r->in = malloc((n_in + n_out + 1) * sizeof(*r->in));
 	if (!r->op || !r->in) {
-		run_finish(r);
+		kerf_run_finish(r);
 		return -ENOMEM;
 	}
 	r->out = r->in + n_in;
@@ -134,13 +130,13 @@ int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t e
 	const struct kerf_graph *g = p->graph;
 	struct kerf_slice_spec spec;
 	struct kerf_tile tile;
-	struct run run;
+	struct kerf_run run;
 	bool less = false;
 	int64_t rows;
 	uint32_t i;
 	int half, r;
 
-	if (begin >= end || run_make(p, begin, end, &run))
+	if (begin >= end || kerf_run_make(p, begin, end, &run))
 		return 0;
 	rows = run.n_out ? height(g, run.out[0]) : 0;
 	/* Some operators refuse one part and not the other. */
@@ -157,7 +153,7 @@ int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t e
 			less |= tile.hold[run.in[i]].end > 0;
 		kerf_tile_finish(&tile);
 	}
-	run_finish(&run);
+	kerf_run_finish(&run);
 	return rows > 1 && less ? rows : 0;
 }
 
@@ -206,30 +202,38 @@ static bool reachable(const struct kerf_problem *p, uint32_t node)
 				   p->link[node * p->n_node + p->home].rate_bytes_s > 0);
 }
 
-uint32_t kerf_bands_workers(const struct kerf_problem *p, uint32_t begin, uint32_t end,
+uint32_t kerf_bands_fastest(const struct kerf_problem *p, const double *takes_s,
 			    uint32_t worker[KERF_MAX_ENGINES])
 {
 	uint32_t n = 0, i, node, e;
 
 	for (i = 0; i < p->n_node; i++) {
-		double best = INFINITY, s;
+		double best = INFINITY;
 
 		/* Home, then the others. */
 		node = i == 0 ? p->home : i <= p->home ? i - 1 : i;
 		if (!reachable(p, node))
 			continue;
 		for (e = 0; e < p->n_engine; e++) {
-			if (p->engine[e].node != node)
-				continue;
-			s = p->engine[e].job_s + kerf_bands_op_s(p, begin, end, e);
-			if (s >= best)
+			if (p->engine[e].node != node || takes_s[e] >= best)
 				continue;
 			n += isinf(best);
-			best = s;
+			best = takes_s[e];
 			worker[n - 1] = e;
 		}
 	}
 	return n;
+}
+
+uint32_t kerf_bands_workers(const struct kerf_problem *p, uint32_t begin, uint32_t end,
+			    uint32_t worker[KERF_MAX_ENGINES])
+{
+	double takes_s[KERF_MAX_ENGINES];
+	uint32_t e;
+
+	for (e = 0; e < p->n_engine; e++)
+		takes_s[e] = p->engine[e].job_s + kerf_bands_op_s(p, begin, end, e);
+	return kerf_bands_fastest(p, takes_s, worker);
 }
 
 /* An operator that costs nothing still takes part in proportion: a nanosecond is nothing. */
@@ -247,10 +251,10 @@ int kerf_bands_best_engine(const struct kerf_problem *p, uint32_t begin, uint32_
 {
 	double best = INFINITY, in = 0, out = 0;
 	bool bounded = false;
-	struct run run;
+	struct kerf_run run;
 	uint32_t e, i;
 
-	if (run_make(p, begin, end, &run))
+	if (kerf_run_make(p, begin, end, &run))
 		return -ENOMEM;
 	for (i = 0; i < run.n_in; i++) {
 		in += p->outline->value_bytes[run.in[i]];
@@ -260,7 +264,7 @@ int kerf_bands_best_engine(const struct kerf_problem *p, uint32_t begin, uint32_
 		out += p->outline->value_bytes[run.out[i]];
 		bounded |= p->graph->value[run.out[i]].bounded;
 	}
-	run_finish(&run);
+	kerf_run_finish(&run);
 	for (e = 0; e < p->n_engine; e++) {
 		uint32_t node = p->engine[e].node;
 		double s = p->engine[e].job_s + kerf_bands_op_s(p, begin, end, e) +
@@ -279,6 +283,22 @@ int kerf_bands_best_engine(const struct kerf_problem *p, uint32_t begin, uint32_
 		return kerf_fail(err, -ENODEV, "no engine within reach can run operators %u to %u",
 				 begin, end);
 	return 0;
+}
+
+int kerf_bands_home_engine(const struct kerf_problem *p, uint32_t begin, uint32_t end,
+			   uint32_t *engine, struct kerf_err *err)
+{
+	double best = INFINITY, s;
+	uint32_t e;
+
+	for (e = 0; e < p->n_engine; e++) {
+		s = p->engine[e].job_s + kerf_bands_op_s(p, begin, end, e);
+		if (p->engine[e].node == p->home && s < best) {
+			best = s;
+			*engine = e;
+		}
+	}
+	return isfinite(best) ? 0 : kerf_bands_best_engine(p, begin, end, engine, err);
 }
 
 void kerf_bands_split(int64_t total, int64_t step, uint32_t n, const double *weight,
@@ -388,7 +408,7 @@ static int fetch(struct builder *b, int32_t v, uint32_t to, struct kerf_rows row
 	return 0;
 }
 
-static struct kerf_plan_step *add_step(struct builder *b, const struct run *run, uint32_t engine,
+static struct kerf_plan_step *add_step(struct builder *b, const struct kerf_run *run, uint32_t engine,
 				       uint32_t stage)
 {
 	struct kerf_plan_step *s = kerf_plan_add_step(b->plan);
@@ -405,7 +425,7 @@ static struct kerf_plan_step *add_step(struct builder *b, const struct run *run,
 	return s;
 }
 
-static int build_whole(struct builder *b, const struct run *run, uint32_t engine, uint32_t stage)
+static int build_whole(struct builder *b, const struct kerf_run *run, uint32_t engine, uint32_t stage)
 {
 	const struct kerf_rows all = {0, 0};
 	uint32_t at = b->plan->n_step, i;
@@ -437,7 +457,7 @@ static float share_of(const struct kerf_graph *g, uint32_t o, const struct kerf_
 	return 1;
 }
 
-static int build_band(struct builder *b, const struct run *run, const struct kerf_group *g,
+static int build_band(struct builder *b, const struct kerf_run *run, const struct kerf_group *g,
 		      const struct kerf_band *band, const struct kerf_tile *tile)
 {
 	const struct kerf_rows all = {0, 0};
@@ -463,7 +483,7 @@ static int build_band(struct builder *b, const struct run *run, const struct ker
 }
 
 /* All bands of a group, or -EOPNOTSUPP or -EINVAL, and nothing built, if one is refused. */
-static int build_bands(struct builder *b, const struct run *run, const struct kerf_group *g,
+static int build_bands(struct builder *b, const struct kerf_run *run, const struct kerf_group *g,
 		       const struct kerf_band *band)
 {
 	struct kerf_tile *tile = calloc(g->n_band, sizeof(*tile));
@@ -485,8 +505,8 @@ static int build_bands(struct builder *b, const struct run *run, const struct ke
 
 static int build_group(struct builder *b, const struct kerf_group *g, const struct kerf_band *band)
 {
-	struct run run;
-	int r = run_make(b->p, g->begin, g->end, &run);
+	struct kerf_run run;
+	int r = kerf_run_make(b->p, g->begin, g->end, &run);
 
 	if (r)
 		return r;
@@ -494,7 +514,7 @@ static int build_group(struct builder *b, const struct kerf_group *g, const stru
 	r = g->n_band > 1 ? build_bands(b, &run, g, band) : -EOPNOTSUPP;
 	if (r == -EOPNOTSUPP || r == -EINVAL)
 		r = build_whole(b, &run, g->n_band == 1 ? band->engine : g->engine, g->stage);
-	run_finish(&run);
+	kerf_run_finish(&run);
 	return r;
 }
 
@@ -555,4 +575,20 @@ int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *band
 	free(b.head);
 	free(b.piece);
 	return r;
+}
+
+void kerf_bands_offer(const struct kerf_problem *p, const struct kerf_bands *b, const char *policy,
+		      struct kerf_choice *c, const char *reason, ...)
+{
+	struct kerf_plan plan;
+	va_list ap;
+	int r = kerf_bands_build(p, b, &plan, NULL);
+
+	if (!r) {
+		plan.policy = policy;
+		va_start(ap, reason);
+		vsnprintf(plan.reason, sizeof(plan.reason), reason, ap);
+		va_end(ap);
+	}
+	kerf_choice_offer(p, c, &plan, r);
 }

@@ -18,7 +18,7 @@
 #ifndef KERF_PLAN_BANDS_H
 #define KERF_PLAN_BANDS_H
 
-#include "plan/plan.h"
+#include "plan/goal.h"
 
 struct kerf_band {
 	uint32_t engine;
@@ -39,6 +39,15 @@ struct kerf_bands {
 	struct kerf_band *band;
 };
 
+/* What operators [begin, end) read and make: values, each once; inputs that are no constants. */
+struct kerf_run {
+	uint32_t n_op, *op;
+	uint32_t n_in, n_out;
+	int32_t *in, *out;
+};
+int kerf_run_make(const struct kerf_problem *p, uint32_t begin, uint32_t end, struct kerf_run *r);
+void kerf_run_finish(struct kerf_run *r);
+
 /* Append; 0 or -ENOMEM. The group added is bands->group[bands->n_group - 1]. */
 int kerf_bands_whole(struct kerf_bands *b, uint32_t begin, uint32_t end, uint32_t engine);
 /* n engines; band i has rows[i], and is left out if they are none. */
@@ -53,6 +62,10 @@ void kerf_bands_finish(struct kerf_bands *b);
  */
 int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *b,
 		     struct kerf_plan *plan, struct kerf_err *err);
+
+/* Builds and offers a plan; reason in printf style. */
+void kerf_bands_offer(const struct kerf_problem *p, const struct kerf_bands *b, const char *policy,
+		      struct kerf_choice *c, const char *reason, ...) KERF_PRINTF(5, 6);
 
 /*
  * The height of the outputs of operators [begin, end) if they can be cut into bands of rows and
@@ -79,6 +92,10 @@ int kerf_bands_units(const struct kerf_problem *p, struct kerf_unit **unit, uint
 uint32_t kerf_bands_workers(const struct kerf_problem *p, uint32_t begin, uint32_t end,
 			    uint32_t worker[KERF_MAX_ENGINES]);
 
+/* The same, by what each engine takes; INFINITY: it cannot. */
+uint32_t kerf_bands_fastest(const struct kerf_problem *p, const double *takes_s,
+			    uint32_t worker[KERF_MAX_ENGINES]);
+
 /* speed[i]: what worker i does of operators [begin, end) in a second. */
 void kerf_bands_speeds(const struct kerf_problem *p, uint32_t begin, uint32_t end, uint32_t n,
 		       const uint32_t *worker, double *speed);
@@ -88,6 +105,10 @@ double kerf_bands_op_s(const struct kerf_problem *p, uint32_t begin, uint32_t en
 
 /* The engine that finishes [begin, end) first if all its inputs and outputs are at home's. */
 int kerf_bands_best_engine(const struct kerf_problem *p, uint32_t begin, uint32_t end,
+			   uint32_t *engine, struct kerf_err *err);
+
+/* The fastest of home that can run it; if there is none, as kerf_bands_best_engine(). */
+int kerf_bands_home_engine(const struct kerf_problem *p, uint32_t begin, uint32_t end,
 			   uint32_t *engine, struct kerf_err *err);
 
 /* total into n neighbouring ranges as weight[] asks, rounded to step; some may be empty. */

@@ -24,6 +24,20 @@ static const struct kerf_policy policies[] = {
 	 KERF_POLICY_CUT},
 	{"modnn", "each layer in bands of rows by speed (MoDNN: Mao et al., DATE 2017)",
 	 kerf_policy_modnn, KERF_POLICY_SPATIAL},
+	{"mednn", "each layer in nested bands over as many engines as pay (MeDNN: Mao et al., ICCAD 2017)",
+	 kerf_policy_mednn, KERF_POLICY_SPATIAL},
+	{"coedge", "one part an engine, least energy under a deadline (CoEdge: Zeng et al., ToN 2021)",
+	 kerf_policy_coedge, KERF_POLICY_SPATIAL},
+	{"deepthings", "first layers fused, more tiles than nodes (DeepThings: Zhao et al., TCAD 2018)",
+	 kerf_policy_deepthings, KERF_POLICY_SPATIAL},
+	{"aofl", "bands, fused as far as exchanging costs more (AOFL: Zhou et al., SEC 2019)",
+	 kerf_policy_aofl, KERF_POLICY_SPATIAL},
+	{"deepslicing", "fused bands that end together (DeepSlicing: Zhang et al., TPDS 2021)",
+	 kerf_policy_deepslicing, KERF_POLICY_SPATIAL},
+	{"mcunet-patch", "first layers patch by patch, least memory (MCUNetV2: Lin et al., NeurIPS 2021)",
+	 kerf_policy_mcunet, KERF_POLICY_SPATIAL},
+	{"pico", "pipeline of stages, each in bands over a group (PICO: Yang et al., 2022)",
+	 kerf_policy_pico, KERF_POLICY_PIPELINE},
 };
 
 const struct kerf_policy *kerf_policy_find(const char *name)

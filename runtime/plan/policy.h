@@ -30,6 +30,16 @@ int kerf_policy_cut(const struct kerf_problem *p, struct kerf_plan *plan, struct
 
 /* Spatial: tiles in bands of rows (bands.h). Each file tells its paper. */
 int kerf_policy_modnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_mednn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_coedge(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_deepthings(const struct kerf_problem *p, struct kerf_plan *plan,
+			   struct kerf_err *err);
+int kerf_policy_aofl(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_deepslicing(const struct kerf_problem *p, struct kerf_plan *plan,
+			    struct kerf_err *err);
+int kerf_policy_mcunet(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+/* A pipeline of stages in bands. */
+int kerf_policy_pico(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 
 /* Prices all operators on engine e. */
 int kerf_plan_whole(const struct kerf_problem *p, uint32_t e, struct kerf_plan *plan,

@@ -53,16 +53,13 @@ static int lay_out(const struct kerf_problem *p, struct kerf_bands *b, uint32_t 
 
 int kerf_policy_modnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
+	struct kerf_choice c = {0};
 	struct kerf_bands b = {0};
 	uint32_t n;
 	int r = lay_out(p, &b, &n, err);
 
 	if (!r)
-		r = kerf_bands_build(p, &b, plan, err);
+		kerf_bands_offer(p, &b, "modnn", &c, "each layer in bands over %u engines by speed", n);
 	kerf_bands_finish(&b);
-	if (r)
-		return r;
-	plan->policy = "modnn";
-	snprintf(plan->reason, sizeof(plan->reason), "each layer in bands over %u engines by speed", n);
-	return 0;
+	return r ? r : kerf_choice_end(p, &c, plan, err);
 }

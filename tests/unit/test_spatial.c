@@ -22,7 +22,8 @@ static int close_engine(void **state)
 	return 0;
 }
 
-static const char *const exact[] = {"modnn"};
+static const char *const exact[] = {"modnn", "mednn", "coedge", "deepthings",
+				    "aofl", "deepslicing", "mcunet-patch", "pico"};
 
 static void assert_same_plan(const struct kerf_plan *a, const struct kerf_plan *b)
 {

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * AOFL: L. Zhou, M. H. Samavatian, A. Bacha, S. Majumdar, R. Teodorescu, "Adaptive parallel
+ * execution of deep neural networks on heterogeneous edge devices", SEC 2019.
+ *
+ * All workers compute one band each. Between fusion points they compute on their own, overlaps more
+ * than once; at a fusion point they exchange. Where those points stand is found by dynamic
+ * programming over what computing overlaps and what exchanging costs, so that a slow network
+ * fuses more layers and a fast one fewer.
+ *
+ * Modelled: optimal fusion points by dynamic programming for the given workers and links, parts in
+ * proportion to speed. Not: the paper's host gathers and deals out whole maps at each fusion
+ * point; here neighbours exchange the rows that are missing. Its tiles may also be a grid; kerf's
+ * are bands.
+ */
+#include "plan/fused.h"
+#include "plan/policy.h"
+
+int kerf_policy_aofl(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct kerf_fused_search o = {.always = true};
+	struct kerf_choice c = {0};
+	struct kerf_bands b = {0};
+	struct kerf_fused *f;
+	double sum = 0, s;
+	uint32_t w, groups = 0, i;
+	int r = kerf_fused_make(p, KERF_FUSED_REACH, 256, &f);
+
+	if (!r) {
+		o.n_worker = kerf_fused_workers(f, o.worker, o.part);
+		for (w = 0; w < o.n_worker; w++)
+			sum += o.part[w];
+		for (w = 0; w < o.n_worker; w++)
+			o.part[w] /= sum;
+		r = kerf_fused_search(f, &o, &b, &s, err);
+	}
+	for (i = 0; i < b.n_group; i++)
+		groups += b.group[i].n_band > 1;
+	if (!r)
+		kerf_bands_offer(p, &b, "aofl", &c, "%u fused groups over %u engines", groups,
+				 o.n_worker);
+	kerf_bands_finish(&b);
+	kerf_fused_free(f);
+	return r ? r : kerf_choice_end(p, &c, plan, err);
+}
