@@ -398,6 +398,10 @@ demo:
 bench: all bench-programs
 	O=$(O) tests/bench/bench.sh
 
+# Policy kerf against the best of all assignments, on 10,000 random problems
+plan-oracle: $(O)/tests/bench/plan_oracle
+	$< 10000
+
 # Unit and operator tests under the sanitizers
 asan:
 	@O=$(O) MAKE="$(MAKE)" tests/check.sh asan fuzz
@@ -428,6 +432,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests kmod kmod-test telemetry-tests kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
+.PHONY: all tests plan-oracle kmod kmod-test telemetry-tests kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

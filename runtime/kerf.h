@@ -37,7 +37,7 @@ struct kerf_handle;
 struct kerf_config {
 	size_t size;
 	const char *engines; /* separated by commas, home first; "cpu" */
-	const char *policy;  /* "mincut", "local", "remote" */
+	const char *policy;  /* "kerf", "local", "remote" */
 	const char *shapes;  /* separated by ';': "data:1,3,224,224" */
 	int32_t threads;     /* of the cpu engine; all CPUs */
 	uint32_t depth;	     /* requests in flight; 2 */

@@ -40,7 +40,7 @@ struct kerf_cli_options {
 	"  --on ENGINES        engines, home first: cpu, ref, null, npu:N,\n"                     \
 	"                      q:NAME, http://HOST:PORT[/ENGINE]\n"                               \
 	"                      (default cpu)\n"                                                    \
-	"  --policy NAME       mincut (default), local, remote, cut\n"                             \
+	"  --policy NAME       kerf (default), local, remote, cut\n"                               \
 	"  --cut N             for policy cut: operators that stay here\n"                         \
 	"  --shape NAME:DIMS   fix an input's shape: data:1,3,224,224\n"                           \
 	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \

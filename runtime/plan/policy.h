@@ -24,6 +24,8 @@ int kerf_policy_deepwear(const struct kerf_problem *p, struct kerf_plan *plan,
 			 struct kerf_err *err);
 int kerf_policy_autosplit(const struct kerf_problem *p, struct kerf_plan *plan,
 			  struct kerf_err *err);
+/* The best that is found over the whole space. */
+int kerf_policy_kerf(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 
 /* problem.cut operators at home, the rest away. */
 int kerf_policy_cut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
