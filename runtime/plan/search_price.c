@@ -235,12 +235,19 @@ struct way {
 	const uint8_t *codec;
 	uint32_t n, n_bucket, n_edge;
 	bool coded[KERF_N_CODECS];
+	uint32_t node[KERF_MAX_ENGINES]; /* of each engine */
 	struct kerf_search_price *price;
 };
 
+/* fmax() is a call, and much of what is done here. */
+static inline double max(double a, double b)
+{
+	return a > b ? a : b;
+}
+
 static uint32_t node_of(const struct way *w, uint32_t step)
 {
-	return step == KERF_SEARCH_GIVEN ? w->p->home : w->p->engine[step % w->x->n_engine].node;
+	return step == KERF_SEARCH_GIVEN ? w->p->home : w->node[w->x->step[step].engine];
 }
 
 static enum kerf_codec codec_of(const struct way *w, uint32_t v)
@@ -272,42 +279,42 @@ static bool place(struct way *w)
 {
 	struct kerf_search *x = w->x;
 	const struct kerf_problem *p = w->p;
-	uint32_t o, i, most = 0, ne = x->n_engine;
+	const double *weight = p->outline->weight_bytes;
+	uint32_t o, i, ne = x->n_engine;
 
 	for (o = 0; o < w->n; o++) {
-		uint32_t e = w->assign[o], level;
-
-		if (e == KERF_PLAN_HOME)
-			continue;
-		level = p->engine[e].node == p->home ? 0 : 1;
-		for (i = x->in_first[o]; i < x->in_first[o + 1]; i++) {
-			uint32_t m = x->maker[x->in[i]];
-
-			if (m != KERF_SEARCH_GIVEN)
-				level = KERF_MAX(level, x->level[m] + (w->assign[m] != e));
-		}
-		x->level[o] = level;
-		x->bucket[o] = level * ne + e;
-		most = KERF_MAX(most, level);
-	}
-	w->n_bucket = (most + 1) * ne;
-	memset(x->step, 0, w->n_bucket * sizeof(*x->step));
-	for (o = 0; o < w->n; o++) {
-		uint32_t e = w->assign[o], node;
+		uint32_t e = w->assign[o], level, bucket;
 		struct kerf_search_step *s;
 
+		x->bucket[o] = NONE;
 		if (e == KERF_PLAN_HOME)
 			continue;
-		s = &x->step[x->bucket[o]];
-		node = p->engine[e].node;
+		level = w->node[e] == p->home ? 0 : 1;
+		for (i = x->in_first[o]; i < x->in_first[o + 1]; i++) {
+			uint32_t m = x->maker[x->in[i]], l;
+
+			if (m == KERF_SEARCH_GIVEN)
+				continue;
+			l = x->level[m] + (w->assign[m] != e);
+			level = KERF_MAX(level, l);
+		}
+		x->level[o] = level;
+		x->bucket[o] = bucket = level * ne + e;
+		/* Levels grow by one at a time but for the first, which may be the second. */
+		while (w->n_bucket <= bucket) {
+			memset(&x->step[w->n_bucket], 0, ne * sizeof(*x->step));
+			w->n_bucket += ne;
+		}
+		s = &x->step[bucket];
 		if (!s->used) {
 			s->used = true;
+			s->engine = e;
 			s->compute_s = p->engine[e].job_s;
 			s->first_in = NONE;
 		}
 		s->compute_s += p->op_s[(size_t)o * ne + e];
-		x->weights[node] += p->outline->weight_bytes[o];
-		x->peak[node] = fmax(x->peak[node], x->live[o]);
+		x->weights[w->node[e]] += weight[o];
+		x->peak[w->node[e]] = max(x->peak[w->node[e]], x->live[o]);
 	}
 	for (i = 0; i < w->n_bucket; i++)
 		if (x->step[i].used && !(x->step[i].compute_s < INFINITY))
@@ -329,7 +336,7 @@ static void apart(struct way *w, uint32_t v, uint32_t step)
 
 	if (w->p->apart_s)
 		x->step[step].compute_s +=
-			w->p->apart_s[(size_t)x->id[v] * x->n_engine + step % x->n_engine];
+			w->p->apart_s[(size_t)x->id[v] * x->n_engine + x->step[step].engine];
 }
 
 /* Value v goes from its step to others, and to home. False: it may not. */
@@ -338,10 +345,8 @@ static bool join_value(struct way *w, uint32_t v)
 	struct kerf_search *x = w->x;
 	const struct kerf_problem *p = w->p;
 	uint32_t m = x->maker[v], from, at, i;
-	bool reply = false, sent = false, bounded = p->graph->value[x->id[v]].bounded;
+	bool reply = false, sent = false;
 
-	if (m != KERF_SEARCH_GIVEN && (m >= w->n || w->assign[m] == KERF_PLAN_HOME))
-		return true;
 	from = m == KERF_SEARCH_GIVEN ? m : x->bucket[m];
 	at = node_of(w, from);
 	x->stamp++;
@@ -350,16 +355,14 @@ static bool join_value(struct way *w, uint32_t v)
 
 		if (r >= w->n)
 			break;
-		if (w->assign[r] == KERF_PLAN_HOME)
-			continue;
 		to = x->bucket[r];
-		if (to == from || x->seen[to] == x->stamp)
+		if (to == from || to == NONE || x->seen[to] == x->stamp)
 			continue;
 		x->seen[to] = x->stamp;
 		node = node_of(w, to);
 		if (node != at) {
 			sent = true;
-			if (bounded && node != p->home)
+			if (node != p->home && p->graph->value[x->id[v]].bounded)
 				return false;
 			reply |= at != p->home &&
 				 (node == p->home || p->link[at * x->n_node + node].rate_bytes_s <= 0);
@@ -395,7 +398,7 @@ static double carry(struct way *w, uint32_t from, uint32_t to, double bytes, dou
 	if (from == to)
 		return ready;
 	s = kerf_problem_transfer_s(w->p, from, to, bytes);
-	start = fmax(ready, x->link_free[at]);
+	start = max(ready, x->link_free[at]);
 	x->link_free[at] = start + s;
 	x->link_busy[at] += s;
 	w->price->wire_bytes += bytes;
@@ -448,7 +451,7 @@ static double receive(struct way *w, uint32_t step)
 			continue;
 		exchange = to != home;
 		if (e->from != KERF_SEARCH_GIVEN)
-			ready = fmax(ready, at == home ? x->step[e->from].made_s
+			ready = max(ready, at == home ? x->step[e->from].made_s
 						       : x->step[e->from].home_s);
 		if (!exchange)
 			continue;
@@ -471,7 +474,7 @@ static double receive(struct way *w, uint32_t step)
 		}
 		end = to == home ? x->step[from].home_s
 				 : carry(w, at, to, bytes, x->step[from].made_s) + coding;
-		there = fmax(there, end);
+		there = max(there, end);
 	}
 	return there;
 }
@@ -480,17 +483,17 @@ static bool run_step(struct way *w, uint32_t step)
 {
 	struct kerf_search *x = w->x;
 	struct kerf_search_step *s = &x->step[step];
-	uint32_t e = step % x->n_engine;
+	uint32_t e = s->engine;
 	double there = receive(w, step);
 
-	s->made_s = s->home_s = fmax(there, x->engine_free[e]) + s->compute_s;
+	s->made_s = s->home_s = max(there, x->engine_free[e]) + s->compute_s;
 	x->engine_free[e] = s->made_s;
 	x->engine_busy[e] += s->compute_s;
 	w->price->energy_j += s->compute_s * w->p->engine[e].active_w;
 	if (s->replies)
 		s->home_s = carry(w, w->p->engine[e].node, w->p->home, s->reply_bytes, s->made_s) +
 			    s->reply_coding_s;
-	w->price->total_s = fmax(w->price->total_s, s->home_s);
+	w->price->total_s = max(w->price->total_s, s->home_s);
 	return s->home_s < INFINITY;
 }
 
@@ -502,13 +505,13 @@ static void totals(struct way *w, int32_t exit)
 	uint32_t i;
 
 	for (i = 0; i < x->n_engine; i++)
-		price->period_s = fmax(price->period_s, x->engine_busy[i]);
+		price->period_s = max(price->period_s, x->engine_busy[i]);
 	for (i = 0; i < x->n_node * x->n_node; i++)
-		price->period_s = fmax(price->period_s, x->link_busy[i]);
+		price->period_s = max(price->period_s, x->link_busy[i]);
 	for (i = 0; i < x->n_node; i++) {
 		double bytes = x->weights[i] + x->peak[i];
 
-		price->memory_bytes = fmax(price->memory_bytes, bytes);
+		price->memory_bytes = max(price->memory_bytes, bytes);
 		if (!p->node)
 			continue;
 		if (i == p->home || x->peak[i] > 0)
@@ -519,7 +522,7 @@ static void totals(struct way *w, int32_t exit)
 	price->accuracy = exit >= 0 ? p->graph->exit[exit].accuracy : p->graph->accuracy;
 	for (i = KERF_CODEC_NONE + 1; i < KERF_N_CODECS; i++)
 		if (w->coded[i] && p->codec_loss && price->accuracy > 0)
-			price->accuracy = fmax(price->accuracy - p->codec_loss[i], 0);
+			price->accuracy = max(price->accuracy - p->codec_loss[i], 0);
 }
 
 void kerf_search_judge(const struct kerf_problem *p, struct kerf_search_price *price)
@@ -546,10 +549,10 @@ void kerf_search_judge(const struct kerf_problem *p, struct kerf_search_price *p
 void kerf_search_price(struct kerf_search *x, const uint32_t *assign, const uint8_t *codec,
 		       int32_t exit, uint32_t n, struct kerf_search_price *price)
 {
-	struct way w = {x, x->p, assign, codec, n, 0, 0, {false}, price};
+	struct way w = {.x = x, .p = x->p, .assign = assign, .codec = codec, .n = n, .price = price};
 	size_t links = (size_t)x->n_node * x->n_node;
 	bool runs;
-	uint32_t v, i;
+	uint32_t v, i, k;
 
 	x->work += n;
 	memset(price, 0, sizeof(*price));
@@ -559,9 +562,25 @@ void kerf_search_price(struct kerf_search *x, const uint32_t *assign, const uint
 	memset(x->link_busy, 0, links * sizeof(double));
 	memset(x->weights, 0, x->n_node * sizeof(double));
 	memset(x->peak, 0, x->n_node * sizeof(double));
+	for (i = 0; i < x->n_engine; i++)
+		w.node[i] = x->p->engine[i].node;
 	runs = place(&w);
-	for (v = 0; v < x->n_value && runs; v++)
+	for (v = 0; v < x->n_value && runs; v++) {
+		uint32_t m = x->maker[v], end = x->read_first[v + 1];
+
+		if (m != KERF_SEARCH_GIVEN) {
+			if (m >= n || x->bucket[m] == NONE)
+				continue;
+			/* Most stay where they are made. */
+			for (k = x->read_first[v]; k < end && x->reader[k] < n &&
+						   x->bucket[x->reader[k]] == x->bucket[m];
+			     k++)
+				;
+			if (k == end && !x->is_out[v])
+				continue;
+		}
 		runs = join_value(&w, v);
+	}
 	for (i = 0; i < w.n_bucket && runs; i++)
 		if (x->step[i].used)
 			runs = run_step(&w, i);

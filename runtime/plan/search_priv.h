@@ -22,6 +22,7 @@ struct kerf_search_step {
 	double compute_s, made_s, home_s;
 	double reply_bytes, reply_coding_s;
 	uint32_t first_in; /* edges */
+	uint32_t engine;
 	bool used, replies;
 };
 
