@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The best plan over the whole space: the search's best assignment (search.h), and the plans of
- * every other policy that may be better than it. docs/planner.md tells more.
+ * The best plan over the whole space: the search's best assignment (search.h) for each exit and
+ * set of codecs that the goal allows, and the plans of the other policies where they may be
+ * better. docs/planner.md tells more.
  */
 #include "plan/policy.h"
 #include "plan/search.h"
@@ -10,99 +11,136 @@
 #include <stdio.h>
 #include <string.h>
 
-static double score_of(const struct kerf_problem *p, const struct kerf_plan *plan)
-{
-	struct kerf_search_price price = {.total_s = plan->total_s,
-					  .period_s = plan->period_s,
-					  .energy_j = plan->energy_j,
-					  .memory_bytes = plan->memory_bytes,
-					  .accuracy = plan->accuracy};
+struct kerf_run {
+	const struct kerf_problem *p;
+	struct kerf_search *x;
+	struct kerf_choice choice;
+	uint32_t searched;
+	bool optimal; /* of all assignments, all searches together */
+};
 
-	kerf_search_judge(p, &price);
-	return kerf_search_score(&price);
+static double accuracy_of(const struct kerf_problem *p, int32_t exit, uint32_t codecs)
+{
+	double a = exit >= 0 ? p->graph->exit[exit].accuracy : p->graph->accuracy;
+	uint32_t c;
+
+	for (c = KERF_CODEC_NONE + 1; c < KERF_N_CODECS && p->codec_loss; c++)
+		if (codecs >> c & 1)
+			a -= p->codec_loss[c];
+	return a;
 }
 
-/*
- * The others' plans, where they may be better: whole plans and cuts are assignments, so nothing
- * is better than an optimal one.
- */
-static int ask_others(const struct kerf_problem *p, bool optimal, struct kerf_plan *plan,
-		      const char **from)
+static int search(struct kerf_run *k, int32_t exit, uint32_t codecs)
 {
-	double best = score_of(p, plan);
+	struct kerf_search_found found;
+	struct kerf_plan plan;
+	int r = kerf_search_run(k->x, exit, codecs, NULL, &found);
+
+	k->searched++;
+	k->optimal &= found.optimal;
+	if (r)
+		return 0;
+	r = kerf_plan_from_assignment(k->p, found.assign, found.codec, &plan, NULL);
+	if (!r && exit >= 0) {
+		plan.exit = exit;
+		r = kerf_plan_price(k->p, &plan);
+		if (r)
+			kerf_plan_finish(&plan);
+	}
+	if (r)
+		return r;
+	plan.policy = "kerf";
+	kerf_choice_offer(k->p, &k->choice, &plan, 0);
+	return 0;
+}
+
+/* Each exit, and each set of codecs that leaves it accurate enough: fewer codecs lose less. */
+static int search_all(struct kerf_run *k)
+{
+	const struct kerf_problem *p = k->p;
+	int32_t exit, n_exit = p->goal.exits ? (int32_t)p->graph->n_exit : 0;
+	uint32_t all = p->goal.codecs & ~(1u << KERF_CODEC_NONE), codecs;
+	int r = 0;
+
+	for (exit = -1; exit < n_exit && !r; exit++) {
+		r = search(k, exit, 0);
+		for (codecs = all; codecs && !r; codecs = (codecs - 1) & all) {
+			if (p->goal.accuracy > 0 && accuracy_of(p, exit, codecs) < p->goal.accuracy)
+				continue;
+			r = search(k, exit, codecs);
+			if (p->goal.accuracy <= 0)
+				break; /* of any set of codecs the search may use less */
+		}
+	}
+	return r;
+}
+
+/* Whole plans and cuts are assignments: none is better than an optimal one. */
+static int ask_others(struct kerf_run *k)
+{
 	const struct kerf_policy *policy;
 	uint32_t i;
 
 	for (i = 0; (policy = kerf_policy_at(i)); i++) {
-		struct kerf_plan other;
+		struct kerf_plan plan;
 		int r;
 
 		if (policy->plan == kerf_policy_kerf ||
-		    (optimal && (policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT)))
+		    (k->optimal &&
+		     (policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT)))
 			continue;
-		r = policy->plan(p, &other, NULL);
+		r = policy->plan(k->p, &plan, NULL);
 		if (r == -ENOMEM)
 			return r;
-		if (r)
-			continue;
-		if (score_of(p, &other) < best) {
-			best = score_of(p, &other);
-			kerf_plan_finish(plan);
-			*plan = other;
-			*from = policy->name;
-		} else {
-			kerf_plan_finish(&other);
-		}
+		if (!r)
+			kerf_choice_offer(k->p, &k->choice, &plan, 0);
 	}
 	return 0;
 }
 
-static void explain(const struct kerf_problem *p, const struct kerf_search_found *found,
-		    uint64_t work, const char *from, struct kerf_plan *plan)
+static void explain(const struct kerf_run *k, struct kerf_plan *plan)
 {
+	const struct kerf_problem *p = k->p;
 	double here = 0, there = 0;
-	uint32_t i, ops = 0, steps = 0;
+	char from[64] = "";
+	uint32_t i, away = 0;
 
 	for (i = 0; i < plan->n_step; i++) {
 		const struct kerf_plan_step *s = &plan->step[i];
-		bool away = p->engine[s->engine].node != p->home;
+		bool far = p->engine[s->engine].node != p->home;
 
-		*(away ? &there : &here) += s->compute_s;
-		ops += away ? s->n_op : 0;
-		steps += away;
+		*(far ? &there : &here) += s->compute_s;
+		away += far;
 	}
+	if (strcmp(plan->policy, "kerf"))
+		snprintf(from, sizeof(from), ", by the plan of %.32s", plan->policy);
 	snprintf(plan->reason, sizeof(plan->reason),
-		 "%u of %u steps away with %u operators: %.2f ms of work here, %.2f ms there, %.0f KB on links, done in %.2f ms; %s %s, %.0f assignments' work%s%s",
-		 steps, plan->n_step, ops, here * 1e3, there * 1e3, plan->wire_bytes / 1e3,
-		 plan->total_s * 1e3, found->optimal ? "no assignment is better," : "the best found",
-		 found->optimal ? "as searched through" : "by search",
-		 p->graph->n_op ? (double)work / p->graph->n_op : 0, from ? "; the plan is that of " : "",
-		 from ? from : "");
+		 "%u of %u steps away: %.2f ms of work here, %.2f ms there, %.0f KB on links; %s%s",
+		 away, plan->n_step, here * 1e3, there * 1e3, plan->wire_bytes / 1e3,
+		 k->optimal ? "no assignment of operators to engines is better"
+			    : "nothing better was found",
+		 from);
+	plan->policy = "kerf";
 }
 
 int kerf_policy_kerf(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	struct kerf_search_found found;
-	const char *from = NULL;
-	struct kerf_search *x;
-	int r = kerf_search_make(p, &x);
+	struct kerf_run k = {.p = p, .optimal = true};
+	int r = kerf_search_make(p, &k.x);
 
-	if (r)
+	if (!r)
+		r = search_all(&k);
+	/* Exactness is proved for assignments alone, without codecs. */
+	k.optimal &= k.searched == 1;
+	if (!r)
+		r = ask_others(&k);
+	kerf_search_free(k.x);
+	if (r) {
+		kerf_choice_drop(&k.choice);
 		return r;
-	r = kerf_search_run(x, -1, p->goal.codecs, NULL, &found);
-	if (r)
-		kerf_fail(err, r, "no engine, nor any of them together, can run the whole model");
-	else
-		r = kerf_plan_from_assignment(p, found.assign, found.codec, plan, err);
-	if (!r) {
-		r = ask_others(p, found.optimal, plan, &from);
-		if (r)
-			kerf_plan_finish(plan);
 	}
-	if (!r) {
-		plan->policy = "kerf";
-		explain(p, &found, kerf_search_work(x), from, plan);
-	}
-	kerf_search_free(x);
+	r = kerf_choice_end(p, &k.choice, plan, err);
+	if (!r)
+		explain(&k, plan);
 	return r;
 }

@@ -282,11 +282,7 @@ static uint32_t engines_around(const struct kerf_search *x, uint32_t o)
 	for (i = x->in_first[o]; i < x->in_first[o + 1]; i++) {
 		uint32_t m = x->maker[x->in[i]];
 
-		if (m == KERF_SEARCH_GIVEN) {
-			bits |= x->home_engines;
-			continue;
-		}
-		bits |= 1u << x->best[m];
+		bits |= m == KERF_SEARCH_GIVEN ? x->home_engines : 1u << x->best[m];
 	}
 	for (i = x->made_first[o]; i < x->made_first[o + 1]; i++) {
 		uint32_t v = x->made[i];
@@ -428,7 +424,7 @@ int kerf_search_run(struct kerf_search *x, int32_t exit, uint32_t codecs, const 
 	r.limit = x->work + (uint64_t)x->n_op * x->n_engine * PRICES_AN_ENGINE;
 	if (x->best_price.cost < INFINITY)
 		improve(&r);
-	found->optimal = n <= EXACT_OPS && kerf_search_exact(&r, EXACT_NODES);
+	found->optimal = n <= EXACT_OPS && !(codecs >> 1) && kerf_search_exact(&r, EXACT_NODES);
 	found->assign = x->best;
 	found->codec = codecs >> 1 ? x->best_codec : NULL;
 	found->price = x->best_price;

@@ -19,8 +19,9 @@
 /* What a price finds: as the fields of struct kerf_plan. */
 struct kerf_search_price {
 	double total_s, period_s, energy_j, wire_bytes, memory_bytes, accuracy;
-	double memory_over; /* by what share nodes' memory is missed */
-	double over;	    /* and the other limits; 0: all are kept */
+	double memory_over; /* as struct kerf_plan's over */
+	bool exact;
+	double over; /* as kerf_plan_violation() */
 	double cost; /* of the goal; INFINITY: it cannot run */
 };
 
@@ -44,7 +45,7 @@ void kerf_search_state(struct kerf_search *x, const struct kerf_problem *p);
 void kerf_search_price(struct kerf_search *x, const uint32_t *assign, const uint8_t *codec,
 		       int32_t exit, uint32_t n, struct kerf_search_price *price);
 
-/* over and cost of figures. */
+/* Sets over and cost by the other figures. */
 void kerf_search_judge(const struct kerf_problem *p, struct kerf_search_price *price);
 
 /* Less is better; what misses a limit is worse than all that do not. */

@@ -12,6 +12,7 @@
 #define NONE UINT32_MAX
 /* A scale and a zero point (price.c). */
 #define INT8_HEAD 8
+#define ROUNDING (1 + 1e-12) /* of limits (goal.c) */
 
 /* --- making --- */
 
@@ -136,7 +137,6 @@ static void fill(struct kerf_search *x)
 	const struct kerf_graph *g = x->p->graph;
 	const struct kerf_outline *outline = x->p->outline;
 	uint32_t v, n = 0, slots = 0, i, o, b;
-	int k;
 
 	for (v = 0; v < g->n_value; v++) {
 		if (!travels(x->p, v))
@@ -170,13 +170,8 @@ static void fill(struct kerf_search *x)
 		for (i = x->read_first[v]; i < x->read_first[v + 1]; i++)
 			x->in[x->in_first[x->reader[i] + 1]++] = v;
 	for (o = 0; o < x->n_op; o++) {
-		const struct kerf_op *op = &g->op[o];
-
 		x->runs[o] = true;
-		for (k = 0; k < op->n_in; k++)
-			x->live[o] += op->in[k] < 0 ? 0 : outline->value_bytes[op->in[k]];
-		for (k = 0; k < op->n_out; k++)
-			x->live[o] += op->out[k] < 0 ? 0 : outline->value_bytes[op->out[k]];
+		x->live[o] = outline->op_bytes[o];
 	}
 	for (b = 0; b + 1 < outline->n_narrow; b++)
 		if (outline->narrow[b] < outline->narrow[b + 1])
@@ -516,10 +511,14 @@ static void totals(struct way *w, int32_t exit)
 			continue;
 		if (i == p->home || x->peak[i] > 0)
 			price->energy_j += p->node[i].idle_w * price->total_s;
-		if (p->node[i].memory_bytes > 0 && bytes > p->node[i].memory_bytes)
-			price->memory_over += bytes / p->node[i].memory_bytes - 1;
+		if (p->node[i].memory_bytes > 0 && bytes > p->node[i].memory_bytes * ROUNDING)
+			price->memory_over =
+				max(price->memory_over, bytes / p->node[i].memory_bytes - 1);
 	}
 	price->accuracy = exit >= 0 ? p->graph->exit[exit].accuracy : p->graph->accuracy;
+	price->exact = exit < 0;
+	for (i = KERF_CODEC_NONE + 1; i < KERF_N_CODECS; i++)
+		price->exact &= !w->coded[i];
 	for (i = KERF_CODEC_NONE + 1; i < KERF_N_CODECS; i++)
 		if (w->coded[i] && p->codec_loss && price->accuracy > 0)
 			price->accuracy = max(price->accuracy - p->codec_loss[i], 0);
@@ -528,22 +527,19 @@ static void totals(struct way *w, int32_t exit)
 void kerf_search_judge(const struct kerf_problem *p, struct kerf_search_price *price)
 {
 	const struct kerf_goal *g = &p->goal;
+	struct kerf_plan sum = {.total_s = price->total_s,
+				.period_s = price->period_s,
+				.energy_j = price->energy_j,
+				.memory_bytes = price->memory_bytes};
 
+	price->cost = kerf_plan_cost(p, &sum);
 	price->over = price->memory_over;
-	if (g->deadline_s > 0 && price->total_s > g->deadline_s)
+	if (g->deadline_s > 0 && price->total_s > g->deadline_s * ROUNDING)
 		price->over += price->total_s / g->deadline_s - 1;
-	if (g->accuracy > 0 && price->accuracy < g->accuracy)
+	if (g->accuracy > 0 && price->accuracy <= 0)
+		price->over += !price->exact;
+	else if (g->accuracy > 0 && price->accuracy * ROUNDING < g->accuracy)
 		price->over += 1 - price->accuracy / g->accuracy;
-	switch (g->objective) {
-	case KERF_FOR_PERIOD: price->cost = price->period_s; break;
-	case KERF_FOR_ENERGY: price->cost = price->energy_j; break;
-	case KERF_FOR_MEMORY: price->cost = price->memory_bytes; break;
-	case KERF_FOR_WEIGHTED:
-		price->cost = g->latency_weight * price->total_s + g->energy_weight * price->energy_j +
-			      g->period_weight * price->period_s;
-		break;
-	default: price->cost = price->total_s;
-	}
 }
 
 void kerf_search_price(struct kerf_search *x, const uint32_t *assign, const uint8_t *codec,
