@@ -44,6 +44,10 @@ int kerf_bands_tiled(struct kerf_bands *b, uint32_t begin, uint32_t end, uint32_
 		if (rows[i].end > rows[i].begin)
 			b->band[b->n_band++] = (struct kerf_band){engine[i], rows[i]};
 	g->n_band = b->n_band - g->first_band;
+	if (g->n_band == 1) { /* which holds all of every input, as no tile does */
+		g->engine = b->band[g->first_band].engine;
+		g->n_band = 0;
+	}
 	return 0;
 }
 
@@ -425,12 +429,12 @@ static struct kerf_plan_step *add_step(struct builder *b, const struct kerf_run 
 	return s;
 }
 
-static int build_whole(struct builder *b, const struct kerf_run *run, uint32_t engine, uint32_t stage)
+static int build_whole(struct builder *b, const struct kerf_run *run, const struct kerf_group *g)
 {
 	const struct kerf_rows all = {0, 0};
 	uint32_t at = b->plan->n_step, i;
 
-	if (!add_step(b, run, engine, stage))
+	if (!add_step(b, run, g->engine, g->stage))
 		return -ENOMEM;
 	for (i = 0; i < run->n_in; i++)
 		if (fetch(b, run->in[i], at, all, all))
@@ -510,10 +514,9 @@ static int build_group(struct builder *b, const struct kerf_group *g, const stru
 
 	if (r)
 		return r;
-	/* One band is everything, and holds all of every input, as no tile does. */
-	r = g->n_band > 1 ? build_bands(b, &run, g, band) : -EOPNOTSUPP;
+	r = g->n_band ? build_bands(b, &run, g, band) : -EOPNOTSUPP;
 	if (r == -EOPNOTSUPP || r == -EINVAL)
-		r = build_whole(b, &run, g->n_band == 1 ? band->engine : g->engine, g->stage);
+		r = build_whole(b, &run, g);
 	kerf_run_finish(&run);
 	return r;
 }

@@ -18,9 +18,8 @@
  * tried, from the least with a solution on, and below the deadline; the priced plan that meets the
  * goal at least cost is taken.
  *
- * Modelled: all of the above; the layers that cannot be cut run on the engine that answers first
- * (the paper's fully connected layers run on the device that asked). Not: parts that
- * change while it runs: a new plan does that.
+ * Modelled: all of the above; layers that cannot be cut run on the device that asked, as the
+ * paper's fully connected ones do. Not: parts that change while it runs: a new plan does that.
  */
 #include "plan/fused.h"
 #include "plan/policy.h"
@@ -183,7 +182,7 @@ static int offer(struct coedge *x, const double *part, struct kerf_choice *c, st
 			r = kerf_fused_tile(x->f, j, j, x->n, x->worker, part, &b);
 			continue;
 		}
-		r = kerf_bands_best_engine(x->p, block->begin, block->end, &whole, err);
+		r = kerf_bands_home_engine(x->p, block->begin, block->end, &whole, err);
 		if (!r)
 			r = kerf_bands_whole(&b, block->begin, block->end, whole);
 	}

@@ -24,74 +24,104 @@
 
 struct layer {
 	const struct kerf_fused *f;
-	uint32_t j;
+	uint32_t j, n;
 	const uint32_t *worker;
 	const double *speed;
-	double part[KERF_MAX_ENGINES]; /* the answer */
+	double from[KERF_MAX_ENGINES], to[KERF_MAX_ENGINES]; /* of the input, held by each */
+	double part[KERF_MAX_ENGINES];			     /* the answer */
 };
 
-/* Rows beside its own that a part fetches from a neighbour, who has to send as many. */
-static double border_s(const struct layer *l, uint32_t a, uint32_t b)
+/* The part [lo, hi) by one worker: rows that it does not hold come from home or a neighbour. */
+static double alone_s(const struct layer *l, uint32_t w, double lo, double hi)
 {
 	const struct kerf_problem *p = l->f->p;
-	double bytes = l->f->block[l->j].in_bytes * kerf_fused_halo_in(l->f, l->j, l->j) / 2;
-	uint32_t from = p->engine[l->worker[a]].node, to = p->engine[l->worker[b]].node;
+	double held = fmin(hi, l->to[w]) - fmax(lo, l->from[w]), missing, s = 0, halo;
+	uint32_t node = p->engine[l->worker[w]].node, i;
 
-	return fmax(kerf_fused_move_s(p, from, to, bytes), kerf_fused_move_s(p, to, from, bytes));
+	halo = hi - lo < 1 ? kerf_fused_halo_in(l->f, l->j, l->j) : 0;
+	missing = (hi - lo - fmax(held, 0) + halo) * l->f->block[l->j].in_bytes;
+	for (i = 0; i < l->n && missing > 0; i++)
+		if (i != w && l->to[i] > l->from[i])
+			s = fmax(s, kerf_fused_move_s(p, p->engine[l->worker[i]].node, node, missing));
+	return s + kerf_fused_band_s(l->f, l->j, l->j, l->worker[w], hi - lo);
 }
 
-/* The least time for part of the layer by workers [a, b), parts in l->part. */
-static double divide(struct layer *l, uint32_t a, uint32_t b, double part)
+/* The least time for rows [lo, hi) by workers [a, b), parts in l->part. */
+static double divide(struct layer *l, uint32_t a, uint32_t b, double lo, double hi)
 {
-	const struct kerf_problem *p = l->f->p;
-	double kept[KERF_MAX_ENGINES], left = 0, right = 0, alone, both;
+	double left = 0, right = 0, least = INFINITY, both, cut;
 	uint32_t mid = a + (b - a) / 2, best = a, w;
 
 	for (w = a; w < b; w++) {
-		if (l->speed[w] > l->speed[best])
+		double s = alone_s(l, w, lo, hi);
+
+		if (s < least) {
+			least = s;
 			best = w;
+		}
 		*(w < mid ? &left : &right) += l->speed[w];
 	}
-	alone = kerf_fused_band_s(l->f, l->j, l->j, l->worker[best], part) +
-		p->engine[l->worker[best]].job_s;
 	if (b - a > 1) {
-		both = fmax(divide(l, a, mid, part * left / (left + right)),
-			    divide(l, mid, b, part * right / (left + right))) +
-		       border_s(l, mid - 1, mid);
-		if (both < alone)
+		cut = lo + (hi - lo) * left / (left + right);
+		both = divide(l, a, mid, lo, cut);
+		both = fmax(both, divide(l, mid, b, cut, hi));
+		if (both < least)
 			return both;
 	}
 	for (w = a; w < b; w++)
-		kept[w] = w == best ? part : 0;
-	for (w = a; w < b; w++)
-		l->part[w] = kept[w];
-	return alone;
+		l->part[w] = w == best ? hi - lo : 0;
+	return least;
+}
+
+/* Where a layer's output stands is where the next one's input is. */
+static void hold(struct layer *l)
+{
+	double at = 0;
+	uint32_t w;
+
+	for (w = 0; w < l->n; w++) {
+		l->from[w] = at;
+		l->to[w] = at += l->part[w];
+	}
+}
+
+static void hold_whole(struct layer *l, uint32_t node)
+{
+	uint32_t w;
+
+	for (w = 0; w < l->n; w++) {
+		l->from[w] = 0;
+		l->to[w] = l->f->p->engine[l->worker[w]].node == node;
+	}
 }
 
 static int lay_out(const struct kerf_fused *f, struct kerf_bands *b, uint32_t *most,
 		   struct kerf_err *err)
 {
 	const struct kerf_problem *p = f->p;
-	uint32_t worker[KERF_MAX_ENGINES], whole, j, n, w;
+	uint32_t worker[KERF_MAX_ENGINES], whole, w;
 	double speed[KERF_MAX_ENGINES];
+	struct layer l = {.f = f, .worker = worker, .speed = speed};
 	int r = 0;
 
-	for (j = 0; j < f->n && !r; j++) {
-		const struct kerf_block *block = &f->block[j];
-		struct layer l = {.f = f, .j = j, .worker = worker, .speed = speed};
+	l.n = kerf_fused_workers(f, worker, speed);
+	hold_whole(&l, p->home);
+	for (l.j = 0; l.j < f->n && !r; l.j++) {
+		const struct kerf_block *block = &f->block[l.j];
 		uint32_t used = 0;
 
-		n = kerf_bands_workers(p, block->begin, block->end, worker);
-		if (!block->rows || n < 2) {
+		if (!block->rows || !l.n) {
 			r = kerf_bands_best_engine(p, block->begin, block->end, &whole, err);
 			if (!r)
 				r = kerf_bands_whole(b, block->begin, block->end, whole);
+			if (!r)
+				hold_whole(&l, p->engine[whole].node);
 			continue;
 		}
-		kerf_bands_speeds(p, block->begin, block->end, n, worker, speed);
-		divide(&l, 0, n, 1);
-		r = kerf_fused_tile(f, j, j, n, worker, l.part, b);
-		for (w = 0; w < n; w++)
+		divide(&l, 0, l.n, 0, 1);
+		hold(&l);
+		r = kerf_fused_tile(f, l.j, l.j, l.n, worker, l.part, b);
+		for (w = 0; w < l.n; w++)
 			used += l.part[w] > 0;
 		*most = KERF_MAX(*most, used);
 	}

@@ -14,8 +14,8 @@
  * within a stage fused as far as they go and balanced over the group, the dynamic programme for the
  * least period. Devices are taken in order of speed and a stage's group are neighbours in that
  * order, so the programme sees their true speeds instead of an average; faster or slower first is
- * tried both ways. Every number of devices is tried; the best by the goal is taken, so an objective
- * other than period gets the pipeline that suits it.
+ * tried both ways, and every number of devices. The least period is taken whatever the goal's
+ * objective, among those that meet its constraints.
  * Not: the paper's search for pieces of least overlap inside wide blocks.
  */
 #include "plan/fused.h"
@@ -235,13 +235,16 @@ static void sort_workers(struct pico *x, double *speed, bool slow_first)
 
 int kerf_policy_pico(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	struct pico x = {.p = p};
+	struct kerf_problem q = *p;
+	struct pico x = {.p = &q};
 	struct kerf_choice c = {0};
 	double speed[KERF_MAX_ENGINES];
 	struct kerf_fused *f;
 	uint32_t pass;
-	int r = kerf_fused_make(p, KERF_FUSED_REACH, MOST_PIECES, &f);
+	int r;
 
+	q.goal.objective = KERF_FOR_PERIOD;
+	r = kerf_fused_make(&q, KERF_FUSED_REACH, MOST_PIECES, &f);
 	if (r)
 		return r;
 	x.f = f;
@@ -257,5 +260,5 @@ int kerf_policy_pico(const struct kerf_problem *p, struct kerf_plan *plan, struc
 	kerf_fused_free(f);
 	if (r)
 		kerf_choice_drop(&c);
-	return r ? r : kerf_choice_end(p, &c, plan, err);
+	return r ? r : kerf_choice_end(&q, &c, plan, err);
 }
