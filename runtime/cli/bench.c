@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define MAX_SWEEP 16
+#define MAX_POLICIES 64
 #define MAX_SAMPLES 100000
 #define TELL_NS 250000000u
 #define TOLD_OF 101 /* requests */
@@ -25,7 +26,7 @@ enum format { MD, CSV, JSON };
 struct bench_options {
 	struct kerf_cli_options common;
 	long threads[MAX_SWEEP], depth[MAX_SWEEP];
-	const char *policy[MAX_SWEEP];
+	const char *policy[MAX_POLICIES];
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
 	long runs, warmup, seconds;
@@ -50,7 +51,7 @@ static const char help[] =
 	"  --warmup N          requests before timing (default 3)\n"
 	"  --threads LIST      threads of the cpu engine\n"
 	"  --depth LIST        requests in flight\n"
-	"  --policy LIST       policies\n"
+	"  --policy LIST|all   policies, one after the other; one that has no plan is told and left out\n"
 	"  --cut LIST|all      with --policy cut: the cuts to measure one by one\n"
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
@@ -114,12 +115,21 @@ static int number_list(const char *what, char *arg, long min, long max, long *li
 
 static int policy_list(struct bench_options *o, char *arg, struct kerf_err *err)
 {
+	const struct kerf_policy *policy;
 	char *save, *s;
+	uint32_t i;
 
 	o->n_policy = 0;
+	if (!strcmp(arg, "all")) {
+		for (i = 0; (policy = kerf_policy_at(i)) && o->n_policy < MAX_POLICIES; i++)
+			if (strcmp(policy->name, "cut") != 0) /* not a choice of its own */
+				o->policy[o->n_policy++] = policy->name;
+		return 0;
+	}
 	for (s = strtok_r(arg, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
-		if (o->n_policy == MAX_SWEEP || !kerf_policy_find(s))
-			return kerf_fail(err, -EINVAL, "--policy: unknown policy '%s'", s);
+		if (o->n_policy == MAX_POLICIES || !kerf_policy_find(s))
+			return kerf_fail(err, -EINVAL,
+					 "unknown policy '%s'; 'kerf plan --policies' lists them", s);
 		o->policy[o->n_policy++] = s;
 	}
 	return 0;
@@ -404,6 +414,8 @@ static int bench_policy(const struct bench_options *o, long threads, struct kerf
 	if (s->problem.op_s) {
 		kerf_plan_finish(&s->plan);
 		r = policy->plan(&s->problem.p, &s->plan, err);
+		if (!r)
+			r = kerf_plan_meets(&s->problem.p, &s->plan, err);
 		if (r)
 			return r;
 		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->common.model);
@@ -447,14 +459,23 @@ static int bench_threads(const struct bench_options *o, long threads, bool *firs
 	int r;
 
 	common.engine.threads = (int)threads;
+	common.policy = o->n_policy == 1 ? o->policy[0] : NULL;
 	r = kerf_cli_setup(&common, &s, err);
 	if (r)
 		return r;
 	for (p = 0; p < o->n_policy && !r; p++) {
+		struct kerf_err why = {""};
+
 		if (o->policy[p] && !strcmp(o->policy[p], "cut") && s.problem.op_s)
-			r = bench_cuts(o, threads, &s, first, err);
+			r = bench_cuts(o, threads, &s, first, &why);
 		else
-			r = bench_policy(o, threads, &s, o->policy[p], first, err);
+			r = bench_policy(o, threads, &s, o->policy[p], first, &why);
+		/* Others may have a plan. */
+		if ((r == -EDOM || r == -ENODEV) && o->n_policy > 1) {
+			fprintf(stderr, "kerf: policy %s: %s\n", o->policy[p], why.msg);
+			r = 0;
+		}
+		kerf_fail(r ? err : NULL, r, "%s", why.msg);
 	}
 	kerf_cli_setup_finish(&s);
 	return r;

@@ -25,7 +25,7 @@ int kerf_cmd_report(int argc, char **argv);
 int kerf_cmd_run(int argc, char **argv);
 int kerf_cmd_top(int argc, char **argv);
 
-/* "kerf: sentence" to stderr; returns KERF_EXIT_FAILED. */
+/* "kerf: sentence" to stderr; returns KERF_EXIT_MISSED for -EDOM, else KERF_EXIT_FAILED. */
 int kerf_cli_fail(const struct kerf_err *err, int code);
 
 #endif

@@ -22,7 +22,7 @@ static const struct kerf_command commands[] = {
 int kerf_cli_fail(const struct kerf_err *err, int code)
 {
 	fprintf(stderr, "kerf: %s\n", err->msg[0] ? err->msg : strerror(-code));
-	return KERF_EXIT_FAILED;
+	return code == -EDOM ? KERF_EXIT_MISSED : KERF_EXIT_FAILED;
 }
 
 static int usage(FILE *f)

@@ -43,7 +43,10 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 	case 'o': o->on = arg; return 0;
 	case 'P':
 		o->policy = arg;
-		return kerf_policy_find(arg) ? 0 : kerf_fail(err, -EINVAL, "unknown policy '%s'", arg);
+		return kerf_policy_find(arg)
+			       ? 0
+			       : kerf_fail(err, -EINVAL,
+					   "unknown policy '%s'; 'kerf plan --policies' lists them", arg);
 	case 's': return add_shape(o, arg, err);
 	case 't':
 		r = kerf_cli_number("--threads", arg, 1, 1024, &n, err);
@@ -61,6 +64,14 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 		return r;
 	case 'k': o->engine.insecure = true; return 0;
 	case 'j': o->json = true; return 0;
+	case KERF_CLI_OPT_OBJECTIVE:
+	case KERF_CLI_OPT_DEADLINE:
+	case KERF_CLI_OPT_ACCURACY:
+	case KERF_CLI_OPT_MEMORY:
+	case KERF_CLI_OPT_KEEP:
+	case KERF_CLI_OPT_CODECS:
+	case KERF_CLI_OPT_INEXACT:
+	case KERF_CLI_OPT_EXITS: return kerf_cli_goal_option(&o->goal, opt, arg, err);
 	case KERF_CLI_OPT_TELEMETRY:
 	case KERF_CLI_OPT_STATE:
 	case KERF_CLI_OPT_BTF: return kerf_cli_telemetry_option(&o->measure, opt, arg, err);
@@ -101,6 +112,30 @@ static uint32_t cluster_engines(void *user, struct kerf_engine_rec *out, uint32_
 	return kerf_engine_records(c->engine, KERF_MIN(c->n_engine, max), out);
 }
 
+/* One engine, no goal, and no policy that makes more of one engine than one job. */
+static bool nothing_to_decide(const struct kerf_cli_options *o, const struct kerf_cluster *c)
+{
+	const struct kerf_policy *policy = o->policy ? kerf_policy_find(o->policy) : NULL;
+
+	return c->n_engine == 1 && !o->goal.asked &&
+	       (!policy || policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT);
+}
+
+static int make_problem(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
+			struct kerf_err *err)
+{
+	int r;
+
+	kerf_cli_telemetry_links(o->telemetry, &s->cluster, &s->view);
+	r = kerf_cluster_probe(&s->cluster, &o->engine, &s->view, err);
+	if (r)
+		return r;
+	kerf_cli_telemetry_loads(o->telemetry, &s->cluster, &s->view);
+	r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->view, &s->problem, err);
+	s->problem.p.cut = o->cut;
+	return r ? r : kerf_cli_goal_apply(&o->goal, &s->cluster, s->node, &s->problem.p, err);
+}
+
 int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		   struct kerf_err *err)
 {
@@ -115,19 +150,15 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 	s->telemetry = o->telemetry;
 	if (s->telemetry)
 		kerf_telemetry_engines(s->telemetry, cluster_engines, &s->cluster);
-	if (s->cluster.n_engine == 1) {
+	if (nothing_to_decide(o, &s->cluster)) {
 		r = kerf_plan_only(s->graph, s->cluster.info[0].name, &s->plan, err);
 	} else {
-		kerf_cli_telemetry_links(o->telemetry, &s->cluster, &s->view);
-		r = kerf_cluster_probe(&s->cluster, &o->engine, &s->view, err);
-		if (!r) {
-			kerf_cli_telemetry_loads(o->telemetry, &s->cluster, &s->view);
-			r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->view,
-						 &s->problem, err);
-		}
-		s->problem.p.cut = o->cut;
+		r = make_problem(o, s, err);
 		if (!r)
 			r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);
+		/* A policy may leave what it cannot do much about to whoever asked. */
+		if (!r)
+			r = kerf_plan_meets(&s->problem.p, &s->plan, err);
 	}
 	if (!r) {
 		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->model);

@@ -3,6 +3,7 @@
 #ifndef KERF_CLI_OPTIONS_H
 #define KERF_CLI_OPTIONS_H
 
+#include "cli/goal.h"
 #include "cli/telemetry.h"
 #include "exec/cluster.h"
 #include "exec/session.h"
@@ -19,6 +20,7 @@ struct kerf_cli_options {
 	struct kerf_load_options load;
 	struct kerf_profile_options profile;
 	uint32_t depth, cut;
+	struct kerf_cli_goal goal;
 	bool json;
 	struct kerf_cli_telemetry_options measure;
 	struct kerf_telemetry *telemetry; /* NULL: none; kerf_cli_options_open() */
@@ -31,7 +33,7 @@ struct kerf_cli_options {
 		{"isa", required_argument, NULL, 'I'}, {"pin", no_argument, NULL, 'p'},            \
 		{"depth", required_argument, NULL, 'd'}, {"insecure", no_argument, NULL, 'k'},     \
 		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},                            \
-		KERF_CLI_TELEMETRY_LONG_OPTIONS, {"help", no_argument, NULL, 'h'},                 \
+		KERF_CLI_GOAL_LONG_OPTIONS, KERF_CLI_TELEMETRY_LONG_OPTIONS, {"help", no_argument, NULL, 'h'},                 \
 	{                                                                                          \
 		NULL, 0, NULL, 0                                                                   \
 	}
@@ -40,8 +42,9 @@ struct kerf_cli_options {
 	"  --on ENGINES        engines, home first: cpu, ref, null, npu:N,\n"                     \
 	"                      q:NAME, http://HOST:PORT[/ENGINE]\n"                               \
 	"                      (default cpu)\n"                                                    \
-	"  --policy NAME       kerf (default), local, remote, cut\n"                               \
+	"  --policy NAME       who plans (default kerf); 'kerf plan --policies' lists them\n"      \
 	"  --cut N             for policy cut: operators that stay here\n"                         \
+	KERF_CLI_GOAL_HELP                                                                         \
 	"  --shape NAME:DIMS   fix an input's shape: data:1,3,224,224\n"                           \
 	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \
 	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \
@@ -72,11 +75,15 @@ struct kerf_cli_setup {
 	struct kerf_cluster cluster;
 	struct kerf_cluster_view view;
 	struct kerf_cluster_problem problem;
+	struct kerf_plan_node node[KERF_MAX_ENGINES + 1]; /* the problem's, with limits */
 	struct kerf_plan plan;
 	struct kerf_telemetry *telemetry; /* not its own */
 };
 
-/* With one engine there is nothing to decide, so nothing is profiled or probed. */
+/*
+ * With one engine and nothing asked of the plan there is nothing to decide, so nothing is profiled
+ * or probed. -EDOM: no plan meets what is asked.
+ */
 int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		   struct kerf_err *err);
 void kerf_cli_setup_finish(struct kerf_cli_setup *s);

@@ -11,7 +11,7 @@
 
 struct plan_options {
 	struct kerf_cli_options common;
-	bool explain;
+	bool explain, policies;
 };
 
 static const char help[] =
@@ -19,12 +19,14 @@ static const char help[] =
 	"\n"
 	"Plans MODEL over the engines and prints the plan; runs nothing but measurements.\n"
 	"\n"
-	"  --explain           also say why: links, every policy's cost, what crosses\n"
+	"  --explain           also say why: links, every policy's cost or why it has no plan\n"
+	"  --policies          list the policies, and plan nothing\n"
 	"  --measure           profile again even where a stored profile exists\n"
 	KERF_CLI_OPTIONS_HELP;
 
 static const struct option longs[] = {
 	{"explain", no_argument, NULL, 'e'},
+	{"policies", no_argument, NULL, 'l'},
 	{"measure", no_argument, NULL, 'm'},
 	KERF_CLI_LONG_OPTIONS,
 };
@@ -109,6 +111,19 @@ static void print_steps(const struct kerf_cli_setup *s, const struct kerf_plan *
 	}
 }
 
+static void print_costs(const struct kerf_plan *plan)
+{
+	printf("%.3f ms", plan->total_s * 1e3);
+	if (plan->period_s > 0)
+		printf(", %.1f/s", 1 / plan->period_s);
+	if (plan->energy_j > 0)
+		printf(", %.3g J", plan->energy_j);
+	printf(", %.1f MB, %.1f KB sent", plan->memory_bytes / 1e6, plan->wire_bytes / 1e3);
+	if (plan->accuracy > 0)
+		printf(", accuracy %.4f", plan->accuracy);
+	printf(", %u step%s\n", plan->n_step, plan->n_step == 1 ? "" : "s");
+}
+
 static void explain(const struct kerf_cli_setup *s)
 {
 	const struct kerf_policy *policy;
@@ -117,18 +132,30 @@ static void explain(const struct kerf_cli_setup *s)
 	print_state(s);
 	for (i = 0; (policy = kerf_policy_at(i)); i++) {
 		struct kerf_err err = {""};
-		struct kerf_plan plan;
+		struct kerf_plan plan = {.n_step = 0};
+		int r;
 
 		if (!strcmp(policy->name, "cut"))
 			continue; /* not a choice of its own */
-		if (policy->plan(&s->problem.p, &plan, &err)) {
-			printf("policy %s: %s\n", policy->name, err.msg);
-			continue;
-		}
-		printf("policy %s: %.3f ms in %u step%s\n", policy->name, plan.total_s * 1e3,
-		       plan.n_step, plan.n_step == 1 ? "" : "s");
+		r = policy->plan(&s->problem.p, &plan, &err);
+		if (!r)
+			r = kerf_plan_meets(&s->problem.p, &plan, &err);
+		printf("policy %s: ", policy->name);
+		if (r)
+			puts(err.msg[0] ? err.msg : strerror(-r));
+		else
+			print_costs(&plan);
 		kerf_plan_finish(&plan);
 	}
+}
+
+static void print_policies(void)
+{
+	const struct kerf_policy *policy;
+	uint32_t i;
+
+	for (i = 0; (policy = kerf_policy_at(i)); i++)
+		printf("%-14s %s\n", policy->name, policy->what);
 }
 
 static struct json_object *link_json(const struct kerf_link_estimate *e)
@@ -210,10 +237,13 @@ static int parse(int argc, char **argv, struct plan_options *o, struct kerf_err 
 		switch (c) {
 		case 'h': return 1;
 		case 'e': o->explain = true; break;
+		case 'l': o->policies = true; break;
 		case 'm': o->common.profile.measure = true; break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
 		}
 	}
+	if (!r && o->policies)
+		return 0;
 	if (!r && optind != argc - 1)
 		r = kerf_fail(err, -EINVAL, "expected one model file; 'kerf plan --help' tells more");
 	o->common.model = argv[optind];
@@ -236,6 +266,10 @@ int kerf_cmd_plan(int argc, char **argv)
 		status = KERF_EXIT_USAGE;
 		goto out;
 	}
+	if (o.policies) {
+		print_policies();
+		goto out;
+	}
 	r = kerf_cli_options_open(&o.common, &err);
 	if (!r)
 		r = kerf_cli_setup(&o.common, &s, &err);
@@ -248,7 +282,8 @@ int kerf_cmd_plan(int argc, char **argv)
 	} else {
 		if (o.explain && s.problem.op_s)
 			explain(&s);
-		printf("plan by %s: %.3f ms predicted\n", s.plan.policy, s.plan.total_s * 1e3);
+		printf("plan by %s: ", s.plan.policy);
+		print_costs(&s.plan);
 		print_steps(&s, &s.plan);
 		printf("why: %s\n", s.plan.reason);
 	}

@@ -154,7 +154,6 @@ static void KERF_PRINTF(3, 4) append(char *text, size_t size, const char *fmt, .
 static void list_broken(const struct kerf_problem *p, const struct kerf_plan *plan,
 			struct misses *m)
 {
-	static const char *const names[KERF_N_CODECS] = {"none", "f16", "int8"};
 	const struct kerf_goal *g = &p->goal;
 	uint32_t i = strayed(p, plan);
 	enum kerf_codec codec = forbidden(p, plan);
@@ -167,8 +166,8 @@ static void list_broken(const struct kerf_problem *p, const struct kerf_plan *pl
 		OPTION(m, " --keep %u", o);
 	}
 	if (codec != KERF_CODEC_NONE) {
-		MISS(m, "codecs: a value travels as %s; ", names[codec]);
-		OPTION(m, " --codecs %s", names[codec]);
+		MISS(m, "codecs: a value travels as %s; ", kerf_codec_name(codec));
+		OPTION(m, " --codecs %s", kerf_codec_name(codec));
 	}
 	if (!g->inexact && padded(plan)) {
 		MISS(m, "exactness: tiles are padded where the image goes on; ");

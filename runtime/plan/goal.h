@@ -47,6 +47,15 @@ void kerf_choice_drop(struct kerf_choice *c); /* instead of end, on an error of 
  */
 int kerf_problem_check(const struct kerf_problem *p, struct kerf_err *err);
 
+/*
+ * Goals as people write them: "latency", "throughput", "energy", "memory" or "weighted:L,E[,P]"
+ * (struct kerf_goal's weights); "f16,int8". 0, -ENOMEM, or -EINVAL with a sentence.
+ */
+int kerf_goal_objective(struct kerf_goal *goal, const char *text, struct kerf_err *err);
+int kerf_goal_codecs(struct kerf_goal *goal, const char *text, struct kerf_err *err);
+const char *kerf_codec_name(enum kerf_codec codec);
+int kerf_codec_find(const char *name); /* or -EINVAL */
+
 /* What people call a node: its first engine. */
 const char *kerf_problem_node_name(const struct kerf_problem *p, uint32_t node);
 

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# kerf plan: goals and what misses them, policies.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+KERF=${KERF:-$PWD/build/kerf}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export KERF_PROFILE_DIR="$work/profiles" XDG_CACHE_HOME="$work/cache"
+bad=0
+
+# expect STATUS PATTERN COMMAND...: the status, and a line of stdout or stderr that matches.
+expect() {
+	status=$1 pattern=$2
+	shift 2
+	"$@" >"$work/out" 2>&1
+	got=$?
+	if [ $got != "$status" ]; then
+		echo "$*: status $got, expected $status: $(cat "$work/out")"
+		bad=1
+	elif ! grep -q -e "$pattern" "$work/out"; then
+		echo "$*: no '$pattern' in: $(cat "$work/out")"
+		bad=1
+	fi
+}
+
+model=$work/tiny.onnx
+"$KERF" gen tiny -o "$model" || exit 1
+
+# every policy has a name and a line, and --explain says of each what it would cost, or why not
+expect 0 '^kerf  *.*default' "$KERF" plan --policies
+n=$(grep -cv '^cut ' "$work/out")
+expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --explain
+[ "$(grep -c '^policy ..*: ..*' "$work/out")" = "$n" ] || { echo "--explain leaves policies out"; bad=1; }
+expect 0 'policy remote: no engine of another node' "$KERF" plan "$model" --on cpu,ref --explain
+
+# objectives
+for o in latency throughput energy memory weighted:1,2 weighted:1,0,3; do
+	expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --objective $o
+done
+expect 2 'expected latency' "$KERF" plan "$model" --objective speed
+expect 2 'two or three weights' "$KERF" plan "$model" --objective weighted:1
+expect 2 'two or three weights' "$KERF" plan "$model" --objective weighted:1,2,3,4
+expect 2 'numbers from 0' "$KERF" plan "$model" --objective weighted:1,-2
+expect 2 'numbers from 0' "$KERF" plan "$model" --objective weighted:1,
+expect 2 'all weights are 0' "$KERF" plan "$model" --objective weighted:0,0
+
+# constraints: status 3, what is missed, and an option that is then met
+expect 3 'misses deadline .*; --deadline [0-9.e+-]* would be met' "$KERF" plan "$model" --deadline 0.000001
+expect 0 '^plan by ' "$KERF" plan "$model" --deadline 100000
+expect 3 'memory.*--memory cpu=' \
+	"$KERF" run "$model" --random 1 --memory here=0.000001 --policy local
+expect 3 'memory' "$KERF" bench "$model" --runs 1 --memory cpu=0.000001 --policy local
+expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --memory cpu=100000 --memory ref=100000
+expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --keep 3 --codecs f16,int8 --inexact --exits --accuracy 0.5
+expect 1 'no such engine' "$KERF" plan "$model" --memory gpu=10
+expect 1 'expected NODE=MB' "$KERF" plan "$model" --memory 10
+expect 2 'expected f16 or int8' "$KERF" plan "$model" --codecs f16,zip
+expect 2 'number from 0 to 1' "$KERF" plan "$model" --accuracy 2
+expect 2 'whole number' "$KERF" plan "$model" --keep -1
+expect 2 'number from 0' "$KERF" plan "$model" --deadline soon
+expect 2 'unknown policy' "$KERF" plan "$model" --policy magic
+
+exit $bad
