@@ -27,6 +27,14 @@ int kerf_policy_autosplit(const struct kerf_problem *p, struct kerf_plan *plan,
 /* The best that is found over the whole space. */
 int kerf_policy_kerf(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 
+/* Several cuts, exits, nodes that decide alone, a learner; see their files. */
+int kerf_policy_jointdnn(const struct kerf_problem *p, struct kerf_plan *plan,
+			 struct kerf_err *err);
+int kerf_policy_spinn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_edgent(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_crime(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_cogent(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+
 /* problem.cut operators at home, the rest away. */
 int kerf_policy_cut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 
