@@ -8,8 +8,9 @@
 static const char help[] =
 	"usage: kerf profile MODEL [--on ENGINES] [OPTIONS]\n"
 	"\n"
-	"Measures every fused operator of MODEL on each engine, stores the figures for\n"
-	"later plans, and prints them.\n"
+	"Measures every fused operator of MODEL on each engine, whole and in tiles of a half,\n"
+	"a quarter and an eighth of its rows, stores the figures for later plans, and prints\n"
+	"them. 'fixed' is the part of an operator's time that a tile pays whatever its size.\n"
 	"\n"
 	"  --seconds N         measuring time an engine (default 1)\n"
 	KERF_CLI_OPTIONS_HELP;
@@ -43,21 +44,23 @@ static int parse(int argc, char **argv, struct kerf_cli_options *o, struct kerf_
 
 static void print_text(const struct kerf_graph *g, const struct kerf_profile *p)
 {
-	double flops = 0;
+	double flops = 0, fixed = 0;
 	uint32_t i;
 
-	printf("%s\n%5s %-20s %10s %8s %9s  %s\n", p->engine, "op", "type", "us", "share",
-	       "GFLOP/s", "name");
+	printf("%s\n%5s %-20s %10s %8s %9s %7s  %s\n", p->engine, "op", "type", "us", "share",
+	       "GFLOP/s", "fixed", "name");
 	for (i = 0; i < g->n_op; i++) {
 		double work = (double)kerf_op_flops(g, &g->op[i]);
 
 		flops += work;
-		printf("%5u %-20s %10.1f %7.2f%% %9.2f  %s\n", i, g->op[i].def->name,
+		fixed += p->op_fixed_s[i];
+		printf("%5u %-20s %10.1f %7.2f%% %9.2f %6.1f%%  %s\n", i, g->op[i].def->name,
 		       p->op_s[i] * 1e6, p->run_s > 0 ? 100 * p->op_s[i] / p->run_s : 0,
-		       p->op_s[i] > 0 ? work / p->op_s[i] / 1e9 : 0, g->op[i].name);
+		       p->op_s[i] > 0 ? work / p->op_s[i] / 1e9 : 0,
+		       p->op_s[i] > 0 ? 100 * p->op_fixed_s[i] / p->op_s[i] : 0, g->op[i].name);
 	}
-	printf("whole run: %.3f ms mean of %u, %.2f GFLOP/s\n", p->run_s * 1e3, p->runs,
-	       p->run_s > 0 ? flops / p->run_s / 1e9 : 0);
+	printf("whole run: %.3f ms mean of %u, %.2f GFLOP/s; of it %.3f ms in every tile, however low\n",
+	       p->run_s * 1e3, p->runs, p->run_s > 0 ? flops / p->run_s / 1e9 : 0, fixed * 1e3);
 }
 
 static void print_json(const struct kerf_graph *g, const struct kerf_profile *p)
@@ -68,6 +71,9 @@ static void print_json(const struct kerf_graph *g, const struct kerf_profile *p)
 	       p->runs);
 	for (i = 0; i < g->n_op; i++)
 		printf("%s%.9g", i ? "," : "", p->op_s[i]);
+	printf("],\"op_fixed_s\":[");
+	for (i = 0; i < g->n_op; i++)
+		printf("%s%.9g", i ? "," : "", p->op_fixed_s[i]);
 	printf("]}\n");
 }
 
@@ -95,7 +101,7 @@ static int profile(struct kerf_cli_options *o, struct kerf_err *err)
 
 int kerf_cmd_profile(int argc, char **argv)
 {
-	struct kerf_cli_options o = {.profile.measure = true};
+	struct kerf_cli_options o = {.profile = {.measure = true, .tiles = true}};
 	struct kerf_err err = {""};
 	int r = parse(argc, argv, &o, &err), status = KERF_EXIT_OK;
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "cost/profile.h"
 
-#include "util/digest.h"
-#include "util/file.h"
+#include "cost/store.h"
 
+#include <dirent.h>
 #include <json-c/json.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define FORMAT 1
-#define MAX_FILE (16u << 20)
+#define FORMAT 2
+#define MAX_OPS 1000000
+#define MAX_S 1e6
+#define MAX_FEATURE 1e18
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -63,158 +64,304 @@ int kerf_profile_reduce(struct kerf_profile *p, const uint64_t *ns, uint32_t n_o
 	return 0;
 }
 
-static int make_folders(char *path)
+int kerf_profile_describe(struct kerf_profile *p, const struct kerf_graph *g)
 {
-	char *s;
+	uint32_t i;
 
-	for (s = path + 1; (s = strchr(s, '/')); s++) {
-		*s = 0;
-		if (mkdir(path, 0777) && errno != EEXIST) {
-			int r = -errno;
-
-			*s = '/';
-			return r;
-		}
-		*s = '/';
-	}
-	return 0;
+	p->fingerprint = kerf_graph_fingerprint(g);
+	snprintf(p->model, sizeof(p->model), "%s", g->name ? g->name : "");
+	p->n_op = g->n_op;
+	p->op = calloc(g->n_op + 1, sizeof(*p->op));
+	for (i = 0; p->op && i < g->n_op; i++)
+		kerf_features_of(g, &g->op[i], &p->op[i]);
+	return p->op ? 0 : -ENOMEM;
 }
+
+/* y = f + (1 - f) x is (y - x) = f (1 - x): one unknown. */
+double kerf_profile_fixed_share(const double *x, const double *y, uint32_t n)
+{
+	double a = 0, b = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		a += (y[i] - x[i]) * (1 - x[i]);
+		b += (1 - x[i]) * (1 - x[i]);
+	}
+	return b > 0 ? fmin(fmax(a / b, 0), 1) : 0;
+}
+
+/* --- files ------------------------------------------------------------------ */
 
 /* *path is allocated. */
 static int profile_path(uint64_t fingerprint, const char *engine, const char *machine, char **path)
 {
-	const char *dir = getenv("KERF_PROFILE_DIR"), *cache = getenv("XDG_CACHE_HOME");
-	const char *home = getenv("HOME");
-	char key[512], hex[33];
-	uint8_t hash[32];
-	int n;
+	char key[KERF_STORE_KEY], name[80];
 
-	snprintf(key, sizeof(key), "%s\n%s", engine, machine);
-	kerf_sha256(key, strlen(key), hash);
-	kerf_hex(hash, 16, hex);
-	if (dir && *dir)
-		n = asprintf(path, "%s/%016llx-%s.json", dir, (unsigned long long)fingerprint, hex);
-	else if (cache && *cache)
-		n = asprintf(path, "%s/kerf/profiles/%016llx-%s.json", cache,
-			     (unsigned long long)fingerprint, hex);
-	else
-		n = asprintf(path, "%s/.cache/kerf/profiles/%016llx-%s.json",
-			     home && *home ? home : "/tmp", (unsigned long long)fingerprint, hex);
-	return n < 0 ? -ENOMEM : 0;
+	kerf_store_key(engine, machine, key);
+	snprintf(name, sizeof(name), "%016llx-%s.json", (unsigned long long)fingerprint, key);
+	return kerf_store_path(name, path);
+}
+
+static struct json_object *doubles(const double *v, uint32_t n)
+{
+	struct json_object *list = json_object_new_array();
+	uint32_t i;
+
+	for (i = 0; list && i < n; i++)
+		json_object_array_add(list, json_object_new_double(v[i]));
+	return list;
+}
+
+static struct json_object *features(const struct kerf_features *f, uint32_t n)
+{
+	struct json_object *list = json_object_new_array();
+	uint32_t i;
+
+	for (i = 0; list && i < n; i++) {
+		struct json_object *row = doubles(f[i].v, KERF_N_FEATURE);
+
+		json_object_array_add(row, json_object_new_string(f[i].type));
+		json_object_array_add(list, row);
+	}
+	return list;
 }
 
 int kerf_profile_save(const struct kerf_profile *p, struct kerf_err *err)
 {
-	struct json_object *o = json_object_new_object(), *ops = json_object_new_array();
-	char *path = NULL, hex[17];
-	const char *text;
-	uint32_t i;
-	int r = -ENOMEM;
+	struct json_object *o;
+	char *path, hex[17];
+	int r;
 
-	if (!o || !ops)
-		goto out;
+	if (p->predicted)
+		return kerf_fail(err, -EINVAL, "a prediction is not stored as a profile");
+	o = json_object_new_object();
+	r = o ? profile_path(p->fingerprint, p->engine, p->machine, &path) : -ENOMEM;
+	if (r) {
+		json_object_put(o);
+		return r;
+	}
 	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)p->fingerprint);
 	json_object_object_add(o, "kerf_profile", json_object_new_int(FORMAT));
 	json_object_object_add(o, "fingerprint", json_object_new_string(hex));
+	json_object_object_add(o, "model", json_object_new_string(p->model));
 	json_object_object_add(o, "engine", json_object_new_string(p->engine));
 	json_object_object_add(o, "machine", json_object_new_string(p->machine));
 	json_object_object_add(o, "runs", json_object_new_int64(p->runs));
-	for (i = 0; i < p->n_op; i++)
-		json_object_array_add(ops, json_object_new_double(p->op_s[i]));
-	json_object_object_add(o, "op_s", json_object_get(ops));
-	r = profile_path(p->fingerprint, p->engine, p->machine, &path);
-	if (!r)
-		r = make_folders(path);
-	if (r) {
-		kerf_fail(err, r, "%s: %s", path ? path : "profile", strerror(-r));
-		goto out;
-	}
-	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
-	r = text ? kerf_file_write(path, text, strlen(text), err) : -ENOMEM;
-out:
+	json_object_object_add(o, "op_s", doubles(p->op_s, p->n_op));
+	if (p->op_fixed_s)
+		json_object_object_add(o, "op_fixed_s", doubles(p->op_fixed_s, p->n_op));
+	if (p->op)
+		json_object_object_add(o, "op", features(p->op, p->n_op));
+	r = kerf_store_write(path, o, err);
 	json_object_put(o);
-	json_object_put(ops);
 	free(path);
 	return r;
 }
 
-static bool is_text(struct json_object *o, const char *key, const char *want)
+/* An array of n numbers in [0, max]. */
+static int read_doubles(const char *path, const char *what, struct json_object *list, uint32_t n,
+			double max, double *v, struct kerf_err *err)
 {
-	struct json_object *v;
-
-	return json_object_object_get_ex(o, key, &v) &&
-	       json_object_is_type(v, json_type_string) && !strcmp(json_object_get_string(v), want);
-}
-
-static int parse(const char *path, struct json_object *o, const struct kerf_graph *g,
-		 const char *engine, const char *machine, struct kerf_profile *p,
-		 struct kerf_err *err)
-{
-	struct json_object *v, *ops;
-	char hex[17];
 	uint32_t i;
 
-	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)p->fingerprint);
-	if (!json_object_object_get_ex(o, "kerf_profile", &v) || json_object_get_int(v) != FORMAT)
-		return kerf_fail(err, -EINVAL, "%s: kerf_profile is not %d", path, FORMAT);
-	if (!is_text(o, "fingerprint", hex) || !is_text(o, "engine", engine) ||
-	    !is_text(o, "machine", machine))
-		return kerf_fail(err, -EINVAL, "%s: of another graph, engine or machine", path);
-	if (!json_object_object_get_ex(o, "op_s", &ops) ||
-	    !json_object_is_type(ops, json_type_array) ||
-	    json_object_array_length(ops) != g->n_op)
-		return kerf_fail(err, -EINVAL, "%s: op_s does not list %u operators", path, g->n_op);
-	p->runs = json_object_object_get_ex(o, "runs", &v) ? (uint32_t)json_object_get_int64(v) : 0;
-	p->op_s = calloc(g->n_op + 1, sizeof(*p->op_s));
-	if (!p->op_s)
-		return -ENOMEM;
-	p->n_op = g->n_op;
-	for (i = 0; i < g->n_op; i++) {
-		double s = json_object_get_double(json_object_array_get_idx(ops, i));
+	for (i = 0; i < n; i++) {
+		struct json_object *x = json_object_array_get_idx(list, i);
 
-		if (!(s >= 0 && s < 1e6))
-			return kerf_fail(err, -EINVAL, "%s: op_s[%u] is %g seconds", path, i, s);
-		p->op_s[i] = s;
-		p->run_s += s;
+		if (!json_object_is_type(x, json_type_double) && !json_object_is_type(x, json_type_int))
+			return kerf_fail(err, -EINVAL, "%s: %s[%u] is no number", path, what, i);
+		v[i] = json_object_get_double(x);
+		if (!(v[i] >= 0 && v[i] <= max))
+			return kerf_fail(err, -EINVAL, "%s: %s[%u] is %g", path, what, i, v[i]);
 	}
 	return 0;
+}
+
+/* *v is allocated. -ENOENT without a sentence if there is no such list. */
+static int read_list(const char *path, struct json_object *o, const char *key, uint32_t n,
+		     double **v, struct kerf_err *err)
+{
+	struct json_object *list;
+
+	if (!json_object_object_get_ex(o, key, &list))
+		return -ENOENT;
+	if (!json_object_is_type(list, json_type_array) || json_object_array_length(list) != n)
+		return kerf_fail(err, -EINVAL, "%s: %s does not list %u operators", path, key, n);
+	*v = calloc(n + 1, sizeof(**v));
+	return *v ? read_doubles(path, key, list, n, MAX_S, *v, err) : -ENOMEM;
+}
+
+static int read_features(const char *path, struct json_object *o, struct kerf_profile *p,
+			 struct kerf_err *err)
+{
+	struct json_object *list, *row, *type;
+	uint32_t i;
+	int r = 0;
+
+	if (!json_object_object_get_ex(o, "op", &list))
+		return 0;
+	if (!json_object_is_type(list, json_type_array) ||
+	    json_object_array_length(list) != p->n_op)
+		return kerf_fail(err, -EINVAL, "%s: op does not list %u operators", path, p->n_op);
+	p->op = calloc(p->n_op + 1, sizeof(*p->op));
+	if (!p->op)
+		return -ENOMEM;
+	for (i = 0; i < p->n_op && !r; i++) {
+		row = json_object_array_get_idx(list, i);
+		if (!json_object_is_type(row, json_type_array) ||
+		    json_object_array_length(row) != KERF_N_FEATURE + 1)
+			return kerf_fail(err, -EINVAL, "%s: op[%u] does not have %d features", path, i,
+					 KERF_N_FEATURE);
+		type = json_object_array_get_idx(row, KERF_N_FEATURE);
+		if (!json_object_is_type(type, json_type_string))
+			return kerf_fail(err, -EINVAL, "%s: op[%u] has no type", path, i);
+		snprintf(p->op[i].type, sizeof(p->op[i].type), "%s", json_object_get_string(type));
+		r = read_doubles(path, "a feature", row, KERF_N_FEATURE, MAX_FEATURE, p->op[i].v, err);
+	}
+	return r;
+}
+
+static int read_head(const char *path, struct json_object *o, struct kerf_profile *p, bool *old,
+		     struct kerf_err *err)
+{
+	struct json_object *v;
+	char hex[17], *end;
+	double n = 0;
+	int r;
+
+	if (!json_object_object_get_ex(o, "kerf_profile", &v) ||
+	    !json_object_is_type(v, json_type_int) || json_object_get_int(v) < 1 ||
+	    json_object_get_int(v) > FORMAT)
+		return kerf_fail(err, -EINVAL, "%s: kerf_profile is not 1 to %d", path, FORMAT);
+	*old = json_object_get_int(v) == 1;
+	r = kerf_store_text(path, o, "fingerprint", hex, sizeof(hex), err);
+	if (!r)
+		r = kerf_store_text(path, o, "engine", p->engine, sizeof(p->engine), err);
+	if (!r)
+		r = kerf_store_text(path, o, "machine", p->machine, sizeof(p->machine), err);
+	if (!r && !*old)
+		r = kerf_store_text(path, o, "model", p->model, sizeof(p->model), err);
+	if (r)
+		return r;
+	p->fingerprint = strtoull(hex, &end, 16);
+	if (strlen(hex) != 16 || *end)
+		return kerf_fail(err, -EINVAL, "%s: fingerprint '%s'", path, hex);
+	r = kerf_store_number(path, o, "runs", 0, UINT32_MAX, &n, err);
+	p->runs = (uint32_t)n;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int parse(const char *path, struct json_object *o, struct kerf_profile *p,
+		 struct kerf_err *err)
+{
+	struct json_object *ops;
+	bool old = false;
+	uint32_t i;
+	int r = read_head(path, o, p, &old, err);
+
+	if (r)
+		return r;
+	if (!json_object_object_get_ex(o, "op_s", &ops) ||
+	    !json_object_is_type(ops, json_type_array) || json_object_array_length(ops) > MAX_OPS)
+		return kerf_fail(err, -EINVAL, "%s: no op_s", path);
+	p->n_op = (uint32_t)json_object_array_length(ops);
+	r = read_list(path, o, "op_s", p->n_op, &p->op_s, err);
+	for (i = 0; !r && i < p->n_op; i++)
+		p->run_s += p->op_s[i];
+	if (r || old)
+		return r;
+	r = read_list(path, o, "op_fixed_s", p->n_op, &p->op_fixed_s, err);
+	if (r && r != -ENOENT)
+		return r;
+	for (i = 0; !r && i < p->n_op; i++)
+		if (p->op_fixed_s[i] > p->op_s[i])
+			return kerf_fail(err, -EINVAL, "%s: op_fixed_s[%u] is above op_s", path, i);
+	return read_features(path, o, p, err);
+}
+
+int kerf_profile_read(const char *path, struct kerf_profile *p, struct kerf_err *err)
+{
+	struct json_object *o;
+	int r;
+
+	memset(p, 0, sizeof(*p));
+	r = kerf_store_read(path, &o, err);
+	if (r)
+		return r;
+	r = parse(path, o, p, err);
+	json_object_put(o);
+	if (r)
+		kerf_profile_finish(p);
+	return r;
 }
 
 int kerf_profile_load(const struct kerf_graph *g, const char *engine, const char *machine,
 		      struct kerf_profile *p, struct kerf_err *err)
 {
-	struct json_tokener *tok = json_tokener_new_ex(8);
-	struct json_object *o = NULL;
-	char *path = NULL;
-	void *text = NULL;
-	size_t n;
+	uint64_t fingerprint = kerf_graph_fingerprint(g);
+	char *path;
 	int r;
 
 	memset(p, 0, sizeof(*p));
-	p->fingerprint = kerf_graph_fingerprint(g);
-	snprintf(p->engine, sizeof(p->engine), "%s", engine);
-	snprintf(p->machine, sizeof(p->machine), "%s", machine);
-	r = tok ? profile_path(p->fingerprint, engine, machine, &path) : -ENOMEM;
-	if (!r)
-		r = kerf_file_read(path, MAX_FILE, &text, &n, err);
+	r = profile_path(fingerprint, engine, machine, &path);
 	if (r)
-		goto out;
-	o = json_tokener_parse_ex(tok, text, (int)n);
-	r = o ? parse(path, o, g, engine, machine, p, err)
-	      : kerf_fail(err, -EINVAL, "%s: not JSON: %s", path,
-			  json_tokener_error_desc(json_tokener_get_error(tok)));
-out:
+		return r;
+	r = kerf_profile_read(path, p, err);
+	if (!r && (p->fingerprint != fingerprint || strcmp(p->engine, engine) ||
+		   strcmp(p->machine, machine)))
+		r = kerf_fail(err, -EINVAL, "%s: of another graph, engine or machine", path);
+	if (!r && p->n_op != g->n_op)
+		r = kerf_fail(err, -EINVAL, "%s: op_s does not list %u operators", path, g->n_op);
 	if (r)
 		kerf_profile_finish(p);
-	json_tokener_free(tok);
-	json_object_put(o);
-	free(text);
 	free(path);
+	return r;
+}
+
+/* <16 hex digits>-<32>.json */
+static int is_profile(const struct dirent *d)
+{
+	return strlen(d->d_name) == 54 && strspn(d->d_name, "0123456789abcdef") == 16 &&
+	       d->d_name[16] == '-' && !strcmp(d->d_name + 49, ".json");
+}
+
+int kerf_profile_each(int (*each)(const struct kerf_profile *p, void *user), void *user,
+		      uint32_t *bad, struct kerf_err *err)
+{
+	struct dirent **name = NULL;
+	char *folder, *path;
+	uint32_t damaged = 0;
+	int r = kerf_store_path("", &folder), n, i;
+
+	if (r)
+		return r;
+	n = scandir(folder, &name, is_profile, alphasort);
+	if (n < 0)
+		r = kerf_fail(err, -errno, "%s: %s", folder, strerror(errno));
+	for (i = 0; i < n; i++) {
+		struct kerf_profile p;
+
+		if (!r && !kerf_store_path(name[i]->d_name, &path)) {
+			if (kerf_profile_read(path, &p, NULL)) {
+				damaged++;
+			} else {
+				r = each(&p, user);
+				kerf_profile_finish(&p);
+			}
+			free(path);
+		}
+		free(name[i]);
+	}
+	free(name);
+	free(folder);
+	if (bad)
+		*bad = damaged;
 	return r;
 }
 
 void kerf_profile_finish(struct kerf_profile *p)
 {
 	free(p->op_s);
+	free(p->op_fixed_s);
+	free(p->op);
 	memset(p, 0, sizeof(*p));
 }

@@ -115,10 +115,11 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 {
 	bool loaded = slowdown && *slowdown > LOADED;
 	const struct kerf_engine_info *info = &c->info[engine];
+	double seconds = opt->seconds > 0 ? opt->seconds : 1;
 	char name[sizeof(p->engine)];
 	int r = -ENOENT;
 
-	snprintf(name, sizeof(name), "%s: %s", info->kind, info->device);
+	kerf_engine_words(info, name, sizeof(name));
 	if (!opt->measure)
 		r = kerf_profile_load(g, name, info->machine, p, NULL);
 	if (!r)
@@ -126,10 +127,13 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 	if (opt->stored_only)
 		return kerf_fail(err, r, "no stored profile of this model on %s; 'kerf profile' makes one",
 				 info->name);
-	r = kerf_measure_profile(c->engine[engine], g, opt->seconds > 0 ? opt->seconds : 1, 5, p,
-				 err);
-	if (r)
+	r = kerf_measure_profile(c->engine[engine], g, seconds, 5, p, err);
+	if (!r && opt->tiles)
+		r = kerf_measure_tiles(c->engine[engine], g, seconds, p, err);
+	if (r) {
+		kerf_profile_finish(p);
 		return r;
+	}
 	if (slowdown)
 		*slowdown = 1;
 	if (loaded && !opt->measure)
@@ -142,8 +146,8 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 }
 
 static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
-		       const struct kerf_profile_options *opt, double slowdown, double *op_s,
-		       struct kerf_err *err)
+		       const struct kerf_profile_options *opt, double slowdown,
+		       struct kerf_cluster_problem *cp, struct kerf_err *err)
 {
 	struct kerf_engine *engine = c->engine[e];
 	struct kerf_profile profile;
@@ -152,10 +156,16 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 
 	if (r)
 		return r;
-	for (o = 0; o < g->n_op; o++)
-		op_s[(size_t)o * c->n_engine + e] =
-			engine->ops->supports(engine, g, &g->op[o]) ? profile.op_s[o] * slowdown
-								    : INFINITY;
+	for (o = 0; o < g->n_op; o++) {
+		size_t at = (size_t)o * c->n_engine + e;
+
+		cp->op_s[at] = INFINITY;
+		if (!engine->ops->supports(engine, g, &g->op[o]))
+			continue;
+		cp->op_s[at] = profile.op_s[o] * slowdown;
+		if (profile.op_fixed_s)
+			cp->op_fixed_s[at] = profile.op_fixed_s[o] * slowdown;
+	}
 	kerf_profile_finish(&profile);
 	return 0;
 }
@@ -186,7 +196,8 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	memset(cp, 0, sizeof(*cp));
 	cp->link = calloc((size_t)c->n_node * c->n_node, sizeof(*cp->link));
 	cp->op_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_s));
-	if (!cp->link || !cp->op_s || kerf_outline_make(g, &cp->outline)) {
+	cp->op_fixed_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_fixed_s));
+	if (!cp->link || !cp->op_s || !cp->op_fixed_s || kerf_outline_make(g, &cp->outline)) {
 		kerf_cluster_problem_finish(cp);
 		return -ENOMEM;
 	}
@@ -196,13 +207,14 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	p->n_node = c->n_node;
 	p->link = cp->link;
 	p->op_s = cp->op_s;
+	p->op_fixed_s = cp->op_fixed_s;
 	for (i = 0; i < c->n_engine && !r; i++) {
 		double slowdown = c->info[i].threads ? fmax(view->slowdown[i], 1) : 1;
 
 		p->engine[i].name = c->info[i].name;
 		p->engine[i].node = c->node[i];
 		p->engine[i].job_s = JOB_S;
-		r = fill_engine(c, i, g, opt, slowdown, cp->op_s, err);
+		r = fill_engine(c, i, g, opt, slowdown, cp, err);
 		if (!c->info[i].remote)
 			continue;
 		cp->link[c->node[i]] = link_model(&view->up[i]);
@@ -218,5 +230,6 @@ void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp)
 	kerf_outline_free(cp->outline);
 	free(cp->link);
 	free(cp->op_s);
+	free(cp->op_fixed_s);
 	memset(cp, 0, sizeof(*cp));
 }

@@ -48,6 +48,7 @@ struct kerf_profile_options {
 	double seconds;	   /* measuring time an engine; 0: 1 s */
 	bool stored_only;  /* fail rather than measure */
 	bool measure;	   /* measure also where a stored profile exists */
+	bool tiles;	   /* what is measured includes what tiles cost; takes about as long again */
 };
 
 /*
@@ -58,7 +59,7 @@ struct kerf_cluster_problem {
 	struct kerf_problem p;
 	struct kerf_outline *outline;
 	struct kerf_link_model *link;
-	double *op_s;
+	double *op_s, *op_fixed_s;
 };
 int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 			 const struct kerf_profile_options *opt,

@@ -81,6 +81,11 @@ void kerf_io_finish(struct kerf_io *io)
 	memset(io, 0, sizeof(*io));
 }
 
+void kerf_engine_words(const struct kerf_engine_info *info, char *out, size_t size)
+{
+	snprintf(out, size, "%s: %s", info->kind, info->device);
+}
+
 int kerf_measure_profile(struct kerf_engine *e, struct kerf_graph *g, double seconds,
 			 uint32_t min_runs, struct kerf_profile *p, struct kerf_err *err)
 {
@@ -111,8 +116,10 @@ int kerf_measure_profile(struct kerf_engine *e, struct kerf_graph *g, double sec
 		r = kerf_profile_reduce(p, ns, g->n_op, runs);
 	if (r)
 		goto out;
-	p->fingerprint = kerf_graph_fingerprint(g);
-	snprintf(p->engine, sizeof(p->engine), "%s: %s", info.kind, info.device);
+	r = kerf_profile_describe(p, g);
+	if (r)
+		kerf_profile_finish(p);
+	kerf_engine_words(&info, p->engine, sizeof(p->engine));
 	snprintf(p->machine, sizeof(p->machine), "%s", info.machine);
 out:
 	kerf_fail(r ? err : NULL, r, "engine %s: cannot profile: %s", info.name, strerror(-r));

@@ -48,7 +48,10 @@ static void save(struct kerf_graph *g, struct kerf_profile *p)
 
 	memset(p, 0, sizeof(*p));
 	assert_int_equal(kerf_profile_reduce(p, ns, 2, 1), 0);
-	p->fingerprint = kerf_graph_fingerprint(g);
+	assert_int_equal(kerf_profile_describe(p, g), 0);
+	p->op_fixed_s = calloc(3, sizeof(double));
+	assert_non_null(p->op_fixed_s);
+	p->op_fixed_s[1] = 2e-6;
 	snprintf(p->engine, sizeof(p->engine), "ref: plain C");
 	snprintf(p->machine, sizeof(p->machine), "here");
 	assert_int_equal(kerf_profile_save(p, &err), 0);
@@ -64,29 +67,122 @@ static void test_round_trip(void **state)
 	assert_int_equal(kerf_profile_load(g, p.engine, p.machine, &q, &err), 0);
 	assert_int_equal(q.n_op, 2);
 	assert_float_equal(q.op_s[1], 3e-6, 1e-15);
+	assert_float_equal(q.op_fixed_s[1], 2e-6, 1e-15);
+	assert_string_equal(q.model, "t");
+	assert_memory_equal(q.op, p.op, 2 * sizeof(*q.op));
+	assert_string_equal(q.op[0].type, "any");
+	assert_float_equal(q.op[0].v[KERF_FEATURE_OUT_BYTES], 16, 0);
 	kerf_profile_finish(&q);
+	p.predicted = true;
+	assert_int_equal(kerf_profile_save(&p, &err), -EINVAL);
 	assert_int_equal(kerf_profile_load(g, "ref: plain C", "elsewhere", &q, &err), -ENOENT);
 	kerf_profile_finish(&p);
 	kerf_graph_unref(g);
+}
+
+static int write_all(const char *text)
+{
+	char cmd[1024];
+
+	snprintf(cmd, sizeof(cmd), "for f in \"$KERF_PROFILE_DIR\"/*.json; do printf '%%s' '%s' >\"$f\"; done",
+		 text);
+	return system(cmd);
+}
+
+/* Format 1 has times alone. */
+static void test_an_old_file_is_read(void **state)
+{
+	struct kerf_graph *g = two_ops();
+	struct kerf_err err = {""};
+	struct kerf_profile p, q;
+	char text[512];
+
+	save(g, &p);
+	snprintf(text, sizeof(text),
+		 "{\"kerf_profile\":1,\"fingerprint\":\"%016llx\",\"engine\":\"%s\",\"machine\":\"%s\","
+		 "\"runs\":7,\"op_s\":[1e-6,2e-6]}",
+		 (unsigned long long)p.fingerprint, p.engine, p.machine);
+	assert_int_equal(write_all(text), 0);
+	assert_int_equal(kerf_profile_load(g, p.engine, p.machine, &q, &err), 0);
+	assert_float_equal(q.run_s, 3e-6, 1e-15);
+	assert_null(q.op_fixed_s);
+	assert_null(q.op);
+	kerf_profile_finish(&p);
+	kerf_profile_finish(&q);
+	kerf_graph_unref(g);
+}
+
+static int count(const struct kerf_profile *p, void *user)
+{
+	++*(uint32_t *)user;
+	return 0;
+}
+
+static void test_each_leaves_out_what_is_damaged(void **state)
+{
+	struct kerf_graph *g = two_ops();
+	struct kerf_err err = {""};
+	struct kerf_profile p;
+	uint32_t n = 0, bad = 0;
+
+	save(g, &p);
+	assert_int_equal(write_all("{\"kerf_profile\":2}"), 0);
+	snprintf(p.machine, sizeof(p.machine), "there");
+	assert_int_equal(kerf_profile_save(&p, &err), 0);
+	assert_int_equal(kerf_profile_each(count, &n, &bad, &err), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(bad, 1);
+	kerf_profile_finish(&p);
+	kerf_graph_unref(g);
+}
+
+/* A tile of share x that takes 0.25 + 0.75 x; and what no line fits stays in range. */
+static void test_the_fixed_share_is_found(void **state)
+{
+	const double x[] = {0.5, 0.25, 0.125}, y[] = {0.625, 0.4375, 0.34375};
+	const double less[] = {0.4, 0.2, 0.1}, more[] = {1.2, 1.3, 1.4};
+
+	assert_float_equal(kerf_profile_fixed_share(x, y, 3), 0.25, 1e-12);
+	assert_float_equal(kerf_profile_fixed_share(x, less, 3), 0, 0);
+	assert_float_equal(kerf_profile_fixed_share(x, more, 3), 1, 0);
+	assert_float_equal(kerf_profile_fixed_share(x, y, 0), 0, 0);
 }
 
 static void test_damage_is_refused(void **state)
 {
 	static const char *const bad[] = {
 		"", "{", "[]", "{\"kerf_profile\":2}", "{\"kerf_profile\":1,\"op_s\":[1,2]}",
+		"{\"kerf_profile\":3}", "{\"kerf_profile\":\"2\"}",
+	};
+	/* After what a right file begins with. */
+	static const char *const tails[] = {
+		"\"op_s\":[1]", "\"op_s\":[1,\"x\"]", "\"op_s\":[1,-1]", "\"op_s\":[1,1e300]",
+		"\"op_s\":7", "\"op_s\":[1,2],\"op_fixed_s\":[1]",
+		"\"op_s\":[1,2],\"op_fixed_s\":[1,2.5]", "\"op_s\":[1,2],\"op\":[1,2]",
+		"\"op_s\":[1,2],\"op\":[[1],[2]]", "\"op_s\":[1,2],\"op\":{}",
+		"\"op_s\":[1,2],\"runs\":-1",
 	};
 	struct kerf_graph *g = two_ops();
-	char cmd[256];
 	struct kerf_profile p, q;
+	char text[512];
 	size_t i;
 
 	save(g, &p);
 	for (i = 0; i < KERF_ARRAY_SIZE(bad); i++) {
 		struct kerf_err err = {""};
 
-		snprintf(cmd, sizeof(cmd), "for f in \"$KERF_PROFILE_DIR\"/*.json; do printf '%%s' '%s' >\"$f\"; done",
-			 bad[i]);
-		assert_int_equal(system(cmd), 0);
+		assert_int_equal(write_all(bad[i]), 0);
+		assert_int_equal(kerf_profile_load(g, p.engine, p.machine, &q, &err), -EINVAL);
+		assert_non_null(strstr(err.msg, ".json"));
+	}
+	for (i = 0; i < KERF_ARRAY_SIZE(tails); i++) {
+		struct kerf_err err = {""};
+
+		snprintf(text, sizeof(text),
+			 "{\"kerf_profile\":2,\"fingerprint\":\"%016llx\",\"model\":\"t\",\"engine\":\"%s\","
+			 "\"machine\":\"%s\",%s}",
+			 (unsigned long long)p.fingerprint, p.engine, p.machine, tails[i]);
+		assert_int_equal(write_all(text), 0);
 		assert_int_equal(kerf_profile_load(g, p.engine, p.machine, &q, &err), -EINVAL);
 		assert_non_null(strstr(err.msg, ".json"));
 	}
@@ -112,7 +208,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_burst_is_shared_out),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_an_old_file_is_read),
 		cmocka_unit_test(test_damage_is_refused),
+		cmocka_unit_test(test_each_leaves_out_what_is_damaged),
+		cmocka_unit_test(test_the_fixed_share_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

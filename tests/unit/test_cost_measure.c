@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* What is measured of an engine, on one whose times are known. */
+#include "exec/measure.h"
+#include "graph/rewrite.h"
+#include "graph/slice.h"
+
+#include "graph_build.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FIXED_NS 4000
+#define ROW_NS 1000
+
+/* --- an engine on which an operator takes FIXED_NS + ROW_NS a row ----------------- */
+
+struct clockwork {
+	struct kerf_engine base;
+	uint32_t prepared, released, runs;
+	bool fails; /* to profile slices of fewer rows */
+};
+
+static void describe(struct kerf_engine *e, struct kerf_engine_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	snprintf(info->name, sizeof(info->name), "clockwork");
+	snprintf(info->kind, sizeof(info->kind), "clockwork");
+	snprintf(info->machine, sizeof(info->machine), "none");
+}
+
+static bool supports(struct kerf_engine *e, const struct kerf_graph *g, const struct kerf_op *op)
+{
+	return true;
+}
+
+static int prepare(struct kerf_engine *e, struct kerf_graph *slice, struct kerf_program **p,
+		   struct kerf_err *err)
+{
+	*p = calloc(1, sizeof(**p));
+	if (!*p)
+		return -ENOMEM;
+	(*p)->engine = e;
+	(*p)->slice = kerf_graph_ref(slice);
+	((struct clockwork *)e)->prepared++;
+	return 0;
+}
+
+static void release(struct kerf_program *p)
+{
+	((struct clockwork *)p->engine)->released++;
+	kerf_graph_unref(p->slice);
+	free(p);
+}
+
+static int profile(struct kerf_program *p, const struct kerf_tensor *in, struct kerf_tensor *out,
+		   uint64_t *ns)
+{
+	struct clockwork *e = (struct clockwork *)p->engine;
+	uint32_t i;
+
+	e->runs++;
+	for (i = 0; i < p->slice->n_op; i++) {
+		const struct kerf_value *v = &p->slice->value[p->slice->op[i].out[0]];
+
+		if (e->fails && v->whole_rows)
+			return -EIO;
+		ns[i] = FIXED_NS + (v->t.rank > 2 ? ROW_NS * (uint64_t)v->t.dims[1] : 0);
+	}
+	return 0;
+}
+
+static const struct kerf_engine_ops clockwork_ops = {
+	.abi = KERF_ENGINE_ABI,
+	.kind = "clockwork",
+	.describe = describe,
+	.supports = supports,
+	.prepare = prepare,
+	.release = release,
+	.profile = profile,
+};
+
+/* Three convolutions, one of them strided, and what no tile can hold. */
+static struct kerf_graph *some_graph(void)
+{
+	struct kerf_graph *g = kerf_graph_new("t");
+	int32_t x = b_input(g, "x", DIMS(1, 3, 32, 32));
+	struct kerf_err err = {""};
+
+	x = b_conv(g, x, 8, 3, 1, 1, true);
+	x = b_conv(g, x, 8, 3, 2, 1, true);
+	x = b_conv(g, x, 16, 1, 1, 1, false);
+	x = b_op(g, "GlobalAveragePool", IN(x), NO_ATTR);
+	kerf_graph_add_output(g, x);
+	if (kerf_rewrite(g, &err) || kerf_graph_tidy(g, &err))
+		build_fail(&err);
+	kerf_graph_freeze(g);
+	return g;
+}
+
+static void test_tiles_tell_the_fixed_part(void **state)
+{
+	struct clockwork e = {.base.ops = &clockwork_ops};
+	struct kerf_graph *g = some_graph();
+	struct kerf_err err = {""};
+	struct kerf_profile p;
+	uint32_t i, convs = 0, pools = 0;
+
+	assert_int_equal(kerf_measure_profile(&e.base, g, 0, 3, &p, &err), 0);
+	assert_null(p.op_fixed_s);
+	assert_int_equal(kerf_measure_tiles(&e.base, g, 0, &p, &err), 0);
+	for (i = 0; i < g->n_op; i++) {
+		if (!strcmp(g->op[i].def->name, "Conv")) {
+			assert_float_equal(p.op_fixed_s[i], FIXED_NS * 1e-9, 1e-12);
+			convs++;
+		} else if (!strcmp(g->op[i].def->name, "GlobalAveragePool")) {
+			assert_float_equal(p.op_fixed_s[i], 0, 0);
+			pools++;
+		}
+	}
+	assert_int_equal(convs, 3);
+	assert_int_equal(pools, 1);
+	assert_int_equal(e.prepared, e.released);
+	kerf_profile_finish(&p);
+	kerf_graph_unref(g);
+}
+
+static void test_an_engine_that_fails_leaves_nothing_behind(void **state)
+{
+	struct clockwork e = {.base.ops = &clockwork_ops, .fails = true};
+	struct kerf_graph *g = some_graph();
+	struct kerf_err err = {""};
+	struct kerf_profile p;
+
+	assert_int_equal(kerf_measure_profile(&e.base, g, 0, 3, &p, &err), 0);
+	assert_int_equal(kerf_measure_tiles(&e.base, g, 0, &p, &err), -EIO);
+	assert_int_equal(e.prepared, e.released);
+	kerf_profile_finish(&p);
+	kerf_graph_unref(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tiles_tell_the_fixed_part),
+		cmocka_unit_test(test_an_engine_that_fails_leaves_nothing_behind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
