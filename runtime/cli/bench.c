@@ -57,6 +57,7 @@ static const char help[] =
 	"                      without MODEL: print the peak alone\n"
 	"  --wire              alone: a remote slice against a plain TCP echo\n"
 	"  --transfers URL     alone: tensors to and from a node, and how well their time is predicted\n"
+	"  --predictor         alone: how well stored profiles are predicted by all the others\n"
 	"  --load              instead: time and memory to make MODEL ready\n"
 	"  --format NAME       md (default), csv, json\n"
 	KERF_CLI_OPTIONS_HELP;
@@ -524,6 +525,8 @@ int kerf_cmd_bench(int argc, char **argv)
 		return kerf_bench_wire(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "--transfers"))
 		return kerf_bench_transfers(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "--predictor"))
+		return kerf_bench_predictor(argc - 1, argv + 1);
 	r = parse(argc, argv, &o, &err);
 	if (r > 0) {
 		fputs(help, stdout);

@@ -20,6 +20,9 @@ int kerf_bench_wire(int argc, char **argv);
 /* kerf bench --transfers; argv[0] is "--transfers". The exit status. */
 int kerf_bench_transfers(int argc, char **argv);
 
+/* kerf bench --predictor; argv[0] is "--predictor". The exit status. */
+int kerf_bench_predictor(int argc, char **argv);
+
 /* Time and memory to make a model ready on an engine; prints two lines. */
 int kerf_bench_load(const char *path, const struct kerf_load_options *opt, const char *engine,
 		    const struct kerf_engine_config *cfg, struct kerf_err *err);

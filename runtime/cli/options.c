@@ -34,6 +34,16 @@ static int add_shape(struct kerf_cli_options *o, const char *arg, struct kerf_er
 	return r;
 }
 
+static int choose_profile(struct kerf_profile_options *o, const char *arg, struct kerf_err *err)
+{
+	o->stored_only = !strcmp(arg, "stored");
+	o->measure = !strcmp(arg, "measure");
+	o->predicted = !strcmp(arg, "predicted");
+	if (o->stored_only || o->measure || o->predicted || !strcmp(arg, "auto"))
+		return 0;
+	return kerf_fail(err, -EINVAL, "--profile '%s': expected auto, stored, measure or predicted", arg);
+}
+
 int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct kerf_err *err)
 {
 	long n;
@@ -72,6 +82,7 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 	case KERF_CLI_OPT_CODECS:
 	case KERF_CLI_OPT_INEXACT:
 	case KERF_CLI_OPT_EXITS: return kerf_cli_goal_option(&o->goal, opt, arg, err);
+	case KERF_CLI_OPT_PROFILE: return choose_profile(&o->profile, arg, err);
 	case KERF_CLI_OPT_TELEMETRY:
 	case KERF_CLI_OPT_STATE:
 	case KERF_CLI_OPT_BTF: return kerf_cli_telemetry_option(&o->measure, opt, arg, err);

@@ -26,6 +26,8 @@ struct kerf_cli_options {
 	struct kerf_telemetry *telemetry; /* NULL: none; kerf_cli_options_open() */
 };
 
+enum { KERF_CLI_OPT_PROFILE = 400 };
+
 /* Rows of a getopt_long table; a command puts its own before them. */
 #define KERF_CLI_LONG_OPTIONS                                                                      \
 	{"on", required_argument, NULL, 'o'}, {"policy", required_argument, NULL, 'P'},            \
@@ -33,7 +35,9 @@ struct kerf_cli_options {
 		{"isa", required_argument, NULL, 'I'}, {"pin", no_argument, NULL, 'p'},            \
 		{"depth", required_argument, NULL, 'd'}, {"insecure", no_argument, NULL, 'k'},     \
 		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},                            \
-		KERF_CLI_GOAL_LONG_OPTIONS, KERF_CLI_TELEMETRY_LONG_OPTIONS, {"help", no_argument, NULL, 'h'},                 \
+		KERF_CLI_GOAL_LONG_OPTIONS, KERF_CLI_TELEMETRY_LONG_OPTIONS,                       \
+		{"profile", required_argument, NULL, KERF_CLI_OPT_PROFILE},                        \
+		{"help", no_argument, NULL, 'h'},                                                  \
 	{                                                                                          \
 		NULL, 0, NULL, 0                                                                   \
 	}
@@ -45,6 +49,8 @@ struct kerf_cli_options {
 	"  --policy NAME       who plans (default kerf); 'kerf plan --policies' lists them\n"      \
 	"  --cut N             for policy cut: operators that stay here\n"                         \
 	KERF_CLI_GOAL_HELP                                                                         \
+	"  --profile NAME      costs of operators: auto (default: stored, else measured now), stored,\n" \
+	"                      measure (again), predicted (stored, else predicted: kerf profile --train)\n" \
 	"  --shape NAME:DIMS   fix an input's shape: data:1,3,224,224\n"                           \
 	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \
 	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \

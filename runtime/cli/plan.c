@@ -82,6 +82,11 @@ static void print_state(const struct kerf_cli_setup *s)
 		if (s->view.slowdown[i] > 0)
 			printf("load of %s: a slice there takes %.2f times what it takes when idle\n",
 			       c->info[i].name, s->view.slowdown[i]);
+		if (s->problem.sharing[i] > 1)
+			printf("jobs of others on %s: %.0f, a slice takes %.2f times as long beside them\n",
+			       c->info[i].name, s->view.others[i], s->problem.sharing[i]);
+		if (s->problem.predicted[i])
+			printf("operators on %s: predicted, never run there\n", c->info[i].name);
 	}
 }
 
@@ -192,6 +197,9 @@ static struct json_object *state_json(const struct kerf_cli_setup *s)
 		if (s->view.slowdown[i] > 0)
 			json_object_object_add(o, "slowdown",
 					       json_object_new_double(s->view.slowdown[i]));
+		if (s->problem.op_s)
+			json_object_object_add(o, "predicted",
+					       json_object_new_boolean(s->problem.predicted[i]));
 		if (s->cluster.info[i].remote && s->problem.op_s) {
 			json_object_object_add(o, "up", link_json(&s->view.up[i]));
 			json_object_object_add(o, "down", link_json(&s->view.down[i]));

@@ -137,6 +137,21 @@ static void settled_state(struct kerf_telemetry *t, struct kerf_state *s)
 	       kerf_now_ns() - begin < SETTLE_NS && !nanosleep(&nap, NULL));
 }
 
+/* Waiting and running on an engine of a node; device begins with its name there, "cpu on HOST: ...". */
+static double jobs_of(const struct kerf_node_state *node, const char *device)
+{
+	uint32_t i;
+
+	for (i = 0; i < KERF_MIN(node->load.n_engine, KERF_NODE_LOAD_ENGINES); i++) {
+		const struct kerf_engine_load *e = &node->load.engine[i];
+		size_t n = strnlen(e->name, sizeof(e->name));
+
+		if (n && !strncmp(device, e->name, n) && !strncmp(device + n, " on ", 4))
+			return e->depth + e->running;
+	}
+	return 0;
+}
+
 void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluster *c,
 			      struct kerf_cluster_view *view)
 {
@@ -156,6 +171,10 @@ void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluste
 		    s->node[n].load.has & KERF_LOAD_HAS_CPU)
 			view->slowdown[i] =
 				kerf_load_slowdown(&s->node[n].load, c->info[i].threads);
+		if (n < s->n_node && c->info[i].remote)
+			view->others[i] = jobs_of(&s->node[n], c->info[i].device);
+		if (n < s->n_node && s->node[n].load.has & KERF_LOAD_HAS_POWER)
+			view->node_w[i] = s->node[n].load.power_mw * 1e-3;
 	}
 	free(s);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/cluster.h"
 
+#include "cost/predictor.h"
 #include "exec/measure.h"
 #include "net/http_client.h"
 #include "net/probe.h"
@@ -14,6 +15,7 @@
 #define JOB_S 20e-6
 /* A node that is slower than this beside an idle one is no place to measure what it can do. */
 #define LOADED 1.1
+#define CALIBRATION_S 0.2
 
 static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
 		    struct kerf_err *err)
@@ -109,6 +111,46 @@ int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *
 	return 0;
 }
 
+int kerf_cluster_engine_cost(struct kerf_cluster *c, uint32_t engine, bool calibrate,
+			     struct kerf_engine_cost *cost, struct kerf_err *err)
+{
+	const struct kerf_engine_info *info = &c->info[engine];
+	char name[sizeof(cost->engine)];
+	int r;
+
+	kerf_engine_words(info, name, sizeof(name));
+	/* A damaged file is made anew. */
+	r = kerf_engine_cost_load(name, info->machine, cost, NULL);
+	if (r == -ENOMEM || !calibrate || cost->has_cases)
+		return r == -ENOMEM ? r : 0;
+	if (!c->engine[engine]->ops->profile)
+		return kerf_fail(err, -EOPNOTSUPP, "engine %s cannot profile", info->name);
+	r = kerf_measure_calibration(c->engine[engine], CALIBRATION_S, cost, err);
+	if (r)
+		return kerf_fail(err, r, "engine %s: cannot calibrate: %s", info->name, strerror(-r));
+	kerf_engine_cost_save(cost, NULL); /* it serves also where it cannot be stored */
+	return 0;
+}
+
+static int predict(struct kerf_cluster *c, uint32_t engine, const struct kerf_graph *g,
+		   struct kerf_profile *p, struct kerf_err *err)
+{
+	struct kerf_predictor predictor;
+	struct kerf_engine_cost cost;
+	int r = kerf_predictor_load(&predictor, err);
+
+	if (r == -ENOENT && err)
+		err->msg[0] = 0;
+	if (r)
+		return kerf_fail(err, r, "no stored profile of this model on %s, and no predictor: "
+				 "'kerf profile --train' makes one", c->info[engine].name);
+	r = kerf_cluster_engine_cost(c, engine, true, &cost, err);
+	if (!r)
+		r = kerf_predictor_profile(&predictor, &cost, g, p);
+	kerf_predictor_finish(&predictor);
+	return r;
+}
+
 int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_graph *g,
 			 const struct kerf_profile_options *opt, double *slowdown,
 			 struct kerf_profile *p, struct kerf_err *err)
@@ -127,6 +169,8 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 	if (opt->stored_only)
 		return kerf_fail(err, r, "no stored profile of this model on %s; 'kerf profile' makes one",
 				 info->name);
+	if (opt->predicted)
+		return predict(c, engine, g, p, err);
 	r = kerf_measure_profile(c->engine[engine], g, seconds, 5, p, err);
 	if (!r && opt->tiles)
 		r = kerf_measure_tiles(c->engine[engine], g, seconds, p, err);
@@ -145,17 +189,40 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 	return opt->measure ? r : 0;
 }
 
+/* What a value costs at either end of a cut on engine e, and a job beside its operators. */
+static void fill_apart(const struct kerf_graph *g, const struct kerf_engine_cost *cost, uint32_t n_engine,
+		       uint32_t e, struct kerf_cluster_problem *cp)
+{
+	uint32_t v;
+
+	cp->p.engine[e].job_s = cost->has_apart ? cost->job_s : JOB_S;
+	for (v = 0; cost->has_apart && v < g->n_value; v++)
+		if (!kerf_value_is_const(&g->value[v]))
+			cp->apart_s[(size_t)v * n_engine + e] =
+				cost->apart_fixed_s +
+				cost->apart_byte_s * (double)kerf_tensor_bytes(&g->value[v].t);
+}
+
 static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 		       const struct kerf_profile_options *opt, double slowdown,
-		       struct kerf_cluster_problem *cp, struct kerf_err *err)
+		       double others, struct kerf_cluster_problem *cp, struct kerf_err *err)
 {
 	struct kerf_engine *engine = c->engine[e];
+	struct kerf_engine_cost cost;
 	struct kerf_profile profile;
 	uint32_t o;
-	int r = kerf_cluster_profile(c, e, g, opt, &slowdown, &profile, err);
+	int r = kerf_cluster_engine_cost(c, e, false, &cost, err);
 
 	if (r)
 		return r;
+	cp->sharing[e] = cost.has_sharing ? kerf_sharing_factor(cost.sharing_d, 1 + others) : 1;
+	slowdown *= cp->sharing[e];
+	r = kerf_cluster_profile(c, e, g, opt, &slowdown, &profile, err);
+	if (r)
+		return r;
+	cp->predicted[e] = profile.predicted;
+	fill_apart(g, &cost, c->n_engine, e, cp);
+	cp->p.engine[e].active_w = cost.has_power ? cost.active_w : 0;
 	for (o = 0; o < g->n_op; o++) {
 		size_t at = (size_t)o * c->n_engine + e;
 
@@ -197,7 +264,8 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	cp->link = calloc((size_t)c->n_node * c->n_node, sizeof(*cp->link));
 	cp->op_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_s));
 	cp->op_fixed_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_fixed_s));
-	if (!cp->link || !cp->op_s || !cp->op_fixed_s || kerf_outline_make(g, &cp->outline)) {
+	cp->apart_s = calloc((size_t)g->n_value * c->n_engine + 1, sizeof(*cp->apart_s));
+	if (!cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s || kerf_outline_make(g, &cp->outline)) {
 		kerf_cluster_problem_finish(cp);
 		return -ENOMEM;
 	}
@@ -208,13 +276,13 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	p->link = cp->link;
 	p->op_s = cp->op_s;
 	p->op_fixed_s = cp->op_fixed_s;
+	p->apart_s = cp->apart_s;
 	for (i = 0; i < c->n_engine && !r; i++) {
 		double slowdown = c->info[i].threads ? fmax(view->slowdown[i], 1) : 1;
 
 		p->engine[i].name = c->info[i].name;
 		p->engine[i].node = c->node[i];
-		p->engine[i].job_s = JOB_S;
-		r = fill_engine(c, i, g, opt, slowdown, cp, err);
+		r = fill_engine(c, i, g, opt, slowdown, view->others[i], cp, err);
 		if (!c->info[i].remote)
 			continue;
 		cp->link[c->node[i]] = link_model(&view->up[i]);
@@ -231,5 +299,6 @@ void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp)
 	free(cp->link);
 	free(cp->op_s);
 	free(cp->op_fixed_s);
+	free(cp->apart_s);
 	memset(cp, 0, sizeof(*cp));
 }

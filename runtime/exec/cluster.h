@@ -8,6 +8,7 @@
 #ifndef KERF_EXEC_CLUSTER_H
 #define KERF_EXEC_CLUSTER_H
 
+#include "cost/engine_cost.h"
 #include "cost/profile.h"
 #include "exec/engine.h"
 #include "plan/plan.h"
@@ -35,6 +36,10 @@ struct kerf_cluster_view {
 	struct kerf_link_estimate up[KERF_MAX_ENGINES], down[KERF_MAX_ENGINES];
 	/* Of engines that compute on CPUs: their time there beside what an idle node takes. 0: 1. */
 	double slowdown[KERF_MAX_ENGINES];
+	/* Jobs of others that wait for the engine or run on it. */
+	double others[KERF_MAX_ENGINES];
+	/* What the engine's node draws now, while nothing of ours runs there. 0: not known. */
+	double node_w[KERF_MAX_ENGINES];
 };
 
 /*
@@ -47,6 +52,7 @@ int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *
 struct kerf_profile_options {
 	double seconds;	   /* measuring time an engine; 0: 1 s */
 	bool stored_only;  /* fail rather than measure */
+	bool predicted;	   /* predict rather than measure (cost/predictor.h) */
 	bool measure;	   /* measure also where a stored profile exists */
 	bool tiles;	   /* what is measured includes what tiles cost; takes about as long again */
 };
@@ -59,7 +65,9 @@ struct kerf_cluster_problem {
 	struct kerf_problem p;
 	struct kerf_outline *outline;
 	struct kerf_link_model *link;
-	double *op_s, *op_fixed_s;
+	double *op_s, *op_fixed_s, *apart_s;
+	bool predicted[KERF_MAX_ENGINES]; /* the engine's operators were never run: cost/predictor.h */
+	double sharing[KERF_MAX_ENGINES]; /* what jobs of others multiply its times by */
 };
 int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 			 const struct kerf_profile_options *opt,
@@ -68,7 +76,14 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp);
 
 /*
- * One engine's profile of g: stored, or measured and stored. Failing to store one is an
+ * What is stored of an engine for all graphs (cost/engine_cost.h), nothing if there is no file;
+ * with calibrate, it is calibrated where that is missing, and stored. Then it may block.
+ */
+int kerf_cluster_engine_cost(struct kerf_cluster *c, uint32_t engine, bool calibrate,
+			     struct kerf_engine_cost *cost, struct kerf_err *err);
+
+/*
+ * One engine's profile of g: stored, or measured and stored, or with opt->predicted stored or predicted. Failing to store one is an
  * error only with opt->measure.
  *
  * *slowdown (NULL: not known) is the engine's in a view; it becomes what the profile has to be

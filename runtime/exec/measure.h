@@ -3,6 +3,7 @@
 #ifndef KERF_EXEC_MEASURE_H
 #define KERF_EXEC_MEASURE_H
 
+#include "cost/engine_cost.h"
 #include "cost/profile.h"
 #include "exec/engine.h"
 
@@ -40,5 +41,42 @@ int kerf_measure_profile(struct kerf_engine *e, struct kerf_graph *g, double sec
  */
 int kerf_measure_tiles(struct kerf_engine *e, struct kerf_graph *g, double seconds,
 		       struct kerf_profile *p, struct kerf_err *err);
+
+/* The calibration model, ready to be prepared on any engine. */
+int kerf_calibration_graph(struct kerf_graph **g, struct kerf_err *err);
+
+/*
+ * Fills the calibration of cost: the least time of each case over the runs that seconds allow, five
+ * at least. Blocks. 0, or what the engine fails with.
+ */
+int kerf_measure_calibration(struct kerf_engine *e, double seconds, struct kerf_engine_cost *cost,
+			     struct kerf_err *err);
+
+/* A graph cut before operator op, its two halves run one after the other on one engine. */
+struct kerf_cut {
+	uint32_t op, values; /* that go over */
+	double bytes;
+	double whole_s, first_s, second_s; /* least */
+};
+#define KERF_CUTS 6
+
+/*
+ * At most `most` cuts spread over g, where few values go over, each measured in turns with the
+ * whole; p is g's profile on e. *job_s: what one job costs beside its operators. Blocks.
+ */
+int kerf_measure_cuts(struct kerf_engine *e, struct kerf_graph *g, double seconds,
+		      const struct kerf_profile *p, uint32_t most, struct kerf_cut *cut, uint32_t *n,
+		      double *job_s, struct kerf_err *err);
+/* Fits KERF_CUTS of them: cost's part "apart". */
+int kerf_measure_apart(struct kerf_engine *e, struct kerf_graph *g, double seconds,
+		       const struct kerf_profile *p, struct kerf_engine_cost *cost,
+		       struct kerf_err *err);
+
+/*
+ * 1 to n clients at once (at most KERF_SHARING_MAX), g whole: cost's part "sharing". The engine's
+ * depth is at least n. Blocks for about the seconds.
+ */
+int kerf_measure_sharing(struct kerf_engine *e, struct kerf_graph *g, double seconds, uint32_t n,
+			 struct kerf_engine_cost *cost, struct kerf_err *err);
 
 #endif

@@ -52,6 +52,10 @@ part_plan() {
 	tests/bench/two_nodes.sh
 }
 
+part_predictor() {
+	tests/bench/predictor.sh
+}
+
 part_telemetry() {
 	tests/bench/telemetry_cost.sh
 	"$O/tests/bench/state_read"
@@ -62,7 +66,7 @@ part_transfers() {
 	tests/bench/transfers.sh
 }
 
-[ $# -gt 0 ] || set -- machine conformance speed load wire plan telemetry transfers
+[ $# -gt 0 ] || set -- machine conformance speed load wire plan predictor telemetry transfers
 for part in "$@"; do
 	echo
 	echo "## $part"

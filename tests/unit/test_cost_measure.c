@@ -143,11 +143,80 @@ static void test_an_engine_that_fails_leaves_nothing_behind(void **state)
 	kerf_graph_unref(g);
 }
 
+/* The model has each case as one operator, whose work is what the predictor takes it for. */
+static void test_the_calibration_is_what_it_says(void **state)
+{
+	struct kerf_graph *g;
+	struct kerf_err err = {""};
+	struct kerf_features f;
+	uint32_t i, k, found;
+
+	assert_int_equal(kerf_calibration_graph(&g, &err), 0);
+	for (k = 0; k < KERF_N_CASE; k++) {
+		const struct kerf_case *c = &kerf_cases[k];
+
+		for (i = found = 0; i < g->n_op; i++) {
+			if (strcmp(g->op[i].name, c->name))
+				continue;
+			found++;
+			kerf_features_of(g, &g->op[i], &f);
+			assert_int_equal(kerf_features_family(&f), c->family);
+			assert_float_equal(f.v[KERF_FEATURE_C_OUT], (double)c->c_out, 0);
+			if (c->family <= KERF_FAMILY_CONV8)
+				assert_float_equal(f.v[KERF_FEATURE_FLOPS], kerf_case_flops(c), 0);
+			assert_float_equal(f.v[KERF_FEATURE_IN_BYTES] + f.v[KERF_FEATURE_OUT_BYTES] +
+						   f.v[KERF_FEATURE_WEIGHT_BYTES],
+					   kerf_case_bytes(c), 0.06 * kerf_case_bytes(c));
+		}
+		assert_int_equal(found, 1);
+	}
+	kerf_graph_unref(g);
+}
+
+static void test_cuts_and_clients_are_measured(void **state)
+{
+	struct kerf_engine_cost cost = {.has_cases = false};
+	struct kerf_cut cut[KERF_CUTS];
+	struct kerf_graph *g = some_graph();
+	struct kerf_engine *e;
+	struct kerf_err err = {""};
+	struct kerf_profile p;
+	double job_s = -1;
+	uint32_t n, i;
+
+	assert_int_equal(kerf_engine_open("ref", NULL, &e, &err), 0);
+	assert_int_equal(kerf_measure_profile(e, g, 0, 1, &p, &err), 0);
+	assert_int_equal(kerf_measure_cuts(e, g, 0, &p, 3, cut, &n, &job_s, &err), 0);
+	assert_in_range(n, 1, 3);
+	assert_true(job_s >= 0);
+	for (i = 0; i < n; i++) {
+		assert_in_range(cut[i].op, 1, g->n_op - 1);
+		assert_int_equal(cut[i].values, 1); /* it is a chain */
+		assert_true(cut[i].bytes > 0);
+		assert_true(cut[i].whole_s > 0 && cut[i].first_s > 0 && cut[i].second_s > 0);
+	}
+	assert_int_equal(kerf_measure_apart(e, g, 0, &p, &cost, &err), 0);
+	assert_true(cost.has_apart && cost.apart_cuts && cost.apart_fixed_s >= 0 &&
+		    cost.apart_byte_s >= 0);
+	assert_int_equal(kerf_measure_sharing(e, g, 0, 3, &cost, &err), 0);
+	assert_true(cost.has_sharing);
+	assert_int_equal(cost.n_sharing, 3);
+	for (i = 0; i < 3; i++)
+		assert_true(cost.sharing_s[i] > 0);
+	assert_int_equal(kerf_measure_sharing(e, g, 0, 0, &cost, &err), -EINVAL);
+	assert_int_equal(kerf_measure_sharing(e, g, 0, KERF_SHARING_MAX + 1, &cost, &err), -EINVAL);
+	kerf_profile_finish(&p);
+	kerf_engine_close(e);
+	kerf_graph_unref(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tiles_tell_the_fixed_part),
 		cmocka_unit_test(test_an_engine_that_fails_leaves_nothing_behind),
+		cmocka_unit_test(test_the_calibration_is_what_it_says),
+		cmocka_unit_test(test_cuts_and_clients_are_measured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What running operators apart costs. The whole graph and its two halves at some cuts run in
+ * turns; the second half reads the first one's outputs where they lie, as in a session. The
+ * least time of each counts: what is looked for is what every run pays.
+ */
+#include "exec/measure.h"
+#include "graph/slice.h"
+#include "plan/outline.h"
+#include "util/clock.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIN_ROUNDS 5
+#define MAX_ROUNDS 100
+
+struct half {
+	struct kerf_graph *slice;
+	struct kerf_program *program;
+	struct kerf_io io;
+};
+
+/* A job's time where the engine is: beyond a link, as the peer says. */
+static int run_once(struct kerf_engine *e, struct half *h, bool remote, double *least)
+{
+	uint64_t begin = kerf_now_ns(), ns;
+	struct kerf_job job;
+	int r = kerf_engine_run(h->program, h->io.in, h->io.out, &job);
+
+	if (r)
+		return r;
+	ns = remote ? job.busy_ns : kerf_now_ns() - begin;
+	*least = fmin(*least, (double)ns * 1e-9);
+	return 0;
+}
+
+static int make_half(struct kerf_engine *e, struct kerf_graph *g, uint32_t begin, uint32_t end,
+		     struct half *h, struct kerf_err *err)
+{
+	struct kerf_slice_spec spec = {.n_op = end - begin};
+	uint32_t *op = malloc((spec.n_op + 1) * sizeof(*op)), i;
+	int r = op ? 0 : -ENOMEM;
+
+	for (i = 0; op && i < spec.n_op; i++)
+		op[i] = begin + i;
+	spec.op = op;
+	if (!r)
+		r = kerf_slice_make(g, &spec, &h->slice, err);
+	free(op);
+	if (!r)
+		r = e->ops->prepare(e, h->slice, &h->program, err);
+	return r ? r : kerf_io_make_on(e, h->slice, 1, &h->io);
+}
+
+static void finish_half(struct kerf_engine *e, struct half *h)
+{
+	if (h->program)
+		e->ops->release(h->program);
+	kerf_io_finish(&h->io);
+	kerf_graph_unref(h->slice);
+	memset(h, 0, sizeof(*h));
+}
+
+static int32_t find_output(const struct half *h, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < h->slice->n_out; i++)
+		if (!strcmp(h->slice->value[h->slice->out[i]].name, name))
+			return (int32_t)i;
+	return -1;
+}
+
+/* Counts what goes over, and lets b read it where a put it; *own keeps b's memory, in[] of it. */
+static void join(const struct half *a, struct half *b, void **own, struct kerf_cut *cut)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->io.n_in; i++) {
+		int32_t from = find_output(a, b->slice->value[b->slice->in[i]].name);
+
+		own[i] = b->io.in[i].data;
+		if (from < 0)
+			continue;
+		b->io.in[i].data = a->io.out[from].data;
+		cut->values++;
+		cut->bytes += (double)kerf_tensor_bytes(&b->io.in[i]);
+	}
+}
+
+static int measure_cut(struct kerf_engine *e, struct kerf_graph *g, bool remote, double seconds,
+		       struct kerf_cut *cut, struct kerf_err *err)
+{
+	uint64_t end = kerf_now_ns() + (uint64_t)(seconds * 1e9);
+	struct half whole = {0}, a = {0}, b = {0};
+	void **own = NULL;
+	uint32_t round, i;
+	int r;
+
+	cut->whole_s = cut->first_s = cut->second_s = INFINITY;
+	r = make_half(e, g, 0, g->n_op, &whole, err);
+	if (!r)
+		r = make_half(e, g, 0, cut->op, &a, err);
+	if (!r)
+		r = make_half(e, g, cut->op, g->n_op, &b, err);
+	if (!r) {
+		own = calloc(b.io.n_in + 1, sizeof(*own));
+		r = own ? 0 : -ENOMEM;
+	}
+	if (!r)
+		join(&a, &b, own, cut);
+	for (round = 0; !r && round < MAX_ROUNDS && (round < MIN_ROUNDS || kerf_now_ns() < end);
+	     round++) {
+		r = run_once(e, &whole, remote, &cut->whole_s);
+		if (!r)
+			r = run_once(e, &a, remote, &cut->first_s);
+		if (!r)
+			r = run_once(e, &b, remote, &cut->second_s);
+	}
+	for (i = 0; own && i < b.io.n_in; i++)
+		b.io.in[i].data = own[i];
+	free(own);
+	finish_half(e, &whole);
+	finish_half(e, &a);
+	finish_half(e, &b);
+	return r;
+}
+
+/* A job of the graph's cheapest operator, less what the operator takes. */
+static int measure_job(struct kerf_engine *e, struct kerf_graph *g, const struct kerf_profile *p,
+		       bool remote, double *job_s, struct kerf_err *err)
+{
+	struct half h = {0};
+	double wall = INFINITY, op = INFINITY;
+	uint32_t i, best = 0;
+	uint64_t ns;
+	int r, k;
+
+	for (i = 1; i < g->n_op; i++)
+		if (p->op_s[i] < p->op_s[best])
+			best = i;
+	r = make_half(e, g, best, best + 1, &h, err);
+	for (k = 0; k < MAX_ROUNDS && !r; k++) {
+		r = run_once(e, &h, remote, &wall);
+		if (!r)
+			r = e->ops->profile(h.program, h.io.in, h.io.out, &ns);
+		op = fmin(op, (double)ns * 1e-9);
+	}
+	finish_half(e, &h);
+	*job_s = r ? 0 : fmax(wall - op, 0);
+	return r;
+}
+
+/* Where few values live, over the whole length: at most n places. */
+static int choose_cuts(const struct kerf_graph *g, uint32_t n, struct kerf_cut *cut, uint32_t *found)
+{
+	struct kerf_outline *x;
+	uint32_t i, k;
+	int r = kerf_outline_make(g, &x);
+
+	*found = 0;
+	if (r)
+		return r;
+	for (i = 1; i <= n; i++) {
+		uint32_t at = (uint32_t)((uint64_t)g->n_op * i / (n + 1));
+
+		/* The narrowest of the operators about there. */
+		for (k = at; k < g->n_op && k < at + g->n_op / (2 * n + 2) + 1; k++)
+			if (x->n_live[k] < x->n_live[at])
+				at = k;
+		if (!at || at >= g->n_op || (*found && cut[*found - 1].op >= at))
+			continue;
+		memset(&cut[*found], 0, sizeof(*cut));
+		cut[(*found)++].op = at;
+	}
+	kerf_outline_free(x);
+	return 0;
+}
+
+int kerf_measure_cuts(struct kerf_engine *e, struct kerf_graph *g, double seconds,
+		      const struct kerf_profile *p, uint32_t most, struct kerf_cut *cut, uint32_t *n,
+		      double *job_s, struct kerf_err *err)
+{
+	struct kerf_engine_info info;
+	uint32_t i, kept = 0;
+	int r = choose_cuts(g, most, cut, n);
+
+	e->ops->describe(e, &info);
+	if (!r && g->n_op)
+		r = measure_job(e, g, p, info.remote, job_s, err);
+	for (i = 0; i < *n && !r; i++) {
+		struct kerf_cut c = cut[i];
+
+		r = measure_cut(e, g, info.remote, seconds / *n, &c, err);
+		/* What cannot be cut there (a value whose shape is not known) is left out. */
+		if (r == -EOPNOTSUPP || r == -EINVAL) {
+			r = 0;
+			continue;
+		}
+		cut[kept++] = c;
+	}
+	*n = kept;
+	return r;
+}
+
+int kerf_measure_apart(struct kerf_engine *e, struct kerf_graph *g, double seconds,
+		       const struct kerf_profile *p, struct kerf_engine_cost *cost,
+		       struct kerf_err *err)
+{
+	struct kerf_cut cut[KERF_CUTS];
+	double extra[KERF_CUTS], values[KERF_CUTS], bytes[KERF_CUTS], job_s = 0;
+	uint32_t n, i;
+	int r = kerf_measure_cuts(e, g, seconds, p, KERF_CUTS, cut, &n, &job_s, err);
+
+	if (r)
+		return r;
+	for (i = 0; i < n; i++) {
+		extra[i] = cut[i].first_s + cut[i].second_s - cut[i].whole_s;
+		values[i] = cut[i].values;
+		bytes[i] = cut[i].bytes;
+	}
+	kerf_apart_fit(extra, values, bytes, n, job_s, &cost->apart_fixed_s, &cost->apart_byte_s);
+	cost->job_s = job_s;
+	cost->apart_cuts = n;
+	cost->has_apart = n > 0;
+	return 0;
+}
