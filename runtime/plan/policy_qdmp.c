@@ -13,9 +13,9 @@
  *
  * Which blocks: one whose operators all run on their faster side, and whose cheapest value crosses,
  * costs no less than any cut within it. Blocks are taken by that bound until it reaches the best
- * cost known, so the result is exact whatever the costs are. (The paper names one pair of adjacent
- * cut vertices and solves the one block between them; this bound leaves one block, or none, in
- * all models that kerf generates: docs/benchmarks.md.)
+ * cost known, so the result is exact whatever the costs are. The paper names one pair of adjacent
+ * cut vertices and solves the one block between them; how many blocks this bound leaves in the
+ * models that kerf generates is in docs/benchmarks.md.
  *
  * Not modelled: the paper's second finding, that a series of layers takes less than the sum of its
  * layers, is kerf's profiles' business (they measure fused groups), and what running operators

@@ -66,7 +66,17 @@ part_transfers() {
 	tests/bench/transfers.sh
 }
 
-[ $# -gt 0 ] || set -- machine conformance speed load wire plan predictor telemetry transfers
+part_min_cuts() {
+	set --
+	for m in vgg16 squeezenet googlenet resnet18 resnet50 mobilenet_v2 mobilenet_v3 \
+		shufflenet_v2 efficientnet_b0 yolov4-tiny vit_tiny bert_mini; do
+		model $m
+		set -- "$@" "$work/$m.onnx"
+	done
+	"$O/tests/bench/min_cuts" "$@"
+}
+
+[ $# -gt 0 ] || set -- machine conformance speed load wire plan predictor min_cuts telemetry transfers
 for part in "$@"; do
 	echo
 	echo "## $part"
