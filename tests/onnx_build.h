@@ -52,6 +52,16 @@ static inline void onnx_build_opset(struct onnx_build *b, const char *domain, in
 	onnx_build_append(b, &b->model.opset_import, &b->model.n_opset_import, o);
 }
 
+static inline void onnx_build_metadata(struct onnx_build *b, const char *key, const char *value)
+{
+	Onnx__StringStringEntryProto *e = onnx_build_alloc(b, sizeof(*e));
+
+	onnx__string_string_entry_proto__init(e);
+	e->key = key ? kerf_arena_strdup(&b->arena, key) : NULL;
+	e->value = value ? kerf_arena_strdup(&b->arena, value) : NULL;
+	onnx_build_append(b, &b->model.metadata_props, &b->model.n_metadata_props, e);
+}
+
 static inline void onnx_build_init(struct onnx_build *b, int opset)
 {
 	memset(b, 0, sizeof(*b));

@@ -42,7 +42,7 @@ struct kerf_gen {
 
 	/* private */
 	struct kerf_arena arena;
-	struct kerf_gen_buf nodes, inputs, outputs;
+	struct kerf_gen_buf nodes, inputs, outputs, metadata;
 	struct kerf_gen_weight *weight;
 	uint32_t n_weight, cap_weight, n_node;
 	int64_t n_param;
@@ -127,6 +127,9 @@ const char *kerf_gen_input(struct kerf_gen *g, const char *name, enum kerf_dtype
 			   const int64_t *dims);
 void kerf_gen_output(struct kerf_gen *g, const char *name, const char *value,
 		     enum kerf_dtype dtype, int rank, const int64_t *dims);
+
+/* An entry of the model's metadata. */
+void kerf_gen_metadata(struct kerf_gen *g, const char *key, const char *value);
 
 /* --- layers (gen_layer.c) --- */
 

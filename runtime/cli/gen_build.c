@@ -29,6 +29,7 @@ void kerf_gen_finish(struct kerf_gen *g)
 	free(g->nodes.p);
 	free(g->inputs.p);
 	free(g->outputs.p);
+	free(g->metadata.p);
 	free(g->weight);
 	memset(g, 0, sizeof(*g));
 }

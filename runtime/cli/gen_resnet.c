@@ -6,6 +6,8 @@
  */
 #include "cli/gen.h"
 
+#include <stdio.h>
+
 /* The last norm of a branch is small, or depth would let activations grow. */
 #define BRANCH_GAIN 0.3f
 
@@ -71,6 +73,40 @@ static void resnet(struct kerf_gen *g, const int *depth,
 	kerf_gen_logits(g, kerf_gen_fc(g, x, 1000));
 }
 
+static void classify(struct kerf_gen *g, struct kerf_feat x, const char *output)
+{
+	x = kerf_gen_fc(g, kerf_gen_flatten(g, kerf_gen_mean(g, x)), 1000);
+	kerf_gen_output(g, output, x.name, KERF_F32, 2, (int64_t[]){0, x.c});
+}
+
+/*
+ * Early exits after each stage, as in BranchyNet (Teerapittayanon, McDanel, Kung, ICPR 2016). The
+ * accuracies stand for measured ones: these weights have none.
+ */
+static void resnet18_exits(struct kerf_gen *g)
+{
+	static const char *const accuracy[] = {"0.41", "0.55", "0.64"};
+	struct kerf_feat x = stem(g);
+	char name[16], key[32];
+	int s, i;
+
+	for (s = 0; s < 4; s++) {
+		for (i = 0; i < 2; i++) {
+			kerf_gen_scope(g, "layer%d.%d", s + 1, i);
+			x = basic(g, x, (int64_t)64 << s, s && !i ? 2 : 1);
+		}
+		kerf_gen_scope(g, s < 3 ? "exit%d" : "head", s + 1);
+		if (s == 3)
+			break;
+		snprintf(name, sizeof(name), "exit%d", s + 1);
+		snprintf(key, sizeof(key), "kerf.exit.%s", name);
+		classify(g, x, kerf_arena_strdup(&g->arena, name));
+		kerf_gen_metadata(g, key, accuracy[s]);
+	}
+	classify(g, x, "output");
+	kerf_gen_metadata(g, "kerf.accuracy", "0.6976");
+}
+
 static void resnet18(struct kerf_gen *g)
 {
 	resnet(g, (const int[]){2, 2, 2, 2}, basic);
@@ -83,6 +119,8 @@ static void resnet50(struct kerf_gen *g)
 
 const struct kerf_gen_arch kerf_gen_resnet[] = {
 	{"resnet18", "He et al. 2016", 224, 224, resnet18},
+	{"resnet18-exits", "the same with exits after stages 1, 2, 3 and made-up accuracies", 224, 224,
+	 resnet18_exits},
 	{"resnet50", "He et al. 2016, stride in the 3x3", 224, 224, resnet50},
 	{.name = NULL},
 };

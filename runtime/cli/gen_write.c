@@ -16,6 +16,7 @@ enum { WIRE_VARINT = 0, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 /* Field numbers of onnx.proto3. */
 enum { MODEL_IR_VERSION = 1, MODEL_PRODUCER = 2, MODEL_GRAPH = 7, MODEL_OPSET = 8 };
+enum { MODEL_METADATA = 14, ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 enum { OPSET_VERSION = 2 };
 enum { GRAPH_NAME = 2, GRAPH_INITIALIZER = 5 };
 enum { TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW = 9, TENSOR_DOC = 12 };
@@ -105,6 +106,17 @@ void kerf_gen_put_bytes(struct kerf_gen_buf *b, int field, const void *p, size_t
 void kerf_gen_put_string(struct kerf_gen_buf *b, int field, const char *s)
 {
 	kerf_gen_put_bytes(b, field, s, strlen(s));
+}
+
+void kerf_gen_metadata(struct kerf_gen *g, const char *key, const char *value)
+{
+	struct kerf_gen_buf entry = {0};
+
+	kerf_gen_put_string(&entry, ENTRY_KEY, key);
+	kerf_gen_put_string(&entry, ENTRY_VALUE, value);
+	kerf_gen_put_bytes(&g->metadata, MODEL_METADATA, entry.p, entry.n);
+	g->metadata.failed |= entry.failed;
+	free(entry.p);
 }
 
 /* --- layout --------------------------------------------------------------- */
@@ -246,13 +258,14 @@ static int encode(struct kerf_gen *g, const char *graph_name, struct kerf_gen_bu
 	kerf_gen_put_string(head, MODEL_PRODUCER, "kerf gen");
 	kerf_gen_put_int(&opset, OPSET_VERSION, KERF_GEN_OPSET);
 	kerf_gen_put_bytes(head, MODEL_OPSET, opset.p, opset.n);
+	kerf_gen_put(head, g->metadata.p, g->metadata.n);
 	put_tag(head, MODEL_GRAPH, WIRE_BYTES);
 	fixed = head->n;
 	kerf_gen_put_string(small, GRAPH_NAME, graph_name);
 	kerf_gen_put(small, g->nodes.p, g->nodes.n);
 	kerf_gen_put(small, g->inputs.p, g->inputs.n);
 	kerf_gen_put(small, g->outputs.p, g->outputs.n);
-	failed = opset.failed || g->nodes.failed || g->inputs.failed || g->outputs.failed;
+	failed = opset.failed || g->metadata.failed || g->nodes.failed || g->inputs.failed || g->outputs.failed;
 	free(opset.p);
 	/* The length stands before the graph; its own size moves the weights: never shrink it. */
 	for (reserved = 1;; reserved = varint_size(size)) {

@@ -123,16 +123,30 @@ static int find_output(const struct kerf_graph *g, const char *name)
 	return -1;
 }
 
+/* An exit's plan brings other outputs home only by the way. */
+static bool delivered(const struct kerf_graph *g, const struct kerf_plan *plan, uint32_t output)
+{
+	return plan->exit < 0 || g->exit[plan->exit].output == output;
+}
+
 static int check_outputs(const struct run_options *o, const struct kerf_graph *g,
-			 struct kerf_err *err)
+			 const struct kerf_plan *plan, struct kerf_err *err)
 {
 	uint32_t i;
 
-	for (i = 0; i < o->n_output; i++)
-		if (find_output(g, o->output[i].name) < 0)
+	for (i = 0; i < o->n_output; i++) {
+		int at = find_output(g, o->output[i].name);
+
+		if (at < 0)
 			return kerf_fail(err, -EINVAL, "%s: no output '%s'; the first is '%s'",
 					 o->common.model, o->output[i].name,
 					 g->value[g->out[0]].name);
+		if (!delivered(g, plan, (uint32_t)at))
+			return kerf_fail(err, -EINVAL, "%s: the plan ends at exit '%s', and does not make '%s'",
+					 o->common.model,
+					 g->value[g->out[g->exit[plan->exit].output]].name,
+					 o->output[i].name);
+	}
 	return 0;
 }
 
@@ -148,7 +162,8 @@ static int write_outputs(const struct run_options *o, const struct kerf_graph *g
 	return r;
 }
 
-static void print_outputs(const struct kerf_graph *g, const struct kerf_io *io)
+static void print_outputs(const struct kerf_graph *g, const struct kerf_plan *plan,
+			  const struct kerf_io *io)
 {
 	uint32_t i;
 
@@ -157,6 +172,8 @@ static void print_outputs(const struct kerf_graph *g, const struct kerf_io *io)
 		int64_t n = kerf_tensor_count(t), k, best = 0;
 		char text[KERF_SHAPE_TEXT];
 
+		if (!delivered(g, plan, i))
+			continue;
 		printf("%s %s:", g->value[g->out[i]].name, kerf_tensor_text(t, text));
 		for (k = 0; k < n; k++) {
 			if (k < 8)
@@ -169,7 +186,8 @@ static void print_outputs(const struct kerf_graph *g, const struct kerf_io *io)
 	}
 }
 
-static void print_json(const struct kerf_graph *g, const struct kerf_io *io)
+static void print_json(const struct kerf_graph *g, const struct kerf_plan *plan,
+		       const struct kerf_io *io)
 {
 	struct json_object *all = json_object_new_object();
 	uint32_t i;
@@ -177,9 +195,13 @@ static void print_json(const struct kerf_graph *g, const struct kerf_io *io)
 
 	for (i = 0; i < g->n_out; i++) {
 		const struct kerf_tensor *t = &io->out[i];
-		struct json_object *o = json_object_new_object(), *shape = json_object_new_array();
-		struct json_object *data = json_object_new_array();
+		struct json_object *o, *shape, *data;
 
+		if (!delivered(g, plan, i))
+			continue;
+		o = json_object_new_object();
+		shape = json_object_new_array();
+		data = json_object_new_array();
 		for (k = 0; k < t->rank; k++)
 			json_object_array_add(shape, json_object_new_int64(t->dims[k]));
 		for (k = 0; k < kerf_tensor_count(t); k++)
@@ -203,7 +225,7 @@ static int run(const struct run_options *o, struct kerf_err *err)
 
 	if (r)
 		return r;
-	r = check_outputs(o, s.graph, err);
+	r = check_outputs(o, s.graph, &s.plan, err);
 	if (!r)
 		r = kerf_io_make_on(kerf_cli_only_engine(&s), s.graph, (uint64_t)o->seed, &io);
 	if (!r)
@@ -221,7 +243,7 @@ static int run(const struct run_options *o, struct kerf_err *err)
 	if (!r && o->n_output)
 		r = write_outputs(o, s.graph, &io, err);
 	else if (!r)
-		(o->common.json ? print_json : print_outputs)(s.graph, &io);
+		(o->common.json ? print_json : print_outputs)(s.graph, &s.plan, &io);
 	kerf_session_close(session);
 	kerf_io_finish(&io);
 	kerf_cli_setup_finish(&s);

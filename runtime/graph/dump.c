@@ -163,6 +163,13 @@ int kerf_graph_dump_text(const struct kerf_graph *g, FILE *f)
 		"activations: %zu bytes made, %zu planned at peak, %zu live at once\n",
 		g->n_op, c.total.flops, c.total.params, c.total.param_bytes, c.total.out_bytes, c.peak,
 		c.live);
+	if (g->accuracy > 0 || g->n_exit)
+		fprintf(f, "accuracy: %.4g of the whole model", g->accuracy);
+	for (i = 0; i < g->n_exit; i++)
+		fprintf(f, ", %.4g at exit '%s'", g->exit[i].accuracy,
+			printable(g->value[g->out[g->exit[i].output]].name, name));
+	if (g->accuracy > 0 || g->n_exit)
+		fputc('\n', f);
 	free(c.op);
 	return ferror(f) ? -EIO : 0;
 }

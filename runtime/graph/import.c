@@ -627,6 +627,8 @@ static int build(struct kerf_importer *im)
 	if (!r && !im->opt.no_rewrite)
 		r = kerf_rewrite(im->g, im->err);
 	if (!r)
+		r = kerf_import_exits(im);
+	if (!r)
 		r = kerf_graph_verify(im->g, im->err);
 	return r;
 }

@@ -59,4 +59,11 @@ int kerf_import_inputs(struct kerf_importer *im);
 /* Infers every operator in order, learning what constants decide; checks declared outputs. */
 int kerf_import_infer(struct kerf_importer *im);
 
+/*
+ * Reads metadata "kerf.accuracy" and "kerf.exit.OUTPUT" (of an output, taken as the answer; both a
+ * number from 0 to 1) into the graph, whose outputs are there.
+ */
+#define KERF_MAX_EXITS 64
+int kerf_import_exits(struct kerf_importer *im);
+
 #endif

@@ -8,7 +8,13 @@ enum kerf_model_field {
 	KERF_MODEL_PRODUCER = 2,
 	KERF_MODEL_GRAPH = 7,
 	KERF_MODEL_OPSET = 8,
+	KERF_MODEL_METADATA = 14,
 	KERF_MODEL_FUNCTIONS = 25,
+};
+
+enum kerf_entry_field {
+	KERF_ENTRY_KEY = 1,
+	KERF_ENTRY_VALUE = 2,
 };
 
 enum kerf_graph_field {

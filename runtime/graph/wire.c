@@ -275,6 +275,24 @@ static int split_graph(struct walk *w, const struct kerf_wire_field *field)
 	return r ? r : more;
 }
 
+/* Metadata is anybody's, and may be large: what is not for kerf is left out. */
+static int keep_entry(struct kerf_wire_split *s, const struct kerf_wire_field *field)
+{
+	struct kerf_wire in = {field->data, field->data + field->size};
+	struct kerf_wire_field f;
+	bool ours = false;
+	int more;
+
+	if (field->type != KERF_WIRE_BYTES)
+		return -EINVAL;
+	while ((more = kerf_wire_next(&in, &f)) > 0)
+		if (f.number == KERF_ENTRY_KEY)
+			ours = f.type == KERF_WIRE_BYTES && f.size > 5 && !memcmp(f.data, "kerf.", 5);
+	if (more < 0)
+		return more;
+	return ours ? put_field(s, field) : 0;
+}
+
 int kerf_wire_split(const uint8_t *data, size_t size, struct kerf_wire_split *s,
 		    struct kerf_err *err)
 {
@@ -298,6 +316,7 @@ int kerf_wire_split(const uint8_t *data, size_t size, struct kerf_wire_split *s,
 		case KERF_MODEL_FUNCTIONS:
 			r = kerf_fail(err, -EOPNOTSUPP, "model: functions are not supported");
 			break;
+		case KERF_MODEL_METADATA: r = keep_entry(s, &f); break;
 		case KERF_MODEL_IR_VERSION:
 		case KERF_MODEL_PRODUCER:
 		case KERF_MODEL_OPSET: r = put_field(s, &f);
