@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "graph/slice.h"
 
+#include "graph/channels.h"
 #include "graph/tile.h"
 
 #include <stdio.h>
@@ -24,12 +25,12 @@ struct slicer {
 	int32_t *id; /* per value of the whole: value of the slice that holds its rows */
 	int32_t *out;
 	uint32_t n_out;
-	bool tiled;
+	bool tiled, split; /* limited to rows, to channels */
 	struct kerf_tile tile;
 	struct crop *crop;
 	uint32_t n_crop, cap_crop;
-	uint32_t *last_crop; /* per value of the whole: 1 + its latest crop; NULL: no tile */
-	const char **name;   /* of the whole's values, sorted; NULL: no tile */
+	uint32_t *last_crop; /* per value of the whole: 1 + its latest crop; NULL: not limited */
+	const char **name;   /* of the whole's values, sorted; NULL: not limited */
 };
 
 bool kerf_slice_convex(const struct kerf_graph *whole, const bool *marks)
@@ -120,19 +121,25 @@ static void find_values(struct slicer *s)
 
 /* --- values --------------------------------------------------------------- */
 
-/* Rows of whole value v that the slice holds. */
-static struct kerf_rows held(const struct slicer *s, int32_t v)
+/* The axis that a slice limits. */
+static int hold_axis(const struct slicer *s, int32_t v)
 {
-	const struct kerf_tensor *t = &s->whole->value[v].t;
-
-	if (s->tiled && s->tile.hold[v].end)
-		return s->tile.hold[v];
-	return (struct kerf_rows){0, t->rank > 1 ? t->dims[1] : 0};
+	return s->split ? s->whole->value[v].t.rank - 1 : 1;
 }
 
 static bool is_limited(const struct slicer *s, int32_t v)
 {
-	return s->tiled && s->tile.hold[v].end;
+	return (s->tiled || s->split) && s->tile.hold[v].end;
+}
+
+/* Rows, or channels, of whole value v that the slice holds. */
+static struct kerf_rows held(const struct slicer *s, int32_t v)
+{
+	const struct kerf_tensor *t = &s->whole->value[v].t;
+
+	if (is_limited(s, v))
+		return s->tile.hold[v];
+	return (struct kerf_rows){0, t->rank > 1 ? t->dims[hold_axis(s, v)] : 0};
 }
 
 /* A value of the slice with these rows of whole value v. Id or -ENOMEM. */
@@ -150,6 +157,8 @@ static int32_t add_rows(struct slicer *s, const char *name, int32_t v, int axis,
 		return id;
 	s->slice->value[id].nhwc = from->nhwc;
 	s->slice->value[id].parent = v;
+	if (s->split)
+		return id;
 	s->slice->value[id].row0 = rows.begin;
 	s->slice->value[id].whole_rows = from->t.dims[axis];
 	return id;
@@ -169,8 +178,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* What only tiles need: the names in use, and room for the crops of each value. */
-static int begin_tile(struct slicer *s)
+/* What only limits need: the names in use, and room for the crops of each value. */
+static int begin_limits(struct slicer *s)
 {
 	uint32_t n = s->whole->n_value, i;
 
@@ -209,7 +218,7 @@ static int32_t add_value(struct slicer *s, int32_t v)
 		name = buf;
 	}
 	if (is_limited(s, v))
-		return add_rows(s, name, v, 1, held(s, v));
+		return add_rows(s, name, v, hold_axis(s, v), held(s, v));
 	id = kerf_graph_add_value(s->slice, name, &from->t);
 	if (id >= 0) {
 		s->slice->value[id].nhwc = from->nhwc;
@@ -249,7 +258,7 @@ static int add_values(struct slicer *s)
 static int add_crop_op(struct slicer *s, int32_t v, int32_t made, int axis, struct kerf_rows rows,
 		       uint32_t origin)
 {
-	struct kerf_rows h = axis == 1 ? held(s, v) : (struct kerf_rows){0, 0};
+	struct kerf_rows h = axis == hold_axis(s, v) ? held(s, v) : (struct kerf_rows){0, 0};
 	struct kerf_attr attr[] = {
 		{.name = "axis", .type = KERF_ATTR_INT, .i = axis},
 		{.name = "begin", .type = KERF_ATTR_INT, .i = rows.begin - h.begin},
@@ -340,11 +349,12 @@ static int32_t input_of(struct slicer *s, const struct kerf_op *from, int k,
 {
 	int32_t v = from->in[k];
 	struct kerf_rows h = held(s, v);
-	bool exact = need->axis == 1 && need->rows.begin == h.begin && need->rows.end == h.end;
-	bool window = k == 0 && from->def->flags & KERF_OP_WINDOW;
+	bool exact = need->axis == hold_axis(s, v) && need->rows.begin == h.begin &&
+		     need->rows.end == h.end;
+	bool window = k == 0 && from->def->flags & KERF_OP_WINDOW && !s->split;
 	bool crop = need->limited && !exact && !window;
 
-	if (k == 0 && s->whole->value[v].t.rank > need->axis && need->axis >= 0) {
+	if (k == 0 && s->tiled && s->whole->value[v].t.rank > need->axis && need->axis >= 0) {
 		at->in_row0 = crop ? need->rows.begin : h.begin;
 		at->in_rows = s->whole->value[v].t.dims[need->axis];
 	}
@@ -366,7 +376,7 @@ static int add_op(struct slicer *s, uint32_t at)
 		int32_t v = from->in[k];
 
 		io[k] = v < 0 ? -1 : s->id[v];
-		if (v < 0 || !s->tiled)
+		if (v < 0 || !(s->tiled || s->split))
 			continue;
 		io[k] = input_of(s, from, k, &s->tile.need[s->tile.first[at] + (size_t)k], &tile);
 		if (io[k] < 0)
@@ -383,6 +393,12 @@ static int add_op(struct slicer *s, uint32_t at)
 	s->slice->op[id].act = from->act;
 	s->slice->op[id].origin = from->origin;
 	s->slice->op[id].tile = from->tile;
+	if (s->split && kerf_op_depthwise(s->whole, from)) {
+		r = kerf_op_set_int(s->slice, &s->slice->op[id], "group",
+				    s->spec->channels.end - s->spec->channels.begin);
+		if (r)
+			goto out;
+	}
 	if (limited || (from->n_out && out[0] >= 0 && s->slice->value[out[0]].whole_rows)) {
 		tile.out_row0 = held(s, from->out[0]).begin;
 		tile.out_rows = s->whole->value[from->out[0]].t.dims[1];
@@ -424,10 +440,11 @@ static int build(struct slicer *s, struct kerf_err *err)
 	int r;
 
 	find_values(s);
-	if (s->tiled) {
-		r = begin_tile(s);
+	if (s->tiled || s->split) {
+		r = begin_limits(s);
 		if (!r)
-			r = kerf_tile_make(s->whole, s->spec, s->n_out, s->out, &s->tile, err);
+			r = (s->split ? kerf_channels_make : kerf_tile_make)(
+				s->whole, s->spec, s->n_out, s->out, &s->tile, err);
 		if (r)
 			return r;
 	}
@@ -446,7 +463,7 @@ int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec
 	struct slicer s = {
 		.whole = whole,
 		.spec = spec,
-		.tiled = spec->rows.begin || spec->rows.end,
+		.split = spec->channels.begin || spec->channels.end,
 		.slice = kerf_graph_new(whole->name),
 		.member = calloc((size_t)whole->n_op + 1, sizeof(*s.member)),
 		.touched = calloc(nv, sizeof(*s.touched)),
@@ -456,6 +473,7 @@ int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec
 	};
 	int r = -ENOMEM;
 
+	s.tiled = !s.split && (spec->rows.begin || spec->rows.end);
 	if (s.slice && s.member && s.touched && s.is_out && s.id && s.out)
 		r = mark_members(&s, err);
 	if (!r)

@@ -53,7 +53,7 @@ struct kerf_slice_spec {
 /*
  * A new frozen graph holding a reference to the whole one. -EINVAL if the set is
  * not convex, ids are out of order, or rows are out of range; -EOPNOTSUPP, naming
- * the operator, if it cannot be limited to rows; -ENOMEM. Outputs of a tile must all
+ * the operator, if it cannot be limited to rows or channels; -ENOMEM. Outputs of a tile must all
  * be nhwc and have the same number of rows.
  */
 int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec,

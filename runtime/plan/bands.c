@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/bands.h"
 
+#include "graph/channels.h"
 #include "graph/tile.h"
 
 #include <math.h>
@@ -159,6 +160,26 @@ int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t e
 	}
 	kerf_run_finish(&run);
 	return rows > 1 && less ? rows : 0;
+}
+
+int64_t kerf_bands_channels(const struct kerf_problem *p, uint32_t begin, uint32_t end)
+{
+	struct kerf_slice_spec spec;
+	struct kerf_tile tile;
+	struct kerf_run run;
+	int64_t n = 0;
+
+	if (begin >= end || kerf_run_make(p, begin, end, &run))
+		return 0;
+	spec = (struct kerf_slice_spec){.n_op = run.n_op, .op = run.op, .channels = {0, 1}};
+	if (run.n_out && !kerf_channels_make(p->graph, &spec, run.n_out, run.out, &tile, NULL)) {
+		const struct kerf_tensor *t = &p->graph->value[run.out[0]].t;
+
+		n = t->dims[t->rank - 1];
+		kerf_tile_finish(&tile);
+	}
+	kerf_run_finish(&run);
+	return n > 1 ? n : 0;
 }
 
 int kerf_bands_units(const struct kerf_problem *p, struct kerf_unit **units, uint32_t *n)
@@ -445,18 +466,20 @@ static int build_whole(struct builder *b, const struct kerf_run *run, const stru
 	return 0;
 }
 
-/* Of operator o's work, what a tile that holds these rows does. */
-static float share_of(const struct kerf_graph *g, uint32_t o, const struct kerf_tile *tile)
+/* Of operator o's work, what a tile does that holds these rows or channels. */
+static float share_of(const struct kerf_graph *g, uint32_t o, const struct kerf_tile *tile,
+		      bool channels)
 {
 	const struct kerf_op *op = &g->op[o];
 	int k;
 
 	for (k = 0; k < op->n_out; k++) {
 		int32_t v = op->out[k];
+		const struct kerf_tensor *t = v < 0 ? NULL : &g->value[v].t;
 
-		if (v >= 0 && tile->hold[v].end)
+		if (t && tile->hold[v].end)
 			return (float)((double)(tile->hold[v].end - tile->hold[v].begin) /
-				       (double)g->value[v].t.dims[1]);
+				       (double)t->dims[channels ? t->rank - 1 : 1]);
 	}
 	return 1;
 }
@@ -471,17 +494,21 @@ static int build_band(struct builder *b, const struct kerf_run *run, const struc
 	if (!s)
 		return -ENOMEM;
 	s->padded = g->padded;
-	s->rows = band->rows;
+	*(g->channels ? &s->channels : &s->rows) = band->rows;
 	s->share = malloc((run->n_op + 1) * sizeof(*s->share));
 	if (!s->share)
 		return -ENOMEM;
 	for (i = 0; i < run->n_op; i++)
-		s->share[i] = share_of(b->p->graph, run->op[i], tile);
-	for (i = 0; i < run->n_in; i++)
-		if (fetch(b, run->in[i], at, tile->hold[run->in[i]], all))
+		s->share[i] = share_of(b->p->graph, run->op[i], tile, g->channels);
+	for (i = 0; i < run->n_in; i++) {
+		struct kerf_rows hold = tile->hold[run->in[i]];
+
+		if (fetch(b, run->in[i], at, g->channels ? all : hold, g->channels ? hold : all))
 			return -ENOMEM;
+	}
 	for (i = 0; i < run->n_out; i++)
-		if (own(b, run->out[i], at, s->rows, all))
+		if (own(b, run->out[i], at, g->channels ? all : band->rows,
+			g->channels ? band->rows : all))
 			return -ENOMEM;
 	return 0;
 }
@@ -496,8 +523,9 @@ static int build_bands(struct builder *b, const struct kerf_run *run, const stru
 	uint32_t i;
 
 	for (i = 0; i < g->n_band && !r; i++) {
-		spec.rows = band[i].rows;
-		r = kerf_tile_make(b->p->graph, &spec, run->n_out, run->out, &tile[i], NULL);
+		*(g->channels ? &spec.channels : &spec.rows) = band[i].rows;
+		r = (g->channels ? kerf_channels_make : kerf_tile_make)(
+			b->p->graph, &spec, run->n_out, run->out, &tile[i], NULL);
 	}
 	for (i = 0; i < g->n_band && !r; i++)
 		r = build_band(b, run, g, &band[i], &tile[i]);

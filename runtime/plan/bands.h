@@ -74,6 +74,12 @@ void kerf_bands_offer(const struct kerf_problem *p, const struct kerf_bands *b, 
 int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t end);
 
 /*
+ * How many channels the outputs of operators [begin, end) have, if some can be made apart from the
+ * others (graph/channels.h); else 0.
+ */
+int64_t kerf_bands_channels(const struct kerf_problem *p, uint32_t begin, uint32_t end);
+
+/*
  * Layers: the smallest groups worth telling apart. One starts at every operator with a window
  * (convolutions, pools), at every one that cannot be cut into bands, and at goal.keep; operators
  * without halo belong to the layer before them. *unit has *n, and is the caller's to free.

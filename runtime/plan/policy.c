@@ -48,6 +48,10 @@ static const struct kerf_policy policies[] = {
 	 kerf_policy_deepslicing, KERF_POLICY_SPATIAL},
 	{"mcunet-patch", "first layers patch by patch, least memory (MCUNetV2: Lin et al., NeurIPS 2021)",
 	 kerf_policy_mcunet, KERF_POLICY_SPATIAL},
+	{"decnn", "layers by channels (DeCNN: Du et al., TPDS 2021)", kerf_policy_decnn,
+	 KERF_POLICY_SPATIAL},
+	{"fcsplit", "fully connected layers by output neurons (Hadidi et al., RA-L 2018)",
+	 kerf_policy_fcsplit, KERF_POLICY_SPATIAL},
 	{"pico", "pipeline of stages, each in bands over a group (PICO: Yang et al., 2022)",
 	 kerf_policy_pico, KERF_POLICY_PIPELINE},
 };

@@ -48,6 +48,9 @@ int kerf_policy_aofl(const struct kerf_problem *p, struct kerf_plan *plan, struc
 int kerf_policy_deepslicing(const struct kerf_problem *p, struct kerf_plan *plan,
 			    struct kerf_err *err);
 int kerf_policy_mcunet(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+/* Channels: each engine makes some channels of a layer's output. */
+int kerf_policy_decnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
+int kerf_policy_fcsplit(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 /* A pipeline of stages in bands. */
 int kerf_policy_pico(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 

@@ -241,9 +241,12 @@ static inline void run_one_step(struct run_state *s, uint32_t at)
 	assert_true(slice->n_in <= 64 && slice->n_out <= 64);
 	for (i = 0; i < slice->n_in; i++) {
 		const struct kerf_value *v = &slice->value[slice->in[i]];
-		struct kerf_rows rows = {v->whole_rows ? v->row0 : 0, 0};
+		const struct kerf_tensor *whole = &s->g->value[v->parent].t;
+		struct kerf_rows rows = {v->whole_rows ? v->row0 : 0, 0}, channels = {0, 0};
 
-		to = held_new(&v->t, rows, (struct kerf_rows){0, 0});
+		if (whole->rank && v->t.dims[whole->rank - 1] < whole->dims[whole->rank - 1])
+			channels = step->channels;
+		to = held_new(&v->t, rows, channels);
 		assemble(s, v->parent, at, &to);
 		in[i] = to.t;
 	}

@@ -5,6 +5,7 @@
  * the answer has the whole run's bits.
  */
 #include "ops/random_graph.h"
+#include "plan/plan_check.h"
 #include "unit/spatial_rig.h"
 
 static struct kerf_engine *engine;
@@ -178,12 +179,126 @@ static void test_random_groups_give_the_whole_runs_bits(void **state)
 	assert_true(played > 200);
 }
 
+/* Runs of operators that make channels apart, over random engines; all else whole. */
+static void random_channels(const struct kerf_problem *p, struct kerf_rng *rng,
+			    struct kerf_bands *b)
+{
+	uint32_t engines[5], at = 0, end, n, i, more;
+	struct kerf_rows part[5];
+	double weight[5];
+
+	while (at < p->graph->n_op) {
+		more = 1 + (uint32_t)kerf_rng_below(rng, 4);
+		n = 2 + (uint32_t)kerf_rng_below(rng, 4);
+		for (end = at; end < p->graph->n_op && end < at + more &&
+			       kerf_bands_channels(p, at, end + 1);
+		     end++)
+			;
+		for (i = 0; i < n; i++) {
+			engines[i] = (uint32_t)kerf_rng_below(rng, p->n_engine);
+			weight[i] = 0.05 + (double)kerf_rng_float(rng);
+		}
+		if (end == at) {
+			end = at + 1;
+			assert_int_equal(kerf_bands_whole(b, at, end, engines[0]), 0);
+		} else {
+			kerf_bands_split(kerf_bands_channels(p, at, end), 1, n, weight, part);
+			assert_int_equal(
+				kerf_bands_tiled(b, at, end, engines[0], n, engines, part), 0);
+			b->group[b->n_group - 1].channels = true;
+		}
+		at = end;
+	}
+}
+
+static void test_random_channels_give_the_whole_runs_bits(void **state)
+{
+	struct kerf_rng rng;
+	unsigned split = 0;
+	uint64_t seed;
+	uint32_t i;
+
+	kerf_rng_seed(&rng, 4);
+	for (seed = 5000; seed <= 5200; seed++) {
+		struct kerf_graph *g = random_graph(seed, 4 + (int)(seed % 14));
+		struct kerf_tensor whole[RG_MAX], parts[RG_MAX];
+		struct kerf_bands b = {0};
+		struct kerf_plan plan;
+		struct kerf_err err = {""};
+		struct rig x;
+
+		if (!g)
+			continue;
+		rig_random(&x, g, &rng);
+		random_channels(&x.p, &rng, &b);
+		if (kerf_bands_build(&x.p, &b, &plan, &err) || kerf_plan_check(g, &plan, &err))
+			fail_msg("seed %d: %s", (int)seed, err.msg);
+		check_shares(g, &plan);
+		run_whole(&x, engine, seed, whole);
+		run_plan(g, &plan, engine, seed, parts);
+		assert_same_answer(g, whole, parts);
+		for (i = 0; i < plan.n_step; i++)
+			split += plan.step[i].channels.end > 0;
+		free_answer(g, whole);
+		free_answer(g, parts);
+		kerf_plan_finish(&plan);
+		kerf_bands_finish(&b);
+		rig_drop(&x);
+		kerf_graph_unref(g);
+	}
+	assert_true(split > 500);
+}
+
+/* Ranges that are none, rows beside channels, and a Conv of what the slice has in part. */
+static void test_channels_refused(void **state)
+{
+	struct kerf_graph *g, *slice;
+	struct kerf_slice_spec spec;
+	struct kerf_err err = {""};
+	uint64_t seed;
+	uint32_t o, op[2];
+	int pairs = 0;
+
+	for (seed = 1; seed < 200 && pairs < 20; seed++) {
+		g = random_graph(seed, 10);
+		for (o = 0; g && o + 1 < g->n_op; o++) {
+			int32_t out = g->op[o].out[0];
+			int64_t n = g->value[out].t.dims[g->value[out].t.rank - 1];
+
+			if (strcmp(g->op[o].def->name, "Conv") != 0)
+				continue;
+			op[0] = o;
+			op[1] = o + 1;
+			spec = (struct kerf_slice_spec){.n_op = 1, .op = op, .channels = {0, n + 1}};
+			assert_int_equal(kerf_slice_make(g, &spec, &slice, &err), -EINVAL);
+			spec.channels = (struct kerf_rows){1, 1};
+			assert_int_equal(kerf_slice_make(g, &spec, &slice, &err), -EINVAL);
+			spec.channels = (struct kerf_rows){0, 1};
+			spec.rows = (struct kerf_rows){0, 1};
+			assert_int_equal(kerf_slice_make(g, &spec, &slice, &err), -EINVAL);
+			spec.rows = (struct kerf_rows){0, 0};
+			/* One that mixes what the slice makes in part. */
+			if (strcmp(g->op[o + 1].def->name, "Conv") || g->op[o + 1].in[0] != out ||
+			    kerf_op_int(&g->op[o + 1], "group", 1) != 1)
+				continue;
+			spec.n_op = 2;
+			assert_int_not_equal(kerf_slice_make(g, &spec, &slice, &err), 0);
+			assert_true(err.msg[0]);
+			pairs++;
+		}
+		kerf_graph_unref(g);
+	}
+	assert_true(pairs >= 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_units_cover_the_graph),
 		cmocka_unit_test(test_random_groups_give_the_whole_runs_bits),
+		cmocka_unit_test(test_random_channels_give_the_whole_runs_bits),
+		cmocka_unit_test(test_channels_refused),
 	};
 
 	return cmocka_run_group_tests(tests, open_engine, close_engine);
