@@ -44,6 +44,14 @@ static int choose_profile(struct kerf_profile_options *o, const char *arg, struc
 	return kerf_fail(err, -EINVAL, "--profile '%s': expected auto, stored, measure or predicted", arg);
 }
 
+static int read_power(struct kerf_cli_options *o, const char *path, struct kerf_err *err)
+{
+	if (!o->power)
+		o->power = malloc(sizeof(*o->power));
+	o->profile.power = o->power;
+	return o->power ? kerf_power_read(path, o->power, err) : -ENOMEM;
+}
+
 int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct kerf_err *err)
 {
 	long n;
@@ -82,6 +90,7 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 	case KERF_CLI_OPT_CODECS:
 	case KERF_CLI_OPT_INEXACT:
 	case KERF_CLI_OPT_EXITS: return kerf_cli_goal_option(&o->goal, opt, arg, err);
+	case KERF_CLI_OPT_POWER: return read_power(o, arg, err);
 	case KERF_CLI_OPT_PROFILE: return choose_profile(&o->profile, arg, err);
 	case KERF_CLI_OPT_TELEMETRY:
 	case KERF_CLI_OPT_STATE:
@@ -114,6 +123,8 @@ void kerf_cli_options_finish(struct kerf_cli_options *o)
 	for (i = 0; i < o->load.n_fix; i++)
 		free((void *)o->load.fix[i].name);
 	free((void *)o->load.fix);
+	free(o->power);
+	o->power = NULL;
 }
 
 static uint32_t cluster_engines(void *user, struct kerf_engine_rec *out, uint32_t max)

@@ -19,6 +19,7 @@ struct kerf_cli_options {
 	struct kerf_engine_config engine;
 	struct kerf_load_options load;
 	struct kerf_profile_options profile;
+	struct kerf_power *power; /* --power; profile.power is this */
 	uint32_t depth, cut;
 	struct kerf_cli_goal goal;
 	bool json;
@@ -26,7 +27,7 @@ struct kerf_cli_options {
 	struct kerf_telemetry *telemetry; /* NULL: none; kerf_cli_options_open() */
 };
 
-enum { KERF_CLI_OPT_PROFILE = 400 };
+enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER };
 
 /* Rows of a getopt_long table; a command puts its own before them. */
 #define KERF_CLI_LONG_OPTIONS                                                                      \
@@ -37,6 +38,7 @@ enum { KERF_CLI_OPT_PROFILE = 400 };
 		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},                            \
 		KERF_CLI_GOAL_LONG_OPTIONS, KERF_CLI_TELEMETRY_LONG_OPTIONS,                       \
 		{"profile", required_argument, NULL, KERF_CLI_OPT_PROFILE},                        \
+		{"power", required_argument, NULL, KERF_CLI_OPT_POWER},                            \
 		{"help", no_argument, NULL, 'h'},                                                  \
 	{                                                                                          \
 		NULL, 0, NULL, 0                                                                   \
@@ -51,6 +53,7 @@ enum { KERF_CLI_OPT_PROFILE = 400 };
 	KERF_CLI_GOAL_HELP                                                                         \
 	"  --profile NAME      costs of operators: auto (default: stored, else measured now), stored,\n" \
 	"                      measure (again), predicted (stored, else predicted: kerf profile --train)\n" \
+	"  --power FILE        what engines and nodes draw (docs/planner.md), for plans by energy\n" \
 	"  --shape NAME:DIMS   fix an input's shape: data:1,3,224,224\n"                           \
 	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \
 	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \

@@ -104,6 +104,8 @@ static void print_cost(const struct kerf_engine_cost *c)
 	if (c->has_apart)
 		printf("apart: a job %.1f us, a value that leaves or enters %.2f us + %.3f us/MB (%u cuts)\n",
 		       c->job_s * 1e6, c->apart_fixed_s * 1e6, c->apart_byte_s * 1e12, c->apart_cuts);
+	if (c->has_power)
+		printf("power: %.2f W beyond the node's %.2f W\n", c->active_w, c->idle_w);
 	if (!c->has_sharing)
 		return;
 	printf("sharing: d = %.3f, largest error %.1f %%; clients and ms a job:", c->sharing_d,
@@ -154,8 +156,8 @@ static void print_json(const struct kerf_profile *p, const struct kerf_engine_co
 
 /* What is measured of an engine for all graphs, by this one. */
 static int measure_engine(const struct profile_options *o, struct kerf_cluster *c, uint32_t i,
-			  struct kerf_graph *g, const struct kerf_profile *p,
-			  struct kerf_engine_cost *cost, struct kerf_err *err)
+			  struct kerf_graph *g, const struct kerf_profile *p, double idle_w,
+			  double busy_w, struct kerf_engine_cost *cost, struct kerf_err *err)
 {
 	double seconds = o->common.profile.seconds > 0 ? o->common.profile.seconds : 1;
 	bool run = o->common.profile.measure;
@@ -163,6 +165,11 @@ static int measure_engine(const struct profile_options *o, struct kerf_cluster *
 
 	if (!r && run)
 		r = kerf_measure_apart(c->engine[i], g, seconds, p, cost, err);
+	if (!r && run && idle_w > 0 && busy_w > idle_w) {
+		cost->has_power = true;
+		cost->idle_w = idle_w;
+		cost->active_w = busy_w - idle_w;
+	}
 	if (!r && o->sharing)
 		r = kerf_measure_sharing(c->engine[i], g, seconds, CLIENTS, cost, err);
 	if (!r && (run || o->sharing))
@@ -176,6 +183,8 @@ static int profile(struct profile_options *o, struct kerf_err *err)
 	struct kerf_graph *g = NULL;
 	struct kerf_cluster c = {0};
 	struct kerf_profile p;
+	struct kerf_cluster_view view = {0};
+	double busy_w;
 	uint32_t i;
 	int r = kerf_model_load(o->common.model, &o->common.load, &g, err);
 
@@ -184,10 +193,14 @@ static int profile(struct profile_options *o, struct kerf_err *err)
 	if (!r)
 		r = kerf_cluster_open(o->common.on ? o->common.on : "cpu", &o->common.engine, &c, err);
 	for (i = 0; i < c.n_engine && !r; i++) {
+		/* Waits for a window in which nothing of ours ran. */
+		kerf_cli_telemetry_loads(o->common.telemetry, &c, &view);
 		r = kerf_cluster_profile(&c, i, g, &o->common.profile, NULL, &p, err);
 		if (r)
 			break;
-		r = measure_engine(o, &c, i, g, &p, &cost, err);
+		/* The window that ends now was full of the model's runs. */
+		busy_w = kerf_cli_telemetry_power(o->common.telemetry, &c, i);
+		r = measure_engine(o, &c, i, g, &p, view.node_w[i], busy_w, &cost, err);
 		if (!r && o->common.json) {
 			print_json(&p, &cost);
 		} else if (!r) {

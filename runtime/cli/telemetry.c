@@ -152,21 +152,46 @@ static double jobs_of(const struct kerf_node_state *node, const char *device)
 	return 0;
 }
 
+/* The state's place of engine i's node; n_node if it has none. node[0] is this one. */
+static uint32_t node_at(const struct kerf_state *s, const struct kerf_cluster *c, uint32_t i)
+{
+	char url[KERF_URL_BYTES];
+	uint32_t n;
+
+	kerf_cluster_url(c, i, url);
+	/* A peer whose URL is too long has no place. */
+	for (n = c->info[i].remote; n && n < s->n_node && strcmp(s->node[n].url, url); n++)
+		;
+	return n;
+}
+
+double kerf_cli_telemetry_power(struct kerf_telemetry *t, const struct kerf_cluster *c, uint32_t i)
+{
+	struct kerf_state *s = t ? malloc(sizeof(*s)) : NULL;
+	double w = 0;
+	uint32_t n;
+
+	if (!s)
+		return 0;
+	kerf_telemetry_state(t, s);
+	n = node_at(s, c, i);
+	if (n < s->n_node && s->node[n].load.has & KERF_LOAD_HAS_POWER)
+		w = s->node[n].load.power_mw * 1e-3;
+	free(s);
+	return w;
+}
+
 void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluster *c,
 			      struct kerf_cluster_view *view)
 {
 	struct kerf_state *s = t ? malloc(sizeof(*s)) : NULL;
-	char url[KERF_URL_BYTES];
 	uint32_t i, n;
 
 	if (!s)
 		return;
 	settled_state(t, s);
 	for (i = 0; i < c->n_engine; i++) {
-		kerf_cluster_url(c, i, url);
-		/* node[0] is this one. A peer whose URL is too long has no place. */
-		for (n = c->info[i].remote; n && n < s->n_node && strcmp(s->node[n].url, url); n++)
-			;
+		n = node_at(s, c, i);
 		if (c->info[i].threads && n < s->n_node &&
 		    s->node[n].load.has & KERF_LOAD_HAS_CPU)
 			view->slowdown[i] =

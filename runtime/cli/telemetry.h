@@ -56,6 +56,9 @@ void kerf_cli_telemetry_links(struct kerf_telemetry *t, const struct kerf_cluste
 void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluster *c,
 			      struct kerf_cluster_view *view);
 
+/* Watts that engine i's node drew over the last window, as its board measures it; 0: not known. */
+double kerf_cli_telemetry_power(struct kerf_telemetry *t, const struct kerf_cluster *c, uint32_t i);
+
 /* plan is in force from now on; and how n requests of it went so far. */
 void kerf_cli_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan *plan,
 			     const char *model);

@@ -17,6 +17,15 @@
 #define LOADED 1.1
 #define CALIBRATION_S 0.2
 
+/*
+ * Accuracy that a codec on any edge costs, where nobody measured the model's: docs/planner.md says
+ * how that is done. Half floats round at 2^-11 of a value; 8 bits are what quantised networks have.
+ */
+static const double codec_loss[KERF_N_CODECS] = {
+	[KERF_CODEC_F16] = 0.0001,
+	[KERF_CODEC_INT8] = 0.005,
+};
+
 static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
 		    struct kerf_err *err)
 {
@@ -222,7 +231,8 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 		return r;
 	cp->predicted[e] = profile.predicted;
 	fill_apart(g, &cost, c->n_engine, e, cp);
-	cp->p.engine[e].active_w = cost.has_power ? cost.active_w : 0;
+	if (cost.has_power && !cp->p.engine[e].active_w)
+		cp->p.engine[e].active_w = cost.active_w;
 	for (o = 0; o < g->n_op; o++) {
 		size_t at = (size_t)o * c->n_engine + e;
 
@@ -235,6 +245,43 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 	}
 	kerf_profile_finish(&profile);
 	return 0;
+}
+
+/* More than any plan can need: a node that has it is not limited. */
+static double most_bytes(const struct kerf_outline *x, const struct kerf_graph *g)
+{
+	double sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < g->n_op; i++)
+		sum += x->weight_bytes[i];
+	for (i = 0; i < g->n_value; i++)
+		sum += x->value_bytes[i];
+	return sum;
+}
+
+/*
+ * The node of engine e: its memory, and what it draws: what was written of it goes before what its
+ * board measures.
+ */
+static void fill_node(const struct kerf_cluster *c, uint32_t e, const struct kerf_power *power,
+		      double measured_w, struct kerf_cluster_problem *cp)
+{
+	struct kerf_plan_node *n = &cp->node[c->node[e]];
+	const struct kerf_power_engine *engine =
+		power ? kerf_power_engine(power, c->info[e].name) : NULL;
+	const struct kerf_power_node *node;
+	char url[KERF_URL_BYTES];
+
+	kerf_cluster_url(c, e, url);
+	node = power ? kerf_power_node(power, url[0] ? url : "home") : NULL;
+	if ((double)c->info[e].memory_bytes < most_bytes(cp->outline, cp->p.graph))
+		n->memory_bytes = fmax(n->memory_bytes, (double)c->info[e].memory_bytes);
+	n->idle_w = node ? node->idle_w : measured_w;
+	n->send_j_byte = node ? node->send_j_byte : 0;
+	n->receive_j_byte = node ? node->receive_j_byte : 0;
+	if (engine)
+		cp->p.engine[e].active_w = engine->active_w;
 }
 
 static struct kerf_link_model link_model(const struct kerf_link_estimate *e)
@@ -265,7 +312,8 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	cp->op_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_s));
 	cp->op_fixed_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_fixed_s));
 	cp->apart_s = calloc((size_t)g->n_value * c->n_engine + 1, sizeof(*cp->apart_s));
-	if (!cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s || kerf_outline_make(g, &cp->outline)) {
+	cp->node = calloc(c->n_node, sizeof(*cp->node));
+	if (!cp->node || !cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s || kerf_outline_make(g, &cp->outline)) {
 		kerf_cluster_problem_finish(cp);
 		return -ENOMEM;
 	}
@@ -277,11 +325,14 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	p->op_s = cp->op_s;
 	p->op_fixed_s = cp->op_fixed_s;
 	p->apart_s = cp->apart_s;
+	p->node = cp->node;
+	p->codec_loss = codec_loss;
 	for (i = 0; i < c->n_engine && !r; i++) {
 		double slowdown = c->info[i].threads ? fmax(view->slowdown[i], 1) : 1;
 
 		p->engine[i].name = c->info[i].name;
 		p->engine[i].node = c->node[i];
+		fill_node(c, i, opt->power, view->node_w[i], cp);
 		r = fill_engine(c, i, g, opt, slowdown, view->others[i], cp, err);
 		if (!c->info[i].remote)
 			continue;
@@ -300,5 +351,6 @@ void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp)
 	free(cp->op_s);
 	free(cp->op_fixed_s);
 	free(cp->apart_s);
+	free(cp->node);
 	memset(cp, 0, sizeof(*cp));
 }

@@ -9,6 +9,7 @@
 #define KERF_EXEC_CLUSTER_H
 
 #include "cost/engine_cost.h"
+#include "cost/power.h"
 #include "cost/profile.h"
 #include "exec/engine.h"
 #include "plan/plan.h"
@@ -54,6 +55,7 @@ struct kerf_profile_options {
 	bool stored_only;  /* fail rather than measure */
 	bool predicted;	   /* predict rather than measure (cost/predictor.h) */
 	bool measure;	   /* measure also where a stored profile exists */
+	const struct kerf_power *power; /* what engines and nodes draw; NULL: not told */
 	bool tiles;	   /* what is measured includes what tiles cost; takes about as long again */
 };
 
@@ -66,6 +68,7 @@ struct kerf_cluster_problem {
 	struct kerf_outline *outline;
 	struct kerf_link_model *link;
 	double *op_s, *op_fixed_s, *apart_s;
+	struct kerf_plan_node *node;
 	bool predicted[KERF_MAX_ENGINES]; /* the engine's operators were never run: cost/predictor.h */
 	double sharing[KERF_MAX_ENGINES]; /* what jobs of others multiply its times by */
 };
