@@ -67,6 +67,21 @@ static uint32_t vertex_op(const struct build *b, uint32_t o)
 	return 2 + o - b->begin;
 }
 
+/*
+ * The one operator that reads v, for a value that needs no vertices of its own: it goes one way,
+ * and its transfer may as well stand on the edge from who makes it to who reads it.
+ */
+static uint32_t only_reader(const struct build *b, uint32_t v)
+{
+	const struct kerf_outline *x = b->net->x;
+	uint32_t i = x->first[v], o = i < x->first[v + 1] ? x->reader[i] : UINT32_MAX;
+
+	if (b->way != KERF_CUT_THERE_ONLY || o < b->begin || o >= b->end ||
+	    x->reader[x->first[v + 1] - 1] != o)
+		return UINT32_MAX;
+	return o;
+}
+
 static void touch(const struct build *b, int32_t v)
 {
 	struct kerf_cut_net *net = b->net;
@@ -88,10 +103,15 @@ static int add_value(const struct build *b, uint32_t v)
 	/* What the operators before made is as good as given. */
 	bool given = producer < (int32_t)b->begin;
 	uint32_t made = given ? KERF_CUT_SOURCE : vertex_op(b, (uint32_t)producer);
-	int r = kerf_cut_edge(cut, made, u, b->way == KERF_CUT_BACK_ONLY && !given
-						    ? KERF_CUT_INF
-						    : cost_of(b->c->up[v]));
+	int64_t up = b->way == KERF_CUT_BACK_ONLY && !given ? KERF_CUT_INF : cost_of(b->c->up[v]);
+	uint32_t only = only_reader(b, v);
+	int r;
 
+	if (only != UINT32_MAX) {
+		r = kerf_cut_edge(cut, made, vertex_op(b, only), up);
+		return r || given ? r : kerf_cut_edge(cut, vertex_op(b, only), made, KERF_CUT_INF);
+	}
+	r = kerf_cut_edge(cut, made, u, up);
 	if (!r && !given && b->way != KERF_CUT_THERE_ONLY)
 		r = kerf_cut_edge(cut, d, made, cost_of(b->c->down[v]));
 	for (i = x->first[v]; !r && i < x->first[v + 1]; i++) {
@@ -121,20 +141,35 @@ static int add_output(const struct build *b, uint32_t v)
 	return kerf_cut_edge(cut, KERF_CUT_SOURCE, b->net->vertex[v] + 1, KERF_CUT_INF);
 }
 
+/*
+ * What an operator costs on the side where it costs less is paid wherever it is: only the rest
+ * is for the cut to decide.
+ */
+static int add_op(const struct build *b, uint32_t o)
+{
+	int64_t here = cost_of(b->c->here[o]), there = cost_of(b->c->there[o]);
+	int64_t least = KERF_MIN(here, there);
+	int r;
+
+	if (least == KERF_CUT_INF)
+		least = 0;
+	r = kerf_cut_edge(&b->net->cut, KERF_CUT_SOURCE, vertex_op(b, o),
+			  there == KERF_CUT_INF ? there : there - least);
+	return r ? r
+		 : kerf_cut_edge(&b->net->cut, vertex_op(b, o), KERF_CUT_SINK,
+				 here == KERF_CUT_INF ? here : here - least);
+}
+
 static int build(const struct build *b)
 {
 	const struct kerf_graph *g = b->net->g;
-	struct kerf_cut *cut = &b->net->cut;
 	uint32_t o, i;
 	int r = 0, k;
 
 	for (o = b->begin; o < b->end && !r; o++) {
 		const struct kerf_op *op = &g->op[o];
 
-		r = kerf_cut_edge(cut, KERF_CUT_SOURCE, vertex_op(b, o), cost_of(b->c->there[o]));
-		if (!r)
-			r = kerf_cut_edge(cut, vertex_op(b, o), KERF_CUT_SINK,
-					  cost_of(b->c->here[o]));
+		r = add_op(b, o);
 		for (k = 0; k < op->n_in; k++)
 			touch(b, op->in[k]);
 		for (k = 0; k < op->n_out; k++)

@@ -14,7 +14,8 @@
  *     is solved anew, and the best partition seen is kept, so the ratio can only get better. The
  *     paper also solves min-cuts of weighted sums; which weights, round by round, is ours.
  *   - Every pair of an engine of home and another one is tried: the paper has one of each.
- *   - For energy, and for weighted sums, the same cut with joules in the place of seconds.
+ *   - For energy, and for weighted sums, the same cut with joules in the place of seconds; under a
+ *     deadline the cut of least latency is offered beside it.
  *
  * Not modelled: DADS decides by itself which load it is under, from the rate at which frames come;
  * here the goal says so. The paper leaves out the way back of the answer; here it is paid for. What
@@ -34,11 +35,12 @@ int kerf_dads_solve(struct kerf_two_tier *t)
 				  t->away, &t->work);
 }
 
-static int light(struct kerf_two_tier *t, uint32_t here, uint32_t there, struct kerf_choice *choice)
+static int light(struct kerf_two_tier *t, uint32_t here, uint32_t there,
+		 enum kerf_objective objective, struct kerf_choice *choice)
 {
 	int r;
 
-	kerf_two_tier_weigh(t, here, there, NULL);
+	kerf_two_tier_weigh(t, here, there, objective, NULL);
 	r = kerf_dads_solve(t);
 	if (!r)
 		kerf_two_tier_offer(t, choice, "least cost of one request (DSL)");
@@ -52,7 +54,7 @@ static int heavy(struct kerf_two_tier *t, uint32_t here, uint32_t there, struct 
 	int r = 0;
 
 	for (round = 0; round < HEAVY_ROUNDS && !r; round++) {
-		kerf_two_tier_weigh(t, here, there, weight);
+		kerf_two_tier_weigh(t, here, there, KERF_FOR_PERIOD, weight);
 		r = kerf_dads_solve(t);
 		if (r)
 			break;
@@ -87,7 +89,9 @@ int kerf_policy_dads(const struct kerf_problem *p, struct kerf_plan *plan, struc
 			if (there == here)
 				continue;
 			kerf_choice_whole(p, there, &choice);
-			r = light(&t, here, there, &choice);
+			r = light(&t, here, there, p->goal.objective, &choice);
+			if (!r && kerf_two_tier_hurried(p))
+				r = light(&t, here, there, KERF_FOR_LATENCY, &choice);
 			if (!r && throughput)
 				r = heavy(&t, here, there, &choice);
 		}

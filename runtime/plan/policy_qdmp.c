@@ -265,12 +265,28 @@ out:
 	return r;
 }
 
+static int try_pair(struct kerf_two_tier *t, uint32_t here, uint32_t there,
+		    enum kerf_objective objective, struct kerf_choice *choice)
+{
+	uint32_t before = t->work.solved, n;
+	char reason[96];
+	int r;
+
+	kerf_two_tier_weigh(t, here, there, objective, NULL);
+	r = kerf_qdmp_solve(t);
+	if (r && r != -E2BIG)
+		return r;
+	n = t->work.solved - before;
+	snprintf(reason, sizeof(reason), "cut vertices left %u block%s to solve", n, n == 1 ? "" : "s");
+	kerf_two_tier_offer(t, choice, reason);
+	return 0;
+}
+
 int kerf_policy_qdmp(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
 	struct kerf_choice choice = {0};
 	struct kerf_two_tier t;
-	char reason[96];
-	uint32_t here, there, before;
+	uint32_t here, there;
 	int r = kerf_problem_home_engine(p, err);
 
 	if (r >= 0)
@@ -285,16 +301,9 @@ int kerf_policy_qdmp(const struct kerf_problem *p, struct kerf_plan *plan, struc
 			if (there == here)
 				continue;
 			kerf_choice_whole(p, there, &choice);
-			kerf_two_tier_weigh(&t, here, there, NULL);
-			before = t.work.solved;
-			r = kerf_qdmp_solve(&t);
-			if (r == -E2BIG)
-				r = 0;
-			else if (r)
-				break;
-			snprintf(reason, sizeof(reason), "cut vertices left %u block%s to solve",
-				 t.work.solved - before, t.work.solved - before == 1 ? "" : "s");
-			kerf_two_tier_offer(&t, &choice, reason);
+			r = try_pair(&t, here, there, p->goal.objective, &choice);
+			if (!r && kerf_two_tier_hurried(p))
+				r = try_pair(&t, here, there, KERF_FOR_LATENCY, &choice);
 		}
 	}
 	kerf_two_tier_finish(&t);

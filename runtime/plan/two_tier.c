@@ -36,23 +36,28 @@ void kerf_two_tier_finish(struct kerf_two_tier *t)
 }
 
 /* What a second of a request costs, and what a joule. */
-static void units(const struct kerf_problem *p, double *second, double *joule)
+static void units(const struct kerf_goal *g, enum kerf_objective objective, double *second,
+		  double *joule)
 {
-	const struct kerf_goal *g = &p->goal;
-
 	*second = 1;
 	*joule = 0;
-	if (g->objective == KERF_FOR_ENERGY) {
+	if (objective == KERF_FOR_ENERGY) {
 		*second = 0;
 		*joule = 1;
-	} else if (g->objective == KERF_FOR_WEIGHTED) {
+	} else if (objective == KERF_FOR_WEIGHTED) {
 		*second = g->latency_weight;
 		*joule = g->energy_weight;
 	}
 }
 
+bool kerf_two_tier_hurried(const struct kerf_problem *p)
+{
+	return p->goal.deadline_s > 0 && (p->goal.objective == KERF_FOR_ENERGY ||
+					  p->goal.objective == KERF_FOR_WEIGHTED);
+}
+
 void kerf_two_tier_weigh(struct kerf_two_tier *t, uint32_t here, uint32_t there,
-			 const double weight[KERF_N_STAGES])
+			 enum kerf_objective objective, const double weight[KERF_N_STAGES])
 {
 	static const double ones[KERF_N_STAGES] = {1, 1, 1, 1};
 	const struct kerf_problem *p = t->p;
@@ -66,7 +71,7 @@ void kerf_two_tier_weigh(struct kerf_two_tier *t, uint32_t here, uint32_t there,
 		weight = ones;
 	t->here = here;
 	t->there = there;
-	units(p, &second, &joule);
+	units(&p->goal, objective, &second, &joule);
 	/* Both nodes wait while the request is under way. */
 	if (p->node)
 		second += joule * (p->node[home].idle_w + (home != away ? p->node[away].idle_w : 0));

@@ -27,17 +27,23 @@ int kerf_two_tier_make(struct kerf_two_tier *t, const struct kerf_problem *p); /
 void kerf_two_tier_finish(struct kerf_two_tier *t);
 
 /*
- * Costs between two engines. For the goals latency, period and memory seconds; for energy joules;
- * for a weighted one the weighted sum of both. Each stage's is multiplied by its weight (NULL: 1).
+ * Costs between two engines. For the objectives latency, period and memory seconds; for energy
+ * joules; for a weighted one the sum of both as the goal weighs them. Each stage's is multiplied by its weight (NULL: 1).
  * Links' latency and jobs' overhead come once a crossing and are the same for every partition that
  * crosses: they are left to the price. So is slow start.
  */
 void kerf_two_tier_weigh(struct kerf_two_tier *t, uint32_t here, uint32_t there,
-			 const double weight[KERF_N_STAGES]);
+			 enum kerf_objective objective, const double weight[KERF_N_STAGES]);
 
 /* Sums of t->away over operators [begin, end) by stage; what is behind end counts as there. */
 void kerf_two_tier_stages(struct kerf_two_tier *t, uint32_t begin, uint32_t end,
 			  double sum[KERF_N_STAGES]);
+
+/*
+ * Whether the goal may ask for the fastest partition although its objective is another: there is a
+ * deadline, and what costs least may miss it.
+ */
+bool kerf_two_tier_hurried(const struct kerf_problem *p);
 
 /* Prices the partition. reason: what the plan says of itself. */
 void kerf_two_tier_offer(struct kerf_two_tier *t, struct kerf_choice *choice, const char *reason);

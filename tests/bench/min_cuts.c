@@ -106,7 +106,7 @@ static int compare(const char *path)
 	r = kerf_two_tier_make(&t, &p);
 	for (i = 0; i < N_RATES && !r; i++) {
 		link[1].rate_bytes_s = link[2].rate_bytes_s = mbits[i] * 125e3;
-		kerf_two_tier_weigh(&t, 0, 1, NULL);
+		kerf_two_tier_weigh(&t, 0, 1, KERF_FOR_LATENCY, NULL);
 		r = measure(&t, kerf_dads_solve, &dads[i]);
 		if (!r)
 			r = measure(&t, kerf_qdmp_solve, &qdmp[i]);

@@ -174,7 +174,7 @@ static void test_dads_and_qdmp_are_optimal(void **state)
 			if (one_way(c.g, away))
 				best = fmin(best, dads_sum(&c, away));
 		assert_int_equal(kerf_two_tier_make(&t, &c.p), 0);
-		kerf_two_tier_weigh(&t, 0, 1, NULL);
+		kerf_two_tier_weigh(&t, 0, 1, c.p.goal.objective, NULL);
 		for (method = 0; method < 2; method++) {
 			uint32_t solved = t.work.solved;
 
@@ -230,6 +230,36 @@ static void test_dads_and_qdmp_plans(void **state)
 			kerf_plan_finish(&plan);
 		}
 		assert_true(same(total[0], total[1]));
+		case_drop(&c);
+	}
+}
+
+/* Least energy within a deadline that only the fastest partitions keep. */
+static void test_dads_and_qdmp_in_a_hurry(void **state)
+{
+	static const char *const names[] = {"dads", "qdmp"};
+	struct kerf_rng rng;
+	uint32_t round, i;
+
+	kerf_rng_seed(&rng, 9);
+	for (round = 0; round < 100; round++) {
+		struct kerf_plan plan;
+		struct pcase c;
+
+		case_make(&c, &rng, CASE_DAG, 2 + (uint32_t)kerf_rng_below(&rng, 9), 2, false);
+		for (i = 0; i < 2; i++) {
+			double energy_j;
+
+			c.p.goal = (struct kerf_goal){.objective = KERF_FOR_LATENCY};
+			assert_int_equal(kerf_policy_find(names[i])->plan(&c.p, &plan, NULL), 0);
+			c.p.goal.objective = KERF_FOR_ENERGY;
+			c.p.goal.deadline_s = plan.total_s;
+			energy_j = plan.energy_j;
+			kerf_plan_finish(&plan);
+			assert_int_equal(kerf_policy_find(names[i])->plan(&c.p, &plan, NULL), 0);
+			assert_true(plan.energy_j <= energy_j * (1 + 1e-9));
+			kerf_plan_finish(&plan);
+		}
 		case_drop(&c);
 	}
 }
@@ -537,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_scan_is_the_price),
 		cmocka_unit_test(test_dads_and_qdmp_are_optimal),
 		cmocka_unit_test(test_dads_and_qdmp_plans),
+		cmocka_unit_test(test_dads_and_qdmp_in_a_hurry),
 		cmocka_unit_test(test_dads_heavy_load),
 		cmocka_unit_test(test_neurosurgeon_is_the_best_cut),
 		cmocka_unit_test(test_deepwear_is_the_best_cut_of_a_chain),
