@@ -399,7 +399,9 @@ static int add_op(struct slicer *s, uint32_t at)
 		if (r)
 			goto out;
 	}
-	if (limited || (from->n_out && out[0] >= 0 && s->slice->value[out[0]].whole_rows)) {
+	/* A padded tile is an image of its own. */
+	limited |= from->n_out && out[0] >= 0 && s->slice->value[out[0]].whole_rows;
+	if (limited && !s->spec->padded) {
 		tile.out_row0 = held(s, from->out[0]).begin;
 		tile.out_rows = s->whole->value[from->out[0]].t.dims[1];
 		s->slice->op[id].tile = tile;

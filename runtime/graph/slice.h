@@ -46,7 +46,10 @@ struct kerf_slice_spec {
 	 * none of its own values: it needs all channels, and a slice holds its own alone.
 	 */
 	struct kerf_rows channels;
-	/* The tile takes its border for the image's: it reads just its own rows, and is inexact. */
+	/*
+	 * The tile takes its border for the image's and is inexact: every value in it has the part of
+	 * its rows that rows are of the outputs'; -EOPNOTSUPP where that is not whole rows.
+	 */
 	bool padded;
 };
 

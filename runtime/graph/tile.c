@@ -225,6 +225,81 @@ static int propagate_op(const struct kerf_graph *g, const struct kerf_op *op, bo
 	return 0;
 }
 
+/* --- padded tiles --------------------------------------------------------- */
+
+/*
+ * A padded tile is a smaller image: every value in it has the same part of its rows as the outputs
+ * have of theirs, and windows meet padding where the tile ends. That part has to be whole rows.
+ */
+static bool own_rows(const struct kerf_slice_spec *spec, int64_t rows, int64_t all,
+		     struct kerf_rows *own)
+{
+	own->begin = spec->rows.begin * all / rows;
+	own->end = spec->rows.end * all / rows;
+	return spec->rows.begin * all % rows == 0 && spec->rows.end * all % rows == 0 &&
+	       own->begin < own->end;
+}
+
+/* Own rows of every input and output; false unless op makes the latter of the former. */
+static bool pad_op(const struct kerf_graph *g, const struct kerf_slice_spec *spec, int64_t rows,
+		   const struct kerf_op *op, struct kerf_rows *hold, struct kerf_tile_need *need,
+		   struct kerf_tensor *in)
+{
+	struct kerf_tensor *out = in + kerf_op_in_slots(op), whole;
+	int64_t made;
+	int k;
+
+	memset(in, 0, n_slots(op) * sizeof(*in));
+	kerf_op_tensors(g, op, in, out);
+	whole = out[0];
+	if (!has_row_rule(g, op) || !limitable(g, op) || op->n_out != 1 || !has_rows(g, op->out[0]) ||
+	    !own_rows(spec, rows, whole.dims[1], &hold[op->out[0]]))
+		return false;
+	for (k = 0; k < op->n_in; k++) {
+		int axis = op->def->flags & KERF_OP_ELEMENTWISE ? kerf_op_row_axis(&in[k], &whole) : 1;
+
+		need[k] = (struct kerf_tile_need){.limited = false};
+		if (op->in[k] < 0 || axis < 0 || !input_has_rows(g, op, k, in, out) ||
+		    in[k].dims[axis] == 1)
+			continue;
+		need[k].limited = true;
+		need[k].axis = axis;
+		if (!own_rows(spec, rows, in[k].dims[axis], &need[k].rows))
+			return false;
+		if (axis == 1 && has_rows(g, op->in[k]) && !kerf_value_is_const(&g->value[op->in[k]]))
+			hold[op->in[k]] = need[k].rows;
+		else if (!kerf_value_is_const(&g->value[op->in[k]]))
+			return false;
+	}
+	/* Contents of constants are there for rules that look at them; of a cropped one they are not. */
+	for (k = 0; k < op->n_in; k++)
+		if (op->in[k] >= 0 && need[k].limited) {
+			in[k].dims[need[k].axis] = need[k].rows.end - need[k].rows.begin;
+			in[k].data = NULL;
+		}
+	made = hold[op->out[0]].end - hold[op->out[0]].begin;
+	return !op->def->infer(op, in, out, NULL) && out[0].rank == whole.rank &&
+	       out[0].dims[1] == made;
+}
+
+static int pad(const struct kerf_graph *g, const struct kerf_slice_spec *spec, int64_t rows,
+	       struct kerf_tile *t, struct kerf_tensor *tensors, struct kerf_err *err)
+{
+	uint32_t i;
+
+	for (i = spec->n_op; i--;) {
+		const struct kerf_op *op = &g->op[spec->op[i]];
+
+		if (!pad_op(g, spec, rows, op, t->hold, t->need + t->first[i], tensors))
+			return kerf_fail(err, -EOPNOTSUPP,
+					 "tile: node '%s' (%s) cannot make rows %lld to %lld of %lld of "
+					 "a tile with padding",
+					 op->name, op->def->name, (long long)spec->rows.begin,
+					 (long long)spec->rows.end, (long long)rows);
+	}
+	return 0;
+}
+
 int kerf_tile_make(const struct kerf_graph *g, const struct kerf_slice_spec *spec, uint32_t n_out,
 		   const int32_t *out, struct kerf_tile *t, struct kerf_err *err)
 {
@@ -253,6 +328,10 @@ int kerf_tile_make(const struct kerf_graph *g, const struct kerf_slice_spec *spe
 	tensors = calloc(n_tensor + 1, sizeof(*tensors));
 	if (!t->need || !tensors)
 		goto out;
+	if (spec->padded) {
+		r = pad(g, spec, rows_of(g, out[0]), t, tensors, err);
+		goto out;
+	}
 	for (i = 0; i < n_out; i++)
 		t->hold[out[i]] = spec->rows;
 	for (i = spec->n_op; i--;) {

@@ -596,6 +596,10 @@ int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *band
 		kerf_plan_sort(plan);
 		r = kerf_plan_price(p, plan);
 	}
+	/* What padding costs is known when it was measured, and never before. */
+	for (i = 0; i < plan->n_step && !r; i++)
+		if (plan->step[i].padded)
+			plan->accuracy = 0;
 	if (r) {
 		kerf_fail(err, r, "%s",
 			  r == -EINVAL ? "an engine cannot run an operator given to it, or cannot "
@@ -606,6 +610,31 @@ int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *band
 	free(b.head);
 	free(b.piece);
 	return r;
+}
+
+bool kerf_bands_padded(const struct kerf_problem *p, const struct kerf_bands *b)
+{
+	struct kerf_slice_spec spec;
+	struct kerf_tile tile;
+	struct kerf_run run;
+	bool all = true;
+	uint32_t i, k;
+
+	for (i = 0; i < b->n_group && all; i++) {
+		const struct kerf_group *g = &b->group[i];
+
+		if (!g->padded || kerf_run_make(p, g->begin, g->end, &run))
+			continue;
+		spec = (struct kerf_slice_spec){.n_op = run.n_op, .op = run.op, .padded = true};
+		for (k = 0; k < g->n_band && all; k++) {
+			spec.rows = b->band[g->first_band + k].rows;
+			all = !kerf_tile_make(p->graph, &spec, run.n_out, run.out, &tile, NULL);
+			if (all)
+				kerf_tile_finish(&tile);
+		}
+		kerf_run_finish(&run);
+	}
+	return all;
 }
 
 void kerf_bands_offer(const struct kerf_problem *p, const struct kerf_bands *b, const char *policy,

@@ -63,6 +63,9 @@ void kerf_bands_finish(struct kerf_bands *b);
 int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *b,
 		     struct kerf_plan *plan, struct kerf_err *err);
 
+/* True if all bands of all padded groups can be had: a group that is refused would run whole. */
+bool kerf_bands_padded(const struct kerf_problem *p, const struct kerf_bands *b);
+
 /* Builds and offers a plan; reason in printf style. */
 void kerf_bands_offer(const struct kerf_problem *p, const struct kerf_bands *b, const char *policy,
 		      struct kerf_choice *c, const char *reason, ...) KERF_PRINTF(5, 6);

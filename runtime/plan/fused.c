@@ -599,6 +599,34 @@ bool kerf_fused_reach(const struct kerf_fused *f, uint32_t *first, uint32_t *las
 	return *first < f->n;
 }
 
+void kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *h, uint32_t n,
+		     const uint32_t *worker, uint32_t *engine)
+{
+	double end[KERF_MAX_ENGINES] = {0}, part = 1 / (double)h->n_tile, read, s, least;
+	uint32_t i, w, best;
+
+	/* A padded tile reads no more than its own. */
+	read = part + (h->padded ? 0 : kerf_fused_halo_in(f, h->first, h->last));
+	read = f->block[h->first].in_bytes * fmin(read, 1);
+	for (i = 0; i < h->n_tile; i++) {
+		least = INFINITY;
+		for (best = w = 0; w < n; w++) {
+			uint32_t node = f->p->engine[worker[w]].node;
+
+			s = end[w] + kerf_fused_band_s(f, h->first, h->last, worker[w], part) +
+			    kerf_fused_move_s(f->p, f->p->home, node, read) +
+			    kerf_fused_move_s(f->p, node, f->p->home,
+					      f->block[h->last].out_bytes * part);
+			if (s < least) {
+				least = s;
+				best = w;
+			}
+		}
+		end[best] = least;
+		engine[i] = worker[best];
+	}
+}
+
 static int equal_tiles(const struct kerf_fused *f, const struct kerf_fused_head *h, uint32_t i,
 		       uint32_t j, struct kerf_bands *bands)
 {

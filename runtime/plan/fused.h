@@ -109,6 +109,13 @@ struct kerf_fused_head {
 int kerf_fused_head(const struct kerf_fused *f, const struct kerf_fused_head *head,
 		    struct kerf_bands *bands, struct kerf_err *err);
 
+/*
+ * engine[n_tile]: each tile to the worker who would be done with it first, as work that is stolen, or
+ * handed to who asks next, ends when everything takes what it is expected to take.
+ */
+void kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *head, uint32_t n,
+		     const uint32_t *worker, uint32_t *engine);
+
 /* The first block with rows and the last that can be fused with it; false: there is none. */
 bool kerf_fused_reach(const struct kerf_fused *f, uint32_t *first, uint32_t *last);
 

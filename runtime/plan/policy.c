@@ -46,6 +46,8 @@ static const struct kerf_policy policies[] = {
 	 kerf_policy_aofl, KERF_POLICY_SPATIAL},
 	{"deepslicing", "fused bands that end together (DeepSlicing: Zhang et al., TPDS 2021)",
 	 kerf_policy_deepslicing, KERF_POLICY_SPATIAL},
+	{"adcnn", "independent tiles with padded borders, inexact (ADCNN: Zhang et al., ICPP 2020)",
+	 kerf_policy_adcnn, KERF_POLICY_SPATIAL},
 	{"mcunet-patch", "first layers patch by patch, least memory (MCUNetV2: Lin et al., NeurIPS 2021)",
 	 kerf_policy_mcunet, KERF_POLICY_SPATIAL},
 	{"decnn", "layers by channels (DeCNN: Du et al., TPDS 2021)", kerf_policy_decnn,

@@ -47,6 +47,8 @@ int kerf_policy_deepthings(const struct kerf_problem *p, struct kerf_plan *plan,
 int kerf_policy_aofl(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 int kerf_policy_deepslicing(const struct kerf_problem *p, struct kerf_plan *plan,
 			    struct kerf_err *err);
+/* Inexact: for goal.inexact alone. */
+int kerf_policy_adcnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 int kerf_policy_mcunet(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 /* Channels: each engine makes some channels of a layer's output. */
 int kerf_policy_decnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);

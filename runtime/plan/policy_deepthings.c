@@ -26,34 +26,6 @@
 /* The paper's finest grid, 5 x 5. */
 #define MOST_TILES 25
 
-/* Tiles to whoever is done first. */
-static void steal(const struct kerf_fused *f, uint32_t first, uint32_t last, uint32_t n_tile,
-		  uint32_t n, const uint32_t *worker, uint32_t *engine)
-{
-	double end[KERF_MAX_ENGINES] = {0}, in = f->block[first].in_bytes;
-	double part = 1 / (double)n_tile, out = f->block[last].out_bytes;
-	uint32_t i, w, best;
-
-	for (i = 0; i < n_tile; i++) {
-		double least = INFINITY;
-
-		for (best = w = 0; w < n; w++) {
-			uint32_t node = f->p->engine[worker[w]].node;
-			double s = end[w] + kerf_fused_band_s(f, first, last, worker[w], part);
-
-			s += kerf_fused_move_s(f->p, f->p->home, node,
-					       in * fmin(part + kerf_fused_halo_in(f, first, last), 1));
-			s += kerf_fused_move_s(f->p, node, f->p->home, out * part);
-			if (s < least) {
-				least = s;
-				best = w;
-			}
-		}
-		end[best] = least;
-		engine[i] = worker[best];
-	}
-}
-
 struct found {
 	double whole_bytes; /* that the whole model at home needs */
 	struct kerf_choice less, more; /* plans that need less than that, and others */
@@ -98,7 +70,7 @@ static int try_heads(const struct kerf_fused *f, struct found *found)
 			int64_t most = KERF_MIN(MOST_TILES, f->block[h.last].rows);
 
 			h.n_tile = (uint32_t)KERF_MIN((int64_t)KERF_MAX(k * n, 2), most);
-			steal(f, h.first, h.last, h.n_tile, n, worker, engine);
+			kerf_fused_deal(f, &h, n, worker, engine);
 			h.meet = h.first;
 			r = try_head(f, &h, found);
 			h.meet = h.first + (h.last + 1 - h.first) / 2;

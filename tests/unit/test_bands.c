@@ -6,6 +6,7 @@
  */
 #include "ops/random_graph.h"
 #include "plan/plan_check.h"
+#include "unit/graph_build.h"
 #include "unit/spatial_rig.h"
 
 static struct kerf_engine *engine;
@@ -291,6 +292,61 @@ static void test_channels_refused(void **state)
 	assert_true(pairs >= 5);
 }
 
+/* Two convolutions of 3 x 3 in two padded tiles: what is further than two rows from the cut is exact. */
+static void test_padded_tiles_err_at_the_cut_alone(void **state)
+{
+	enum { ROWS = 24, CUT = 12, CHANNELS = 4, WIDTH = 7 };
+	struct kerf_graph *g = kerf_graph_new("padded");
+	uint32_t engines[] = {0, 1}, first = 0, last, c, row;
+	struct kerf_rows part[] = {{0, CUT}, {CUT, ROWS}};
+	struct kerf_tensor whole[1], parts[1];
+	double speed[] = {1e9, 1e9};
+	struct kerf_bands b = {0};
+	struct kerf_err err = {""};
+	struct kerf_plan plan;
+	bool differs[ROWS] = {false};
+	struct rig x;
+	int32_t v;
+
+	v = b_value(g, "x", KERF_F32, 4, (int64_t[]){1, 3, ROWS, WIDTH});
+	kerf_graph_add_input(g, v);
+	v = b_conv(g, b_conv(g, v, CHANNELS, 3, 1, 1, true), CHANNELS, 3, 1, 1, false);
+	kerf_graph_add_output(g, v);
+	assert_int_equal(kerf_graph_tidy(g, &err), 0);
+	assert_int_equal(kerf_rewrite(g, &err), 0);
+	kerf_graph_freeze(g);
+	while (strcmp(g->op[first].def->name, "Conv") != 0)
+		first++;
+	last = first + 1;
+	assert_string_equal(g->op[last].def->name, "Conv");
+
+	rig_make(&x, g, 2, speed, 1e7, 1e-4);
+	assert_int_equal(kerf_bands_whole(&b, 0, first, 0), 0);
+	assert_int_equal(kerf_bands_tiled(&b, first, last + 1, 0, 2, engines, part), 0);
+	b.group[1].padded = true;
+	assert_true(kerf_bands_padded(&x.p, &b));
+	assert_int_equal(kerf_bands_whole(&b, last + 1, g->n_op, 0), 0);
+	assert_int_equal(kerf_bands_build(&x.p, &b, &plan, &err), 0);
+	assert_int_equal(kerf_plan_check(g, &plan, &err), 0);
+	assert_true(plan.step[1].padded && plan.step[2].padded);
+	assert_true(plan.step[1].share[0] == 0.5f && plan.step[2].share[1] == 0.5f);
+	run_whole(&x, engine, 1, whole);
+	run_plan(g, &plan, engine, 1, parts);
+	for (c = 0; c < CHANNELS; c++)
+		for (row = 0; row < ROWS; row++)
+			differs[row] |= memcmp((float *)whole[0].data + (c * ROWS + row) * WIDTH,
+					       (float *)parts[0].data + (c * ROWS + row) * WIDTH,
+					       WIDTH * sizeof(float)) != 0;
+	for (row = 0; row < ROWS; row++)
+		assert_int_equal(differs[row], row >= CUT - 2 && row < CUT + 2);
+	free_answer(g, whole);
+	free_answer(g, parts);
+	kerf_plan_finish(&plan);
+	kerf_bands_finish(&b);
+	rig_drop(&x);
+	kerf_graph_unref(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_random_groups_give_the_whole_runs_bits),
 		cmocka_unit_test(test_random_channels_give_the_whole_runs_bits),
 		cmocka_unit_test(test_channels_refused),
+		cmocka_unit_test(test_padded_tiles_err_at_the_cut_alone),
 	};
 
 	return cmocka_run_group_tests(tests, open_engine, close_engine);

@@ -297,6 +297,51 @@ static void test_fcsplit(void **state)
 	kerf_graph_unref(g);
 }
 
+/* Tiles of their own: no halo between them; another answer, near the model's; only if allowed. */
+static void test_adcnn(void **state)
+{
+	struct kerf_graph *g = generate("resnet18", "64x64");
+	static const double speed[] = {1e9, 1e9, 1e9};
+	struct kerf_tensor whole[1], parts[1];
+	double sum = 0, off = 0;
+	struct kerf_err err = {""};
+	struct kerf_plan plan;
+	struct rig x;
+	uint32_t i, from, padded = 0;
+	int64_t k;
+
+	rig_make(&x, g, 3, speed, 1e8, 1e-5);
+	assert_int_equal(kerf_policy_find("adcnn")->plan(&x.p, &plan, &err), -EDOM);
+	assert_non_null(strstr(err.msg, "--inexact"));
+	x.p.goal.inexact = true;
+	plan = make(&x, "adcnn");
+	assert_true(plan.accuracy == 0);
+	for (i = 0; i < plan.n_edge; i++) {
+		from = plan.edge[i].from;
+		assert_false(from != KERF_PLAN_HOME && plan.edge[i].to != KERF_PLAN_HOME &&
+			     plan.step[from].padded && plan.step[plan.edge[i].to].padded);
+	}
+	for (i = 0; i < plan.n_step; i++) {
+		padded += plan.step[i].padded;
+		assert_true(!plan.step[i].padded || plan.step[i].rows.end);
+	}
+	assert_true(padded >= 2);
+	run_whole(&x, engine, 3, whole);
+	run_plan(g, &plan, engine, 3, parts);
+	for (k = 0; k < kerf_tensor_count(&whole[0]); k++) {
+		double a = (double)((float *)whole[0].data)[k], b = (double)((float *)parts[0].data)[k];
+
+		sum += a * a;
+		off += (a - b) * (a - b);
+	}
+	assert_true(off > 0 && off < sum);
+	free_answer(g, whole);
+	free_answer(g, parts);
+	kerf_plan_finish(&plan);
+	rig_drop(&x);
+	kerf_graph_unref(g);
+}
+
 /* A slow network fuses more; layers that share all are best on one that costs nothing. */
 static void test_aofl_fuses_by_the_network(void **state)
 {
@@ -446,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_search_is_monotone),
 		cmocka_unit_test(test_architectures),
 		cmocka_unit_test(test_fcsplit),
+		cmocka_unit_test(test_adcnn),
 		cmocka_unit_test(test_aofl_fuses_by_the_network),
 		cmocka_unit_test(test_coedge_keeps_deadlines_and_memory),
 	};
