@@ -14,7 +14,7 @@ struct kerf_cut_net {
 	uint32_t *vertex;  /* per value: its u, d is the next; NO_VERTEX while it is not in */
 	uint32_t *touched; /* values that are in */
 	uint32_t n_touched;
-	bool *side;	   /* per vertex */
+	bool *side; /* per vertex */
 };
 
 int kerf_cut_net_make(const struct kerf_graph *g, const struct kerf_outline *x,

@@ -32,7 +32,7 @@ enum kerf_cut_way {
 
 /* What solving took, summed over calls: for those who compare methods. */
 struct kerf_cut_work {
-	uint32_t solved; /* networks */
+	uint32_t solved;	  /* networks */
 	uint64_t vertices, edges; /* of these networks */
 };
 
@@ -45,8 +45,8 @@ void kerf_cut_net_free(struct kerf_cut_net *net); /* NULL allowed */
 /*
  * away[o] for operators begin <= o < end: true if o is there in the cut of least cost; of all such
  * cuts the one that keeps most here. Operators before begin are here, those from end on there; a
- * part of the graph (begin > 0 or end < n_op) takes THERE_ONLY. work may be NULL. -ENOMEM; -E2BIG as
- * kerf_cut_solve(). A cost that INFINITY makes impossible is still a cut: who prices it sees it.
+ * part of the graph (begin > 0 or end < n_op) takes THERE_ONLY. work may be NULL. -ENOMEM; -E2BIG
+ * as kerf_cut_solve(). A cost that INFINITY makes impossible is still a cut: who prices it sees it.
  */
 int kerf_cut_net_solve(struct kerf_cut_net *net, const struct kerf_cut_costs *c,
 		       enum kerf_cut_way way, uint32_t begin, uint32_t end, bool *away,

@@ -36,8 +36,8 @@ static void find_candidates(const struct kerf_scan *s, uint32_t codecs, bool *al
 
 		for (codec = 0; codec < KERF_N_CODECS; codec++)
 			if (codecs >> codec & 1)
-				least = fmin(least, kerf_scan_live_bytes(s, k,
-									 (enum kerf_codec)codec));
+				least = fmin(least,
+					     kerf_scan_live_bytes(s, k, (enum kerf_codec)codec));
 		allowed[k] = !k || k == s->n || k == s->p->goal.keep || least <= input;
 	}
 }

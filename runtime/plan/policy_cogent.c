@@ -12,7 +12,8 @@
  * is one state, so an actor is no more than a distribution over actions, and the critic the rank of
  * what was tried: the cross-entropy method (Rubinstein, 1999). In each round actions are drawn, the
  * best eighth of them says where the next are drawn from, and the best ever seen is the plan.
- * Work is bounded (ROUNDS * DRAWS), rewards come from the cost model, and the seed is the problem's.
+ * Work is bounded (ROUNDS * DRAWS), rewards come from the cost model, and the seed is the
+ * problem's.
  *
  * How it is mapped. An action is a pair of engines (one of home and another), a position of the
  * topological order as a number from 0 to 1 (as DDPG's are), a codec and an exit that the goal
@@ -230,7 +231,7 @@ int kerf_policy_cogent(const struct kerf_problem *p, struct kerf_plan *plan, str
 		return r;
 	plan->policy = "cogent";
 	at = strlen(plan->reason);
-	snprintf(plan->reason + at, sizeof(plan->reason) - at, "; learned in %u of %u rounds", found,
-		 ROUNDS);
+	snprintf(plan->reason + at, sizeof(plan->reason) - at, "; learned in %u of %u rounds",
+		 found, ROUNDS);
 	return 0;
 }

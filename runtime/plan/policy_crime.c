@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CRIME: Jahier Pagliari, Chiaro, Macii, Poncino, "CRIME: input-dependent collaborative inference for
- * recurrent neural networks", IEEE Transactions on Computers 70(10), 2021.
+ * CRIME: Jahier Pagliari, Chiaro, Macii, Poncino, "CRIME: input-dependent collaborative inference
+ * for recurrent neural networks", IEEE Transactions on Computers 70(10), 2021.
  *
- * Modelled. Devices in any topology decide for themselves: whoever has an input either runs the whole
- * inference or hands it to one of the devices it is connected to, whichever it expects to be
+ * Modelled. Devices in any topology decide for themselves: whoever has an input either runs the
+ * whole inference or hands it to one of the devices it is connected to, whichever it expects to be
  * faster (or to take less energy). For that it knows its own time, its links, and what its direct
  * neighbours say of their time under their load; nothing of what lies behind them. Who gets an
  * input decides anew, by its own neighbours. No device gets it twice.
@@ -15,10 +15,10 @@
  * own link to that node; a walk does not go on to nodes that home has no link to. If that plan
  * misses the goal, home's and its neighbours' own are offered.
  *
- * Not modelled: the paper's networks are recurrent, and its point is that time depends on the length
- * of the input, by a line fitted for each device; here shapes are the problem's, and one call is
- * one length. The paper's text was not at hand beyond its abstract: the rule for handing on is
- * ours, made to fit what the abstract promises.
+ * Not modelled: the paper's networks are recurrent, and its point is that time depends on the
+ * length of the input, by a line fitted for each device; here shapes are the problem's, and one
+ * call is one length. The paper's text was not at hand beyond its abstract: the rule for handing on
+ * is ours, made to fit what the abstract promises.
  */
 #include "plan/policy.h"
 
@@ -78,8 +78,9 @@ static double hand_on(const struct view *x, uint32_t a, uint32_t b)
 	if (!isfinite(up + down))
 		return INFINITY;
 	if (p->node)
-		cost += x->joule * (x->in_bytes * (p->node[a].send_j_byte + p->node[b].receive_j_byte) +
-				    x->out_bytes * (p->node[b].send_j_byte + p->node[a].receive_j_byte));
+		cost += x->joule *
+			(x->in_bytes * (p->node[a].send_j_byte + p->node[b].receive_j_byte) +
+			 x->out_bytes * (p->node[b].send_j_byte + p->node[a].receive_j_byte));
 	return cost;
 }
 

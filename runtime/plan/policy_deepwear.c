@@ -46,10 +46,11 @@ static uint64_t block_print(const struct kerf_graph *g, uint32_t begin, uint32_t
 		h = mix(h, (uint64_t)op->n_out << 8 | (uint64_t)op->act.kind);
 		for (k = 0; k < op->n_in; k++) {
 			const struct kerf_value *v = op->in[k] < 0 ? NULL : &g->value[op->in[k]];
-			uint64_t from = !v			     ? 1
-					: kerf_value_is_const(v)     ? 2
-					: v->producer < (int32_t)begin ? 3
-								     : 4 + o - (uint32_t)v->producer;
+			uint64_t from = !v			 ? 1
+					: kerf_value_is_const(v) ? 2
+					: v->producer < (int32_t)begin
+						? 3
+						: 4 + o - (uint32_t)v->producer;
 
 			h = mix(h, from);
 		}

@@ -12,11 +12,11 @@
  *     configuration for that rate is taken. If at the problem's own figures it misses the goal,
  *     the static one stands in.
  *
- * How it is mapped. Cuts are positions in the topological order (scan.h), every pair of an engine of
- * home and another one is tried, and layers' costs are the problem's, where the paper predicts them
- * by regressions. Without a deadline the whole model runs. An exit's best cut is the goal's best;
- * the paper's goal is latency. Which link is meant by the past rates: the one from home whose rate
- * is nearest to theirs; what its rate changes by, the way back changes by too.
+ * How it is mapped. Cuts are positions in the topological order (scan.h), every pair of an engine
+ * of home and another one is tried, and layers' costs are the problem's, where the paper predicts
+ * them by regressions. Without a deadline the whole model runs. An exit's best cut is the goal's
+ * best; the paper's goal is latency. Which link is meant by the past rates: the one from home whose
+ * rate is nearest to theirs; what its rate changes by, the way back changes by too.
  *
  * Not modelled: the paper makes a map from states of the link to configurations beforehand, ranks
  * them by a reward (accuracy and throughput), and looks one up when the state changes; here the one

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * JointDNN: Eshratifar, Abrishami, Pedram, "JointDNN: an efficient training and inference engine for
- * intelligent mobile cloud computing services", IEEE Transactions on Mobile Computing 20(2), 2021
- * (online 2019).
+ * JointDNN: Eshratifar, Abrishami, Pedram, "JointDNN: an efficient training and inference engine
+ * for intelligent mobile cloud computing services", IEEE Transactions on Mobile Computing 20(2),
+ * 2021 (online 2019).
  *
  * Modelled. A chain of layers may change sides as often as it likes. A layered graph has a vertex
  * for each layer on each side; edges cost what the layer takes there and, between sides, what
@@ -10,11 +10,11 @@
  *
  * How it is mapped. Sides are all engines, not just two: the paper's graph with more rows. Layers
  * are positions in the topological order; a change of engine moves all values that live there. That
- * is exact for chains (latency). In a DAG a value may go from its maker to its reader past an engine
- * between them, so the path is an upper bound, and the price says what it really costs. Energy of
- * nodes that wait is counted for home alone. A deadline beside energy, which the paper's integer
- * program has, is met by weighing latency more until the path keeps it (Lagrange; not exact where
- * the best plan is on no convex hull). Other goals take the path of least latency.
+ * is exact for chains (latency). In a DAG a value may go from its maker to its reader past an
+ * engine between them, so the path is an upper bound, and the price says what it really costs.
+ * Energy of nodes that wait is counted for home alone. A deadline beside energy, which the paper's
+ * integer program has, is met by weighing latency more until the path keeps it (Lagrange; not exact
+ * where the best plan is on no convex hull). Other goals take the path of least latency.
  *
  * Not modelled: training, the paper's compression of what goes up, its limits on the battery and
  * on the cloud's load (goals and constraints of kerf's problem stand for them).
@@ -98,7 +98,8 @@ static double send_cost(const struct path *x, uint32_t from, uint32_t to, double
 	if (!isfinite(s))
 		return INFINITY;
 	return s * x->second +
-	       (p->node ? bytes * x->joule * (p->node[from].send_j_byte + p->node[to].receive_j_byte)
+	       (p->node ? bytes * x->joule *
+				  (p->node[from].send_j_byte + p->node[to].receive_j_byte)
 			: 0);
 }
 
@@ -213,7 +214,8 @@ static double try(struct path *x, double latency, double energy, struct kerf_cho
 		changes += x->assign[k] != x->assign[k - 1];
 	if (!r)
 		snprintf(plan.reason, sizeof(plan.reason),
-			 "shortest path over %u layers of %u engines changes the engine %u time%s: %.2f ms, %.0f KB on links",
+			 "shortest path over %u layers of %u engines changes the engine %u time%s: "
+			 "%.2f ms, %.0f KB on links",
 			 x->n, p->n_engine, changes, changes == 1 ? "" : "s", plan.total_s * 1e3,
 			 plan.wire_bytes / 1e3);
 	kerf_choice_offer(p, choice, &plan, r);

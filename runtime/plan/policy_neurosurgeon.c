@@ -9,8 +9,8 @@
  * points as well.
  *
  * How it is mapped. Points are positions in the topological order: in a DAG a cut there sends all
- * values that live there (scan.h). What the paper predicts by a regression for each kind of layer is
- * the problem's op_s, measured or predicted. The paper's energy is the phone's: active_w, idle_w
+ * values that live there (scan.h). What the paper predicts by a regression for each kind of layer
+ * is the problem's op_s, measured or predicted. The paper's energy is the phone's: active_w, idle_w
  * and send_j_byte of home, those of other nodes being 0; if they are not, they count. Goals
  * other than latency and energy are served by the same scan. Constraints rule points out. Every
  * pair of an engine of home and another one is tried.

@@ -4,8 +4,8 @@
  * over the cloud and edge end devices", Proceedings of the ACM on Interactive, Mobile, Wearable
  * and Ubiquitous Technologies (IMWUT), 2020.
  *
- * Modelled. The problem and its optimum are DADS's under light load (policy_dads.c); what differs is
- * the work. Where one value alone is live (a cut vertex), every path leads through it. Values go
+ * Modelled. The problem and its optimum are DADS's under light load (policy_dads.c); what differs
+ * is the work. Where one value alone is live (a cut vertex), every path leads through it. Values go
  * one way, so once that value has crossed nothing before it is there and nothing behind it is here:
  * the best partition lies at a cut vertex or between two adjacent ones. Cuts at cut vertices cost
  * O(1) each by running sums, and only blocks between two that could hold something better need
@@ -77,7 +77,8 @@ static uint32_t find_vertices(const struct kerf_two_tier *t, uint32_t *at)
 		bool reads = false, is_read = false;
 
 		for (k = 0; k < g->op[o].n_in; k++)
-			reads |= g->op[o].in[k] >= 0 && !kerf_value_is_const(&g->value[g->op[o].in[k]]);
+			reads |= g->op[o].in[k] >= 0 &&
+				 !kerf_value_is_const(&g->value[g->op[o].in[k]]);
 		for (k = 0; k < g->op[o].n_out; k++) {
 			int32_t v = g->op[o].out[k];
 
@@ -277,7 +278,8 @@ static int try_pair(struct kerf_two_tier *t, uint32_t here, uint32_t there,
 	if (r && r != -E2BIG)
 		return r;
 	n = t->work.solved - before;
-	snprintf(reason, sizeof(reason), "cut vertices left %u block%s to solve", n, n == 1 ? "" : "s");
+	snprintf(reason, sizeof(reason), "cut vertices left %u block%s to solve", n,
+		 n == 1 ? "" : "s");
 	kerf_two_tier_offer(t, choice, reason);
 	return 0;
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SPINN: Laskaridis, Venieris, Almeida, Leontiadis, Lane, "SPINN: synergistic progressive inference of
- * neural networks over device and cloud", MobiCom 2020.
+ * SPINN: Laskaridis, Venieris, Almeida, Leontiadis, Lane, "SPINN: synergistic progressive inference
+ * of neural networks over device and cloud", MobiCom 2020.
  *
  * Modelled. The network has early exits. Exit, split point and the compression of what crosses the
  * split are chosen together: all combinations are looked at, those that break a hard constraint
  * go, and of the others the best by soft targets in the order of their priority is taken.
  *
- * How it is mapped. Hard: the goal's deadline, accuracy floor, memory and operators to keep. Soft, in
- * this order: the goal's objective; accuracy; work given to the other node (the paper's server cost).
- * Figures are real numbers, so a target of lower priority decides between all combinations within
- * 1 % of the best of those before it. Without an accuracy floor nothing speaks against the first
- * exit: that is the paper's rule too, where accuracy is then no requirement. Compression is a codec
- * that the goal allows, for float32 values on the cut. Splits are positions in the topological order
- * (scan.h); every pair of an engine of home and another one is tried.
+ * How it is mapped. Hard: the goal's deadline, accuracy floor, memory and operators to keep. Soft,
+ * in this order: the goal's objective; accuracy; work given to the other node (the paper's server
+ * cost). Figures are real numbers, so a target of lower priority decides between all combinations
+ * within 1 % of the best of those before it. Without an accuracy floor nothing speaks against the
+ * first exit: that is the paper's rule too, where accuracy is then no requirement. Compression is a
+ * codec that the goal allows, for float32 values on the cut. Splits are positions in the
+ * topological order (scan.h); every pair of an engine of home and another one is tried.
  *
  * Not modelled: the paper decides for each input, by the confidence of an exit's answer against a
  * threshold, whether to go on; a kerf plan takes one exit for all, with the accuracy measured for

@@ -99,7 +99,8 @@ int kerf_policy_local(const struct kerf_problem *p, struct kerf_plan *plan, stru
 	if (e < 0)
 		return e;
 	kerf_choice_whole(p, (uint32_t)e, &choice);
-	return end(p, &choice, "local", "home's first engine cannot run the whole model", plan, err);
+	return end(p, &choice, "local", "home's first engine cannot run the whole model", plan,
+		   err);
 }
 
 int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
@@ -110,7 +111,8 @@ int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, str
 	for (e = 0; e < p->n_engine; e++)
 		if (p->engine[e].node != p->home)
 			kerf_choice_whole(p, e, &choice);
-	return end(p, &choice, "remote", "no engine of another node can run the whole model", plan, err);
+	return end(p, &choice, "remote", "no engine of another node can run the whole model", plan,
+		   err);
 }
 
 int kerf_policy_best_single(const struct kerf_problem *p, struct kerf_plan *plan,

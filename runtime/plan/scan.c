@@ -148,8 +148,8 @@ void kerf_scan_pair(struct kerf_scan *s, uint32_t here, uint32_t there)
 	s->there = there;
 	pos[0].here_s = pos[s->n].there_s = 0;
 	for (o = 0; o < s->n; o++)
-		pos[o + 1].here_s = pos[o].here_s +
-				    (s->runs[o] ? p->op_s[(size_t)o * p->n_engine + here] : 0);
+		pos[o + 1].here_s =
+			pos[o].here_s + (s->runs[o] ? p->op_s[(size_t)o * p->n_engine + here] : 0);
 	for (o = s->n; o-- > 0;)
 		pos[o].there_s = pos[o + 1].there_s +
 				 (s->runs[o] ? p->op_s[(size_t)o * p->n_engine + there] : 0);
@@ -294,7 +294,8 @@ static double memory(const struct kerf_scan *s, struct kerf_scan_cut *cut)
 	cut->memory_bytes = fmax(here, there);
 	if (!p->node)
 		return 0;
-	return fmax(over(here, p->node[home].memory_bytes), over(there, p->node[away].memory_bytes));
+	return fmax(over(here, p->node[home].memory_bytes),
+		    over(there, p->node[away].memory_bytes));
 }
 
 /* True if it is known as far as the goal asks. */
@@ -326,8 +327,12 @@ void kerf_scan_at(const struct kerf_scan *s, uint32_t k, enum kerf_codec codec,
 	struct kerf_plan figures = {.exit = s->exit};
 	bool known;
 
-	*cut = (struct kerf_scan_cut){.exit = s->exit, .here = s->here, .there = s->there, .k = k,
-				      .codec = codec, .cost = INFINITY};
+	*cut = (struct kerf_scan_cut){.exit = s->exit,
+				      .here = s->here,
+				      .there = s->there,
+				      .k = k,
+				      .codec = codec,
+				      .cost = INFINITY};
 	cut->runs = stages(s, cut);
 	if (!cut->runs)
 		return;
@@ -388,8 +393,8 @@ static int make_plan(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 		    to > cut->k)
 			codec[v] = (uint8_t)cut->codec;
 	if (!r)
-		r = kerf_plan_from_assignment(s->p, assign,
-					      cut->codec == KERF_CODEC_NONE ? NULL : codec, plan, NULL);
+		r = kerf_plan_from_assignment(
+			s->p, assign, cut->codec == KERF_CODEC_NONE ? NULL : codec, plan, NULL);
 	if (!r && s->exit >= 0) {
 		plan->exit = s->exit;
 		r = kerf_plan_price(s->p, plan);
@@ -425,7 +430,8 @@ void kerf_scan_tell(const struct kerf_problem *p, const struct kerf_scan_cut *cu
 			 codecs[cut->codec], cut->down_s * 1e3);
 	else
 		snprintf(out, n,
-			 "the first %u of %u operators on %s, the rest on %s: %.2f ms + %.2f ms up%s + %.2f ms + %.2f ms down",
+			 "the first %u of %u operators on %s, the rest on %s: %.2f ms + %.2f ms "
+			 "up%s + %.2f ms + %.2f ms down",
 			 cut->k, p->graph->n_op, p->engine[cut->here].name,
 			 p->engine[cut->there].name, cut->here_s * 1e3, cut->up_s * 1e3,
 			 codecs[cut->codec], cut->there_s * 1e3, cut->down_s * 1e3);

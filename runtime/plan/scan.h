@@ -18,8 +18,8 @@ struct kerf_scan_pos;
 
 struct kerf_scan {
 	const struct kerf_problem *p;
-	int32_t exit;	/* of the graph; -1: the whole model. Other operators are left out */
-	uint32_t n;	/* operators: positions are 0 .. n */
+	int32_t exit;	      /* of the graph; -1: the whole model. Other operators are left out */
+	uint32_t n;	      /* operators: positions are 0 .. n */
 	uint32_t here, there; /* engines, set by kerf_scan_pair(); the same: only position n */
 	struct kerf_scan_pos *pos; /* [n + 1] */
 	bool *runs;		   /* per operator */
@@ -39,12 +39,12 @@ bool kerf_scan_next_pair(const struct kerf_problem *p, uint32_t *here, uint32_t 
 struct kerf_scan_cut {
 	int32_t exit;
 	uint32_t here, there, k;
-	enum kerf_codec codec; /* of the float32 values that go there */
+	enum kerf_codec codec;		      /* of the float32 values that go there */
 	double here_s, up_s, there_s, down_s; /* stages */
 	double total_s, period_s, energy_j, wire_bytes, memory_bytes, accuracy;
-	double cost; /* kerf_plan_cost() of these */
+	double cost;	  /* kerf_plan_cost() of these */
 	double violation; /* kerf_plan_violation() of these */
-	bool runs; /* the engines can, and there is a path */
+	bool runs;	  /* the engines can, and there is a path */
 };
 
 /* Figures of one plan. */
@@ -60,7 +60,8 @@ bool kerf_scan_better(const struct kerf_scan_cut *a, const struct kerf_scan_cut 
 
 /*
  * The best cut of one scan over all its pairs: by kerf_scan_better(), the first of equals.
- * allowed[n + 1]: positions to look at, NULL: all. best->runs is false on entry if there is none yet.
+ * allowed[n + 1]: positions to look at, NULL: all. best->runs is false on entry if there is none
+ * yet.
  */
 void kerf_scan_search(struct kerf_scan *s, uint32_t codecs, const bool *allowed,
 		      struct kerf_scan_cut *best);

@@ -52,8 +52,8 @@ static void units(const struct kerf_goal *g, enum kerf_objective objective, doub
 
 bool kerf_two_tier_hurried(const struct kerf_problem *p)
 {
-	return p->goal.deadline_s > 0 && (p->goal.objective == KERF_FOR_ENERGY ||
-					  p->goal.objective == KERF_FOR_WEIGHTED);
+	return p->goal.deadline_s > 0 &&
+	       (p->goal.objective == KERF_FOR_ENERGY || p->goal.objective == KERF_FOR_WEIGHTED);
 }
 
 void kerf_two_tier_weigh(struct kerf_two_tier *t, uint32_t here, uint32_t there,
@@ -74,13 +74,16 @@ void kerf_two_tier_weigh(struct kerf_two_tier *t, uint32_t here, uint32_t there,
 	units(&p->goal, objective, &second, &joule);
 	/* Both nodes wait while the request is under way. */
 	if (p->node)
-		second += joule * (p->node[home].idle_w + (home != away ? p->node[away].idle_w : 0));
+		second +=
+			joule * (p->node[home].idle_w + (home != away ? p->node[away].idle_w : 0));
 	if (home != away) {
 		up_byte = up->rate_bytes_s > 0 ? second / up->rate_bytes_s : INFINITY;
 		down_byte = down->rate_bytes_s > 0 ? second / down->rate_bytes_s : INFINITY;
 		if (p->node) {
-			up_byte += joule * (p->node[home].send_j_byte + p->node[away].receive_j_byte);
-			down_byte += joule * (p->node[away].send_j_byte + p->node[home].receive_j_byte);
+			up_byte +=
+				joule * (p->node[home].send_j_byte + p->node[away].receive_j_byte);
+			down_byte +=
+				joule * (p->node[away].send_j_byte + p->node[home].receive_j_byte);
 		}
 	}
 	for (i = 0; i < n_op; i++) {
@@ -181,7 +184,8 @@ void kerf_two_tier_offer(struct kerf_two_tier *t, struct kerf_choice *choice, co
 		r = kerf_plan_from_assignment(t->p, assign, NULL, &plan, NULL);
 	if (!r)
 		snprintf(plan.reason, sizeof(plan.reason),
-			 "%u of %u operators on %s, the rest on %s: %.2f ms, %.0f KB on the link; %s",
+			 "%u of %u operators on %s, the rest on %s: %.2f ms, %.0f KB on the link; "
+			 "%s",
 			 away, n_op, t->p->engine[t->there].name, t->p->engine[t->here].name,
 			 plan.total_s * 1e3, plan.wire_bytes / 1e3, reason);
 	kerf_choice_offer(t->p, choice, &plan, r);

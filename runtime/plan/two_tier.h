@@ -10,7 +10,13 @@
 #include "plan/goal.h"
 
 /* Weights of the four stages that a request passes. */
-enum kerf_stage { KERF_STAGE_HERE, KERF_STAGE_UP, KERF_STAGE_THERE, KERF_STAGE_DOWN, KERF_N_STAGES };
+enum kerf_stage {
+	KERF_STAGE_HERE,
+	KERF_STAGE_UP,
+	KERF_STAGE_THERE,
+	KERF_STAGE_DOWN,
+	KERF_N_STAGES
+};
 
 struct kerf_two_tier {
 	const struct kerf_problem *p;
@@ -28,9 +34,9 @@ void kerf_two_tier_finish(struct kerf_two_tier *t);
 
 /*
  * Costs between two engines. For the objectives latency, period and memory seconds; for energy
- * joules; for a weighted one the sum of both as the goal weighs them. Each stage's is multiplied by its weight (NULL: 1).
- * Links' latency and jobs' overhead come once a crossing and are the same for every partition that
- * crosses: they are left to the price. So is slow start.
+ * joules; for a weighted one the sum of both as the goal weighs them. Each stage's is multiplied by
+ * its weight (NULL: 1). Links' latency and jobs' overhead come once a crossing and are the same for
+ * every partition that crosses: they are left to the price. So is slow start.
  */
 void kerf_two_tier_weigh(struct kerf_two_tier *t, uint32_t here, uint32_t there,
 			 enum kerf_objective objective, const double weight[KERF_N_STAGES]);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * QDMP against DADS: how long each takes to find the same partition, and how large the networks
- * are that it solves. For models given as files, over bandwidths from 1 to 1000 Mbit/s; what operators
- * take is their FLOPs and bytes at rates of a small board here and a large one there, so that
- * nothing has to be measured.
+ * are that it solves. For models given as files, over bandwidths from 1 to 1000 Mbit/s; what
+ * operators take is their FLOPs and bytes at rates of a small board here and a large one there, so
+ * that nothing has to be measured.
  */
 #include "graph/import.h"
 #include "graph/op.h"
@@ -42,7 +42,8 @@ static double cost_of(struct kerf_two_tier *t)
 	return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-static int measure(struct kerf_two_tier *t, int (*solve)(struct kerf_two_tier *), struct result *res)
+static int measure(struct kerf_two_tier *t, int (*solve)(struct kerf_two_tier *),
+		   struct result *res)
 {
 	double us[PASSES];
 	int i, r = 0;
@@ -55,7 +56,8 @@ static int measure(struct kerf_two_tier *t, int (*solve)(struct kerf_two_tier *)
 		us[i] = (double)(kerf_now_ns() - begin) * 1e-3;
 	}
 	qsort(us, PASSES, sizeof(*us), by_size);
-	*res = (struct result){us[PASSES / 2], t->work.solved, t->work.vertices, t->work.edges, cost_of(t)};
+	*res = (struct result){us[PASSES / 2], t->work.solved, t->work.vertices, t->work.edges,
+			       cost_of(t)};
 	return r;
 }
 
@@ -111,8 +113,8 @@ static int compare(const char *path)
 		if (!r)
 			r = measure(&t, kerf_qdmp_solve, &qdmp[i]);
 		if (!r && fabs(dads[i].cost - qdmp[i].cost) > 1e-9 * dads[i].cost) {
-			fprintf(stderr, "%s at %g Mbit/s: dads %.9g s, qdmp %.9g s\n", path, mbits[i],
-				dads[i].cost, qdmp[i].cost);
+			fprintf(stderr, "%s at %g Mbit/s: dads %.9g s, qdmp %.9g s\n", path,
+				mbits[i], dads[i].cost, qdmp[i].cost);
 			r = -EPROTO;
 		}
 		dads_us += dads[i].us / N_RATES;
@@ -124,8 +126,8 @@ static int compare(const char *path)
 	if (!r)
 		printf("| %.*s | %u | %llu | %.1f | %.0f | %u of %zu | %u | %.1f | %.1f |\n",
 		       (int)strcspn(name ? name + 1 : path, "."), name ? name + 1 : path, g->n_op,
-		       (unsigned long long)dads[0].edges, dads_us, qdmp_edges,
-		       none, N_RATES, most, qdmp_us, dads_us / qdmp_us);
+		       (unsigned long long)dads[0].edges, dads_us, qdmp_edges, none, N_RATES, most,
+		       qdmp_us, dads_us / qdmp_us);
 out:
 	kerf_two_tier_finish(&t);
 	kerf_outline_free(outline);
@@ -142,7 +144,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: min_cuts MODEL...\n");
 		return 2;
 	}
-	puts("| model | operators | edges, DADS | DADS, us | edges, QDMP | no network | networks at most | QDMP, us | times faster |\n"
+	puts("| model | operators | edges, DADS | DADS, us | edges, QDMP | no network | networks "
+	     "at most | QDMP, us | times faster |\n"
 	     "|---|---|---|---|---|---|---|---|---|");
 	for (i = 1; i < argc && !r; i++)
 		r = compare(argv[i]);

@@ -96,11 +96,10 @@ static void case_make(struct pcase *c, struct kerf_rng *rng, enum case_shape sha
 				     .op_s = c->op_s,
 				     .seed = 1};
 	for (e = 0; e < n_engine; e++)
-		c->p.engine[e] = (struct kerf_plan_engine){
-			.name = names[e],
-			.node = two_here && e ? e - 1 : e,
-			.job_s = case_between(rng, 0, 5e-4),
-			.active_w = case_between(rng, 1, 10)};
+		c->p.engine[e] = (struct kerf_plan_engine){.name = names[e],
+							   .node = two_here && e ? e - 1 : e,
+							   .job_s = case_between(rng, 0, 5e-4),
+							   .active_w = case_between(rng, 1, 10)};
 	for (i = 0; i < c->p.n_node; i++)
 		c->node[i] = (struct kerf_plan_node){.idle_w = case_between(rng, 0, 2),
 						     .send_j_byte = case_between(rng, 0, 1e-6),

@@ -55,9 +55,11 @@ static void test_scan_is_the_price(void **state)
 						struct kerf_scan_cut cut;
 						struct kerf_plan *plan;
 
-						kerf_scan_at(&scan, k, (enum kerf_codec)codec, &cut);
+						kerf_scan_at(&scan, k, (enum kerf_codec)codec,
+							     &cut);
 						kerf_scan_offer(&scan, &cut, &choice);
-						assert_int_equal(cut.runs, choice.have || choice.have_near);
+						assert_int_equal(cut.runs,
+								 choice.have || choice.have_near);
 						if (!cut.runs)
 							continue;
 						plan = choice.have ? &choice.best : &choice.near;
@@ -66,7 +68,8 @@ static void test_scan_is_the_price(void **state)
 						assert_true(same(plan->period_s, cut.period_s));
 						assert_true(same(plan->energy_j, cut.energy_j));
 						assert_true(same(plan->wire_bytes, cut.wire_bytes));
-						assert_true(same(plan->memory_bytes, cut.memory_bytes));
+						assert_true(
+							same(plan->memory_bytes, cut.memory_bytes));
 						assert_true(same(plan->accuracy, cut.accuracy));
 						assert_true(choice.have == (cut.violation <= 0));
 						assert_true(choice.have ||
@@ -213,7 +216,8 @@ static void test_dads_and_qdmp_plans(void **state)
 				continue;
 			for (o = 0; o < c.g->n_op; o++)
 				assign[o] = away >> o & 1;
-			assert_int_equal(kerf_plan_from_assignment(&c.p, assign, NULL, &plan, NULL), 0);
+			assert_int_equal(kerf_plan_from_assignment(&c.p, assign, NULL, &plan, NULL),
+					 0);
 			for (i = 0; i < plan.n_step; i++)
 				fixed += c.p.engine[plan.step[i].engine].job_s;
 			if (away)
@@ -314,9 +318,11 @@ static double best_cut(const struct pcase *c, uint32_t *at, const bool *allowed,
 		for (k = 0; k <= c->g->n_op; k++)
 			for (codec = 0; codec < KERF_N_CODECS; codec++) {
 				struct kerf_choice choice = {0};
-				struct kerf_scan_cut cut = {
-					.exit = -1, .here = here, .there = there, .k = k,
-					.codec = (enum kerf_codec)codec};
+				struct kerf_scan_cut cut = {.exit = -1,
+							    .here = here,
+							    .there = there,
+							    .k = k,
+							    .codec = (enum kerf_codec)codec};
 
 				if (!(codecs >> codec & 1) || (allowed && !allowed[k]) ||
 				    (here == there && k < c->g->n_op))
@@ -387,8 +393,8 @@ static void test_deepwear_is_the_best_cut_of_a_chain(void **state)
 		struct kerf_plan plan;
 		struct pcase c;
 
-		case_make(&c, &rng, CASE_CHAIN, 2 + (uint32_t)kerf_rng_below(&rng, CASE_OPS - 1),
-			  3, false);
+		case_make(&c, &rng, CASE_CHAIN, 2 + (uint32_t)kerf_rng_below(&rng, CASE_OPS - 1), 3,
+			  false);
 		random_goal(&c, &rng);
 		assert_int_equal(kerf_policy_find("deepwear")->plan(&c.p, &plan, NULL), 0);
 		case_check(&c, &plan);
@@ -421,8 +427,8 @@ static void test_deepwear_does_not_cut_repeated_blocks(void **state)
 
 			kerf_graph_add_op(g, &case_op, NULL, 1, 1, &v, 1, &l, 0, NULL);
 			/* The second block differs unless it is to repeat. */
-			kerf_graph_add_op(g, &case_op, NULL, 1, 1, b && !repeated ? &l : &v, 1, &m, 0,
-					  NULL);
+			kerf_graph_add_op(g, &case_op, NULL, 1, 1, b && !repeated ? &l : &v, 1, &m,
+					  0, NULL);
 			kerf_graph_add_op(g, &case_op, NULL, 1, 2, in, 1, &d, 0, NULL);
 			v = d;
 		}
@@ -433,13 +439,14 @@ static void test_deepwear_does_not_cut_repeated_blocks(void **state)
 			op_s[2 * o] = 0.01;
 			op_s[2 * o + 1] = o < 5 ? 0.1 : 0.0001;
 		}
-		p = (struct kerf_problem){.graph = g,
-					  .outline = outline,
-					  .n_engine = 2,
-					  .n_node = 2,
-					  .engine = {{.name = "here"}, {.name = "there", .node = 1}},
-					  .link = link,
-					  .op_s = op_s};
+		p = (struct kerf_problem){
+			.graph = g,
+			.outline = outline,
+			.n_engine = 2,
+			.n_node = 2,
+			.engine = {{.name = "here"}, {.name = "there", .node = 1}},
+			.link = link,
+			.op_s = op_s};
 		assert_int_equal(kerf_policy_find("deepwear")->plan(&p, &plan, NULL), 0);
 		for (o = 0; o < 6; o++)
 			away += case_engine(&plan, o) == 1;
@@ -477,8 +484,9 @@ static void test_autosplit_under_memory_and_error(void **state)
 			double width = c.p.goal.codecs & 4 ? 0.25 : c.p.goal.codecs & 2 ? 0.5 : 1;
 			double head = c.p.goal.codecs & 4 && k < c.g->n_op ? 8 : 0;
 
-			allowed[k] = !k || k == c.g->n_op ||
-				     c.outline->live_bytes[k] * width + head <= c.outline->live_bytes[0];
+			allowed[k] =
+				!k || k == c.g->n_op ||
+				c.outline->live_bytes[k] * width + head <= c.outline->live_bytes[0];
 		}
 		best = best_cut(&c, &at, allowed, c.p.goal.codecs | 1);
 		r = kerf_policy_find("autosplit")->plan(&c.p, &plan, &err);
@@ -507,9 +515,10 @@ static void test_autosplit_under_memory_and_error(void **state)
  * sentence. */
 static void test_any_problem(void **state)
 {
-	static const char *const names[] = {"local", "remote", "best-single", "neurosurgeon", "dads",
-					    "qdmp", "deepwear", "autosplit", "jointdnn", "spinn",
-					    "edgent", "crime", "cogent"};
+	static const char *const names[] = {"local",	"remote", "best-single", "neurosurgeon",
+					    "dads",	"qdmp",	  "deepwear",	 "autosplit",
+					    "jointdnn", "spinn",  "edgent",	 "crime",
+					    "cogent"};
 	struct kerf_rng rng;
 	uint32_t round, i;
 

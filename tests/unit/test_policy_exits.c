@@ -112,9 +112,12 @@ static struct found search(const struct pcase *c, uint32_t codecs)
 			for (k = 0; k <= c->g->n_op; k++)
 				for (codec = 0; codec < KERF_N_CODECS; codec++) {
 					struct kerf_choice choice = {0};
-					struct kerf_scan_cut cut = {
-						.exit = exit, .here = here, .there = there, .k = k,
-						.codec = (enum kerf_codec)codec};
+					struct kerf_scan_cut cut = {.exit = exit,
+								    .here = here,
+								    .there = there,
+								    .k = k,
+								    .codec =
+									    (enum kerf_codec)codec};
 
 					if (!(codecs >> codec & 1))
 						continue;
@@ -378,8 +381,10 @@ static void test_crime_sees_its_neighbours(void **state)
 				  .outline = outline,
 				  .n_engine = 4,
 				  .n_node = 4,
-				  .engine = {{.name = "a"}, {.name = "b", .node = 1},
-					     {.name = "c", .node = 2}, {.name = "d", .node = 3}},
+				  .engine = {{.name = "a"},
+					     {.name = "b", .node = 1},
+					     {.name = "c", .node = 2},
+					     {.name = "d", .node = 3}},
 				  .link = link,
 				  .op_s = op_s};
 	/* a line a - b - c - d at 10 MB/s; home has slow ways of its own to c and d */
@@ -466,7 +471,8 @@ static void test_cogent_learns_a_long_chain(void **state)
 			double far = fabs((double)o / N - narrow);
 
 			/* values get small towards one place, and vary besides */
-			w = case_value(g, 10 + (int64_t)(8000 * far * case_between(&rng, 0.5, 1)), NULL);
+			w = case_value(g, 10 + (int64_t)(8000 * far * case_between(&rng, 0.5, 1)),
+				       NULL);
 			kerf_graph_add_op(g, &case_op, NULL, 1, 1, &v, 1, &w, 0, NULL);
 			v = w;
 			op_s[2 * o] = case_between(&rng, 0, 2e-4);
@@ -474,14 +480,15 @@ static void test_cogent_learns_a_long_chain(void **state)
 		}
 		kerf_graph_add_output(g, v);
 		assert_int_equal(kerf_outline_make(g, &outline), 0);
-		p = (struct kerf_problem){.graph = g,
-					  .outline = outline,
-					  .n_engine = 2,
-					  .n_node = 2,
-					  .engine = {{.name = "here"}, {.name = "there", .node = 1}},
-					  .link = link,
-					  .op_s = op_s,
-					  .seed = round};
+		p = (struct kerf_problem){
+			.graph = g,
+			.outline = outline,
+			.n_engine = 2,
+			.n_node = 2,
+			.engine = {{.name = "here"}, {.name = "there", .node = 1}},
+			.link = link,
+			.op_s = op_s,
+			.seed = round};
 		assert_int_equal(kerf_scan_make(&scan, &p, -1), 0);
 		kerf_scan_search(&scan, 1, NULL, &best);
 		kerf_scan_finish(&scan);
