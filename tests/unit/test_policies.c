@@ -194,6 +194,116 @@ static void test_dads_and_qdmp_are_optimal(void **state)
 	assert_true(blocks > 50); /* pruning is not all there is to qdmp */
 }
 
+/*
+ * Long graphs of blocks, some with an end of their own inside: what pruning leaves costs what the
+ * whole graph's minimum cut does.
+ */
+static void test_qdmp_equals_dads_on_long_graphs(void **state)
+{
+	enum { N = 120 };
+	struct kerf_link_model link[4] = {[1] = {.rate_bytes_s = 1e6}, [2] = {.rate_bytes_s = 1e6}};
+	static double op_s[2 * N];
+	uint32_t round, o, pruned = 0, solved = 0;
+	struct kerf_rng rng;
+
+	kerf_rng_seed(&rng, 10);
+	for (round = 0; round < 200; round++) {
+		struct kerf_graph *g = kerf_graph_new("blocks");
+		double sum[KERF_N_STAGES], cost[2], lean = case_between(&rng, 0, 1);
+		int32_t made[N + 1];
+		uint32_t begin = 0, end = 0, method;
+		struct kerf_outline *outline;
+		struct kerf_two_tier t;
+		struct kerf_problem p;
+
+		made[0] = case_value(g, 1 + (int64_t)kerf_rng_below(&rng, 2000), NULL);
+		kerf_graph_add_input(g, made[0]);
+		for (o = 0; o < N; o++) {
+			int32_t in[2];
+
+			if (o >= end) { /* a new block reads what the last one ended in */
+				begin = o;
+				end = o + 1 + (uint32_t)kerf_rng_below(&rng, 8);
+			}
+			in[0] = made[begin + kerf_rng_below(&rng, o - begin + 1)];
+			in[1] = made[o];
+			made[o + 1] = case_value(g, 1 + (int64_t)kerf_rng_below(&rng, 2000), NULL);
+			kerf_graph_add_op(g, &case_op, NULL, 1, in[0] == in[1] ? 1 : 2, in, 1,
+					  &made[o + 1], 0, NULL);
+			if (round % 4 == 0 && o == N * 2 / 3) { /* and the next reads past it */
+				kerf_graph_add_output(g, made[o + 1]);
+				made[o + 1] = made[o];
+			}
+			op_s[2 * o] = case_between(&rng, 0, 1e-3);
+			op_s[2 * o + 1] = case_between(&rng, 0, 1e-3) * (o < lean * N ? 4 : 0.25);
+		}
+		kerf_graph_add_output(g, made[N]);
+		assert_int_equal(kerf_outline_make(g, &outline), 0);
+		p = (struct kerf_problem){
+			.graph = g,
+			.outline = outline,
+			.n_engine = 2,
+			.n_node = 2,
+			.engine = {{.name = "here"}, {.name = "there", .node = 1}},
+			.link = link,
+			.op_s = op_s};
+		assert_int_equal(kerf_two_tier_make(&t, &p), 0);
+		kerf_two_tier_weigh(&t, 0, 1, KERF_FOR_LATENCY, NULL);
+		for (method = 0; method < 2; method++) {
+			uint64_t edges = t.work.edges;
+
+			assert_int_equal(method ? kerf_qdmp_solve(&t) : kerf_dads_solve(&t), 0);
+			kerf_two_tier_stages(&t, 0, N, sum);
+			cost[method] = sum[0] + sum[1] + sum[2] + sum[3];
+			if (method) {
+				solved += t.work.edges > edges;
+				pruned += t.work.edges - edges < edges / 2;
+			}
+		}
+		assert_true(same(cost[0], cost[1]));
+		kerf_two_tier_finish(&t);
+		kerf_outline_free(outline);
+		kerf_graph_unref(g);
+	}
+	assert_true(solved > 50 && pruned > 50);
+}
+
+/* The one engine that is best for the goal, of those that meet it. */
+static void test_best_single(void **state)
+{
+	struct kerf_rng rng;
+	uint32_t round, e;
+
+	kerf_rng_seed(&rng, 11);
+	for (round = 0; round < 200; round++) {
+		double best = INFINITY;
+		struct kerf_plan plan;
+		struct pcase c;
+		int r;
+
+		case_make(&c, &rng, CASE_DAG, 6, 4, round % 2);
+		case_enrich(&c, &rng);
+		random_goal(&c, &rng);
+		if (round % 3 == 0)
+			c.p.goal.deadline_s = case_between(&rng, 0, 0.04);
+		for (e = 0; e < 4; e++) {
+			if (kerf_plan_whole(&c.p, e, &plan, NULL))
+				continue;
+			if (!kerf_plan_meets(&c.p, &plan, NULL))
+				best = fmin(best, kerf_plan_cost(&c.p, &plan));
+			kerf_plan_finish(&plan);
+		}
+		r = kerf_policy_find("best-single")->plan(&c.p, &plan, NULL);
+		assert_int_equal(!r, isfinite(best));
+		if (!r) {
+			assert_int_equal(plan.n_step, 1);
+			assert_true(kerf_plan_cost(&c.p, &plan) == best);
+			kerf_plan_finish(&plan);
+		}
+		case_drop(&c);
+	}
+}
+
 /* Their plans cost no more than the best partition's, run one stage after the other. */
 static void test_dads_and_qdmp_plans(void **state)
 {
@@ -575,7 +685,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scan_is_the_price),
 		cmocka_unit_test(test_dads_and_qdmp_are_optimal),
+		cmocka_unit_test(test_qdmp_equals_dads_on_long_graphs),
 		cmocka_unit_test(test_dads_and_qdmp_plans),
+		cmocka_unit_test(test_best_single),
 		cmocka_unit_test(test_dads_and_qdmp_in_a_hurry),
 		cmocka_unit_test(test_dads_heavy_load),
 		cmocka_unit_test(test_neurosurgeon_is_the_best_cut),
