@@ -15,6 +15,7 @@ enum {
 	KERF_CLI_OPT_CODECS,
 	KERF_CLI_OPT_INEXACT,
 	KERF_CLI_OPT_EXITS,
+	KERF_CLI_OPT_PLAN,
 };
 
 #define KERF_CLI_GOAL_LONG_OPTIONS                                                                 \

@@ -2,6 +2,8 @@
 #include "cli/options.h"
 
 #include "exec/meter.h"
+#include "plan/plan_json.h"
+#include "util/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +84,7 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 		return r;
 	case 'k': o->engine.insecure = true; return 0;
 	case 'j': o->json = true; return 0;
+	case KERF_CLI_OPT_PLAN: o->plan = arg; return 0;
 	case KERF_CLI_OPT_OBJECTIVE:
 	case KERF_CLI_OPT_DEADLINE:
 	case KERF_CLI_OPT_ACCURACY:
@@ -158,6 +161,30 @@ static int make_problem(const struct kerf_cli_options *o, struct kerf_cli_setup 
 	return r ? r : kerf_cli_goal_apply(&o->goal, &s->cluster, s->node, &s->problem.p, err);
 }
 
+static int read_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
+		     struct kerf_err *err)
+{
+	const char *name[KERF_MAX_ENGINES];
+	size_t size;
+	void *text;
+	uint32_t i;
+	int r;
+
+	if (o->policy || o->goal.asked)
+		return kerf_fail(err, -EINVAL, "--plan %s: beside --policy and goals it has no meaning",
+				 o->plan);
+	r = kerf_file_read(o->plan, KERF_PLAN_MAX_JSON, &text, &size, err);
+	if (r)
+		return r;
+	for (i = 0; i < s->cluster.n_engine; i++)
+		name[i] = s->cluster.info[i].name;
+	r = kerf_plan_from_json(s->graph, text, size, name, s->cluster.n_engine, &s->plan, err);
+	free(text);
+	if (r)
+		kerf_err_prefix(err, "%s", o->plan);
+	return r;
+}
+
 int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		   struct kerf_err *err)
 {
@@ -172,7 +199,9 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 	s->telemetry = o->telemetry;
 	if (s->telemetry)
 		kerf_telemetry_engines(s->telemetry, cluster_engines, &s->cluster);
-	if (nothing_to_decide(o, &s->cluster)) {
+	if (o->plan) {
+		r = read_plan(o, s, err);
+	} else if (nothing_to_decide(o, &s->cluster)) {
 		r = kerf_plan_only(s->graph, s->cluster.info[0].name, &s->plan, err);
 	} else {
 		r = make_problem(o, s, err);

@@ -16,6 +16,7 @@ struct kerf_cli_options {
 	const char *model;
 	const char *on;	    /* engines; "cpu" */
 	const char *policy; /* NULL: the default */
+	const char *plan;   /* file: nobody plans */
 	struct kerf_engine_config engine;
 	struct kerf_load_options load;
 	struct kerf_profile_options profile;
@@ -35,6 +36,7 @@ enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER };
 		{"shape", required_argument, NULL, 's'}, {"threads", required_argument, NULL, 't'}, \
 		{"isa", required_argument, NULL, 'I'}, {"pin", no_argument, NULL, 'p'},            \
 		{"depth", required_argument, NULL, 'd'}, {"insecure", no_argument, NULL, 'k'},     \
+		{"plan", required_argument, NULL, KERF_CLI_OPT_PLAN},                              \
 		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},                            \
 		KERF_CLI_GOAL_LONG_OPTIONS, KERF_CLI_TELEMETRY_LONG_OPTIONS,                       \
 		{"profile", required_argument, NULL, KERF_CLI_OPT_PROFILE},                        \
@@ -49,6 +51,7 @@ enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER };
 	"                      q:NAME, http://HOST:PORT[/ENGINE]\n"                               \
 	"                      (default cpu)\n"                                                    \
 	"  --policy NAME       who plans (default kerf); 'kerf plan --policies' lists them\n"      \
+	"  --plan FILE         instead: what 'kerf plan --json' wrote, for the same engines\n"     \
 	"  --cut N             for policy cut: operators that stay here\n"                         \
 	KERF_CLI_GOAL_HELP                                                                         \
 	"  --profile NAME      costs of operators: auto (default: stored, else measured now), stored,\n" \

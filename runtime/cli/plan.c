@@ -2,6 +2,7 @@
 /* kerf plan: where each policy would run what, and what it thinks that costs. */
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "plan/plan_json.h"
 #include "util/clock.h"
 
 #include <json-c/json.h>
@@ -209,32 +210,21 @@ static struct json_object *state_json(const struct kerf_cli_setup *s)
 	return list;
 }
 
-static void print_json(const struct kerf_cli_setup *s)
+static int print_json(const struct kerf_cli_setup *s)
 {
-	struct json_object *o = json_object_new_object(), *steps = json_object_new_array();
-	uint32_t i, j;
+	const char *name[KERF_MAX_ENGINES];
+	struct json_object *o;
+	uint32_t i;
 
-	json_object_object_add(o, "policy", json_object_new_string(s->plan.policy));
-	json_object_object_add(o, "total_s", json_object_new_double(s->plan.total_s));
-	json_object_object_add(o, "reason", json_object_new_string(s->plan.reason));
+	for (i = 0; i < s->cluster.n_engine; i++)
+		name[i] = s->cluster.info[i].name;
+	o = kerf_plan_to_json(s->graph, &s->plan, name);
+	if (!o)
+		return -ENOMEM;
 	json_object_object_add(o, "engines", state_json(s));
-	for (i = 0; i < s->plan.n_step; i++) {
-		const struct kerf_plan_step *st = &s->plan.step[i];
-		struct json_object *step = json_object_new_object(), *ops = json_object_new_array();
-
-		for (j = 0; j < st->n_op; j++)
-			json_object_array_add(ops, json_object_new_int64(st->op[j]));
-		json_object_object_add(step, "engine",
-				       json_object_new_string(s->cluster.info[st->engine].name));
-		json_object_object_add(step, "operators", ops);
-		json_object_object_add(step, "receive_bytes",
-				       json_object_new_double(received(&s->plan, i)));
-		json_object_object_add(step, "compute_s", json_object_new_double(st->compute_s));
-		json_object_array_add(steps, step);
-	}
-	json_object_object_add(o, "steps", steps);
 	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	json_object_put(o);
+	return 0;
 }
 
 static int parse(int argc, char **argv, struct plan_options *o, struct kerf_err *err)
@@ -286,7 +276,9 @@ int kerf_cmd_plan(int argc, char **argv)
 		goto out;
 	}
 	if (o.common.json) {
-		print_json(&s);
+		r = print_json(&s);
+		if (r)
+			status = kerf_cli_fail(&err, r);
 	} else {
 		if (o.explain && s.problem.op_s)
 			explain(&s);

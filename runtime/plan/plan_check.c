@@ -168,15 +168,17 @@ static bool limited(const struct kerf_plan_step *s)
 }
 
 /* What a tile reads: its slice tells. */
-static int tile_needs(struct check *c, const struct kerf_plan_step *s)
+static int tile_needs(struct check *c, const struct kerf_plan_step *s, uint32_t at)
 {
 	struct kerf_slice_spec spec = {s->n_op, s->op, s->rows, s->channels, s->padded};
 	struct kerf_graph *slice;
 	uint32_t i;
 	int r = kerf_slice_make(c->g, &spec, &slice, c->err);
 
-	if (r)
+	if (r) {
+		kerf_err_prefix(c->err, "plan: step %u", at);
 		return r == -ENOMEM ? r : -EINVAL;
+	}
 	for (i = 0; i < slice->n_in; i++) {
 		const struct kerf_value *in = &slice->value[slice->in[i]];
 		const struct kerf_value *v = &c->g->value[in->parent];
@@ -227,7 +229,7 @@ static int check_step(struct check *c, uint32_t at)
 		return kerf_fail(c->err, -EINVAL, "plan: step %u has no operators", at);
 	c->n_need = 0;
 	if (limited(s))
-		return tile_needs(c, s);
+		return tile_needs(c, s, at);
 	for (i = 0; i < s->n_op; i++)
 		c->marks[s->op[i]] = true;
 	convex = kerf_slice_convex(c->g, c->marks);

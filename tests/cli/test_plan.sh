@@ -61,4 +61,22 @@ expect 2 'whole number' "$KERF" plan "$model" --keep -1
 expect 2 'number from 0' "$KERF" plan "$model" --deadline soon
 expect 2 'unknown policy' "$KERF" plan "$model" --policy magic
 
+# a plan as a file: it runs, for its model and engines alone, and nothing else is taken for one
+plan=$work/plan.json
+"$KERF" plan "$model" --on cpu,ref --json >"$plan" || bad=1
+expect 0 '^output ' "$KERF" run "$model" --on cpu,ref --plan "$plan" --random 1
+cp "$work/out" "$work/planned"
+"$KERF" run "$model" --on cpu,ref --random 1 >"$work/out"
+cmp "$work/out" "$work/planned" || { echo "the plan from a file gives something else"; bad=1; }
+expect 0 '^| kerf ' "$KERF" bench "$model" --on cpu,ref --plan "$plan" --runs 2
+expect 0 '^plan by kerf' "$KERF" plan "$model" --on cpu,ref --plan "$plan"
+"$KERF" gen tiny --seed 2 -o "$work/other.onnx" || bad=1
+expect 1 'plan.json: plan: it is for the model [0-9a-f]\{64\}, not for this one, [0-9a-f]\{64\}' \
+	"$KERF" run "$work/other.onnx" --on cpu,ref --plan "$plan" --random 1
+expect 1 "runs on engine 'cpu', which --on does not name" \
+	"$KERF" run "$model" --on null --plan "$plan" --random 1
+expect 1 'it has no meaning' "$KERF" run "$model" --plan "$plan" --policy local --random 1
+expect 1 'not JSON' "$KERF" run "$model" --plan "$model" --random 1
+expect 1 'nowhere.json' "$KERF" run "$model" --plan "$work/nowhere.json" --random 1
+
 exit $bad
