@@ -11,6 +11,7 @@
 
 #define FORMAT 1
 #define MAX_S 1e6
+#define FIT_ROUNDS 30
 
 /* Shapes of common networks, small enough that all of them together take tens of milliseconds. */
 const struct kerf_case kerf_cases[KERF_N_CASE] = {
@@ -121,34 +122,56 @@ double kerf_sharing_factor(double d, double n)
 	return pow(1 + d, fmax(n - 1, 0));
 }
 
-/* Two unknowns not below 0: the free minimum, or the better of those on the borders. */
-void kerf_apart_fit(const double *extra, const double *values, const double *bytes, uint32_t n,
-		    double job_s, double *fixed_s, double *byte_s)
+/* Two unknowns not below 0, weighted least squares: the free minimum, or the better on a border. */
+static void fit_two(const double *y, const double *values, const double *bytes, const double *w,
+		    uint32_t n, double *fixed_s, double *byte_s)
 {
 	double vv = 0, vb = 0, bb = 0, vy = 0, by = 0, det;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		double y = (extra[i] - job_s) / 2;
-
-		vv += values[i] * values[i];
-		vb += values[i] * bytes[i];
-		bb += bytes[i] * bytes[i];
-		vy += values[i] * y;
-		by += bytes[i] * y;
+		vv += w[i] * values[i] * values[i];
+		vb += w[i] * values[i] * bytes[i];
+		bb += w[i] * bytes[i] * bytes[i];
+		vy += w[i] * values[i] * y[i];
+		by += w[i] * bytes[i] * y[i];
 	}
 	det = vv * bb - vb * vb;
 	*fixed_s = det > 1e-9 * vv * bb ? (vy * bb - by * vb) / det : -1;
 	*byte_s = det > 1e-9 * vv * bb ? (by * vv - vy * vb) / det : -1;
 	if (*fixed_s >= 0 && *byte_s >= 0)
 		return;
-	/* What one of them alone leaves: sum of squares less gain. */
 	*fixed_s = vv > 0 ? fmax(vy / vv, 0) : 0;
 	*byte_s = bb > 0 ? fmax(by / bb, 0) : 0;
+	/* What each of them alone gains over nothing. */
 	if (*fixed_s * vy >= *byte_s * by)
 		*byte_s = 0;
 	else
 		*fixed_s = 0;
+}
+
+/*
+ * Least absolute deviations, by least squares weighted anew with what is left (Holland and Welsch,
+ * Robust regression using iteratively reweighted least-squares, 1977): a cut that was measured
+ * beside other work is off by more than all it could be worth.
+ */
+void kerf_apart_fit(const double *extra, const double *values, const double *bytes, uint32_t n,
+		    double job_s, double *fixed_s, double *byte_s)
+{
+	double y[KERF_APART_MAX], w[KERF_APART_MAX];
+	uint32_t i, k;
+
+	n = KERF_MIN(n, KERF_APART_MAX);
+	for (i = 0; i < n; i++) {
+		y[i] = (extra[i] - job_s) / 2;
+		w[i] = 1;
+	}
+	fit_two(y, values, bytes, w, n, fixed_s, byte_s);
+	for (k = 0; k < FIT_ROUNDS; k++) {
+		for (i = 0; i < n; i++)
+			w[i] = 1 / fmax(fabs(y[i] - *fixed_s * values[i] - *byte_s * bytes[i]), 1e-8);
+		fit_two(y, values, bytes, w, n, fixed_s, byte_s);
+	}
 }
 
 /* --- files ------------------------------------------------------------------ */

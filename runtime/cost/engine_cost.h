@@ -76,8 +76,10 @@ double kerf_sharing_factor(double d, double n);
 
 /*
  * extra[i]: seconds that a cut across bytes[i] of values[i] values costs beyond the whole. Fits
- * job_s + 2 (fixed values + byte bytes), none below 0, job_s as given.
+ * job_s + 2 (fixed values + byte bytes), none below 0, job_s as given, least absolute deviations.
+ * At most KERF_APART_MAX count.
  */
+#define KERF_APART_MAX 32
 void kerf_apart_fit(const double *extra, const double *values, const double *bytes, uint32_t n,
 		    double job_s, double *fixed_s, double *byte_s);
 

@@ -224,7 +224,9 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 
 	if (r)
 		return r;
-	cp->sharing[e] = cost.has_sharing ? kerf_sharing_factor(cost.sharing_d, 1 + others) : 1;
+	/* Beyond what was fitted the power overtakes an engine that serves one after the other. */
+	cp->sharing[e] =
+		cost.has_sharing ? fmin(kerf_sharing_factor(cost.sharing_d, 1 + others), 1 + others) : 1;
 	slowdown *= cp->sharing[e];
 	r = kerf_cluster_profile(c, e, g, opt, &slowdown, &profile, err);
 	if (r)

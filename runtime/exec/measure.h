@@ -56,7 +56,7 @@ int kerf_measure_calibration(struct kerf_engine *e, double seconds, struct kerf_
 struct kerf_cut {
 	uint32_t op, values; /* that go over */
 	double bytes;
-	double whole_s, first_s, second_s; /* least */
+	double whole_s, extra_s; /* medians; extra: of the halves, beyond the whole */
 };
 #define KERF_CUTS 6
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What running operators apart costs. The whole graph and its two halves at some cuts run in
- * turns; the second half reads the first one's outputs where they lie, as in a session. The
- * least time of each counts: what is looked for is what every run pays.
+ * turns; the second half reads the first one's outputs where they lie, as in a session. Of each
+ * turn the difference counts, and of all turns its median: a machine whose speed drifts drifts for
+ * both, and a burst of other work hits either as often.
  */
 #include "exec/measure.h"
 #include "graph/slice.h"
@@ -23,7 +24,7 @@ struct half {
 };
 
 /* A job's time where the engine is: beyond a link, as the peer says. */
-static int run_once(struct kerf_engine *e, struct half *h, bool remote, double *least)
+static int run_once(struct half *h, bool remote, double *s)
 {
 	uint64_t begin = kerf_now_ns(), ns;
 	struct kerf_job job;
@@ -32,7 +33,7 @@ static int run_once(struct kerf_engine *e, struct half *h, bool remote, double *
 	if (r)
 		return r;
 	ns = remote ? job.busy_ns : kerf_now_ns() - begin;
-	*least = fmin(*least, (double)ns * 1e-9);
+	*s = (double)ns * 1e-9;
 	return 0;
 }
 
@@ -90,16 +91,45 @@ static void join(const struct half *a, struct half *b, void **own, struct kerf_c
 	}
 }
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *v, uint32_t n)
+{
+	qsort(v, n, sizeof(*v), compare);
+	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+/* Once whole and once in halves: how much longer the halves took. */
+static int run_turn(struct half *whole, struct half *a, struct half *b, bool remote, double *extra,
+		    double *one)
+{
+	double first, second;
+	int r = run_once(whole, remote, one);
+
+	if (!r)
+		r = run_once(a, remote, &first);
+	if (!r)
+		r = run_once(b, remote, &second);
+	if (!r)
+		*extra = first + second - *one;
+	return r;
+}
+
 static int measure_cut(struct kerf_engine *e, struct kerf_graph *g, bool remote, double seconds,
 		       struct kerf_cut *cut, struct kerf_err *err)
 {
 	uint64_t end = kerf_now_ns() + (uint64_t)(seconds * 1e9);
+	double extra[MAX_ROUNDS], one[MAX_ROUNDS];
 	struct half whole = {0}, a = {0}, b = {0};
 	void **own = NULL;
 	uint32_t round, i;
 	int r;
 
-	cut->whole_s = cut->first_s = cut->second_s = INFINITY;
 	r = make_half(e, g, 0, g->n_op, &whole, err);
 	if (!r)
 		r = make_half(e, g, 0, cut->op, &a, err);
@@ -112,12 +142,11 @@ static int measure_cut(struct kerf_engine *e, struct kerf_graph *g, bool remote,
 	if (!r)
 		join(&a, &b, own, cut);
 	for (round = 0; !r && round < MAX_ROUNDS && (round < MIN_ROUNDS || kerf_now_ns() < end);
-	     round++) {
-		r = run_once(e, &whole, remote, &cut->whole_s);
-		if (!r)
-			r = run_once(e, &a, remote, &cut->first_s);
-		if (!r)
-			r = run_once(e, &b, remote, &cut->second_s);
+	     round++)
+		r = run_turn(&whole, &a, &b, remote, &extra[round], &one[round]);
+	if (!r) {
+		cut->extra_s = median(extra, round);
+		cut->whole_s = median(one, round);
 	}
 	for (i = 0; own && i < b.io.n_in; i++)
 		b.io.in[i].data = own[i];
@@ -133,9 +162,9 @@ static int measure_job(struct kerf_engine *e, struct kerf_graph *g, const struct
 		       bool remote, double *job_s, struct kerf_err *err)
 {
 	struct half h = {0};
-	double wall = INFINITY, op = INFINITY;
+	double extra[MAX_ROUNDS], wall = 0;
 	uint32_t i, best = 0;
-	uint64_t ns;
+	uint64_t ns = 0;
 	int r, k;
 
 	for (i = 1; i < g->n_op; i++)
@@ -143,13 +172,13 @@ static int measure_job(struct kerf_engine *e, struct kerf_graph *g, const struct
 			best = i;
 	r = make_half(e, g, best, best + 1, &h, err);
 	for (k = 0; k < MAX_ROUNDS && !r; k++) {
-		r = run_once(e, &h, remote, &wall);
+		r = run_once(&h, remote, &wall);
 		if (!r)
 			r = e->ops->profile(h.program, h.io.in, h.io.out, &ns);
-		op = fmin(op, (double)ns * 1e-9);
+		extra[k] = wall - (double)ns * 1e-9;
 	}
 	finish_half(e, &h);
-	*job_s = r ? 0 : fmax(wall - op, 0);
+	*job_s = r ? 0 : fmax(median(extra, MAX_ROUNDS), 0);
 	return r;
 }
 
@@ -217,7 +246,7 @@ int kerf_measure_apart(struct kerf_engine *e, struct kerf_graph *g, double secon
 	if (r)
 		return r;
 	for (i = 0; i < n; i++) {
-		extra[i] = cut[i].first_s + cut[i].second_s - cut[i].whole_s;
+		extra[i] = cut[i].extra_s;
 		values[i] = cut[i].values;
 		bytes[i] = cut[i].bytes;
 	}

@@ -97,22 +97,27 @@ static void test_sharing_is_fitted(void **state)
 
 static void test_apart_is_fitted(void **state)
 {
-	const double values[] = {1, 2, 1, 3}, bytes[] = {1e6, 4e5, 2e6, 1e4};
-	double extra[4], fixed, byte;
+	enum { N = 6 };
+	const double values[N] = {1, 2, 1, 3, 1, 2}, bytes[N] = {1e6, 4e5, 2e6, 1e4, 3e5, 15e5};
+	double extra[N], fixed, byte;
 	int i;
 
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < N; i++)
 		extra[i] = 2e-5 + 2 * (3e-6 * values[i] + 1e-11 * bytes[i]);
-	kerf_apart_fit(extra, values, bytes, 4, 2e-5, &fixed, &byte);
+	kerf_apart_fit(extra, values, bytes, N, 2e-5, &fixed, &byte);
 	assert_float_equal(fixed, 3e-6, 1e-12);
 	assert_float_equal(byte, 1e-11, 1e-17);
+	extra[0] += 1; /* one that was disturbed */
+	kerf_apart_fit(extra, values, bytes, N, 2e-5, &fixed, &byte);
+	assert_float_equal(fixed, 3e-6, 1e-8);
+	assert_float_equal(byte, 1e-11, 1e-13);
 	/* Never below 0: what is cheaper apart than together is noise. */
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < N; i++)
 		extra[i] = 2e-5 + 2 * (3e-6 * values[i] - 1e-12 * bytes[i]);
-	kerf_apart_fit(extra, values, bytes, 4, 2e-5, &fixed, &byte);
+	kerf_apart_fit(extra, values, bytes, N, 2e-5, &fixed, &byte);
 	assert_true(fixed > 0);
 	assert_float_equal(byte, 0, 0);
-	kerf_apart_fit(extra, values, bytes, 4, 1, &fixed, &byte);
+	kerf_apart_fit(extra, values, bytes, N, 1, &fixed, &byte);
 	assert_float_equal(fixed, 0, 0);
 	assert_float_equal(byte, 0, 0);
 	kerf_apart_fit(extra, values, bytes, 0, 0, &fixed, &byte);
