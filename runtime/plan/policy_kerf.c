@@ -4,19 +4,36 @@
  * set of codecs that the goal allows, and the plans of the other policies where they may be
  * better. docs/planner.md tells more.
  */
+#include "plan/planner.h"
 #include "plan/policy.h"
 #include "plan/search.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-struct kerf_run {
+/* A plan by search: what of it was allowed, and what came of it. */
+struct searched {
+	int32_t exit;
+	uint32_t codecs;
+	uint32_t *assign;
+	bool have;
+};
+
+struct kerf_planner {
+	const struct kerf_policy *policy;
 	const struct kerf_problem *p;
 	struct kerf_search *x;
 	struct kerf_choice choice;
-	uint32_t searched;
+	uint32_t n_searched;
 	bool optimal; /* of all assignments, all searches together */
+	/* Of the last plan: the goal, the best search, the policy it was taken from. */
+	bool again;
+	struct kerf_goal goal;
+	struct searched last;
+	double last_score;
+	const struct kerf_policy *from;
 };
 
 static double accuracy_of(const struct kerf_problem *p, int32_t exit, uint32_t codecs)
@@ -30,16 +47,22 @@ static double accuracy_of(const struct kerf_problem *p, int32_t exit, uint32_t c
 	return a;
 }
 
-static int search(struct kerf_run *k, int32_t exit, uint32_t codecs)
+static int search(struct kerf_planner *k, int32_t exit, uint32_t codecs, const uint32_t *hint)
 {
 	struct kerf_search_found found;
 	struct kerf_plan plan;
-	int r = kerf_search_run(k->x, exit, codecs, NULL, &found);
+	int r = kerf_search_run(k->x, exit, codecs, hint, &found);
 
-	k->searched++;
+	k->n_searched++;
 	k->optimal &= found.optimal;
 	if (r)
 		return 0;
+	if (kerf_search_score(&found.price) < k->last_score) {
+		k->last_score = kerf_search_score(&found.price);
+		k->last.exit = exit;
+		k->last.codecs = codecs;
+		memcpy(k->last.assign, found.assign, k->p->graph->n_op * sizeof(*k->last.assign));
+	}
 	r = kerf_plan_from_assignment(k->p, found.assign, found.codec, &plan, NULL);
 	if (!r && exit >= 0) {
 		plan.exit = exit;
@@ -55,7 +78,7 @@ static int search(struct kerf_run *k, int32_t exit, uint32_t codecs)
 }
 
 /* Each exit, and each set of codecs that leaves it accurate enough: fewer codecs lose less. */
-static int search_all(struct kerf_run *k)
+static int search_all(struct kerf_planner *k)
 {
 	const struct kerf_problem *p = k->p;
 	int32_t exit, n_exit = p->goal.exits ? (int32_t)p->graph->n_exit : 0;
@@ -63,11 +86,11 @@ static int search_all(struct kerf_run *k)
 	int r = 0;
 
 	for (exit = -1; exit < n_exit && !r; exit++) {
-		r = search(k, exit, 0);
+		r = search(k, exit, 0, NULL);
 		for (codecs = all; codecs && !r; codecs = (codecs - 1) & all) {
 			if (p->goal.accuracy > 0 && accuracy_of(p, exit, codecs) < p->goal.accuracy)
 				continue;
-			r = search(k, exit, codecs);
+			r = search(k, exit, codecs, NULL);
 			if (p->goal.accuracy <= 0)
 				break; /* of any set of codecs the search may use less */
 		}
@@ -75,30 +98,34 @@ static int search_all(struct kerf_run *k)
 	return r;
 }
 
-/* Whole plans and cuts are assignments: none is better than an optimal one. */
-static int ask_others(struct kerf_run *k)
+static int ask(struct kerf_planner *k, const struct kerf_policy *policy)
 {
-	const struct kerf_policy *policy;
-	uint32_t i;
+	struct kerf_plan plan;
+	int r = policy->plan(k->p, &plan, NULL);
 
-	for (i = 0; (policy = kerf_policy_at(i)); i++) {
-		struct kerf_plan plan;
-		int r;
-
-		if (policy->plan == kerf_policy_kerf ||
-		    (k->optimal &&
-		     (policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT)))
-			continue;
-		r = policy->plan(k->p, &plan, NULL);
-		if (r == -ENOMEM)
-			return r;
-		if (!r)
-			kerf_choice_offer(k->p, &k->choice, &plan, 0);
-	}
+	if (r == -ENOMEM)
+		return r;
+	if (!r)
+		kerf_choice_offer(k->p, &k->choice, &plan, 0);
 	return 0;
 }
 
-static void explain(const struct kerf_run *k, struct kerf_plan *plan)
+/* Whole plans and cuts are assignments: none is better than an optimal one. */
+static int ask_others(struct kerf_planner *k)
+{
+	const struct kerf_policy *policy;
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; !r && (policy = kerf_policy_at(i)); i++)
+		if (policy->plan != kerf_policy_kerf &&
+		    !(k->optimal &&
+		      (policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT)))
+			r = ask(k, policy);
+	return r;
+}
+
+static void explain(const struct kerf_planner *k, struct kerf_plan *plan)
 {
 	const struct kerf_problem *p = k->p;
 	double here = 0, there = 0;
@@ -123,24 +150,98 @@ static void explain(const struct kerf_run *k, struct kerf_plan *plan)
 	plan->policy = "kerf";
 }
 
-int kerf_policy_kerf(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
+static int plan_first(struct kerf_planner *k)
 {
-	struct kerf_run k = {.p = p, .optimal = true};
-	int r = kerf_search_make(p, &k.x);
+	int r = search_all(k);
 
-	if (!r)
-		r = search_all(&k);
-	/* Exactness is proved for assignments alone, without codecs. */
-	k.optimal &= k.searched == 1;
-	if (!r)
-		r = ask_others(&k);
-	kerf_search_free(k.x);
+	/* Optimal is meant of assignments alone, without codecs. */
+	k->optimal &= k->n_searched == 1;
+	return r ? r : ask_others(k);
+}
+
+/* From the last result; whatever else was best then is asked again. */
+static int plan_again(struct kerf_planner *k)
+{
+	struct searched last = k->last;
+	int r = 0;
+
+	if (last.have)
+		r = search(k, last.exit, last.codecs, last.assign);
+	if (!r && (!last.have || last.exit >= 0 || last.codecs))
+		r = search(k, -1, 0, NULL);
+	k->optimal = false;
+	return !r && k->from ? ask(k, k->from) : r;
+}
+
+int kerf_planner_new(const struct kerf_problem *p, const struct kerf_policy *policy,
+		     struct kerf_planner **out)
+{
+	struct kerf_planner *k = calloc(1, sizeof(*k));
+	int r = -ENOMEM;
+
+	*out = NULL;
+	if (!k)
+		return r;
+	k->policy = policy;
+	k->last.assign = malloc((p->graph->n_op + 1) * sizeof(*k->last.assign));
+	if (k->last.assign)
+		r = kerf_search_make(p, &k->x);
 	if (r) {
-		kerf_choice_drop(&k.choice);
+		kerf_planner_free(k);
 		return r;
 	}
-	r = kerf_choice_end(p, &k.choice, plan, err);
-	if (!r)
-		explain(&k, plan);
+	*out = k;
+	return 0;
+}
+
+void kerf_planner_free(struct kerf_planner *k)
+{
+	if (!k)
+		return;
+	kerf_search_free(k->x);
+	free(k->last.assign);
+	free(k);
+}
+
+int kerf_planner_plan(struct kerf_planner *k, const struct kerf_problem *p, struct kerf_plan *plan,
+		      struct kerf_err *err)
+{
+	int r;
+
+	if (k->policy->plan != kerf_policy_kerf)
+		return k->policy->plan(p, plan, err);
+	k->p = p;
+	kerf_search_state(k->x, p);
+	k->n_searched = 0;
+	k->optimal = true;
+	k->last_score = INFINITY;
+	if (k->again && !memcmp(&k->goal, &p->goal, sizeof(k->goal)))
+		r = plan_again(k);
+	else
+		r = plan_first(k);
+	k->last.have = k->last_score < INFINITY;
+	if (r) {
+		kerf_choice_drop(&k->choice);
+		return r;
+	}
+	r = kerf_choice_end(p, &k->choice, plan, err);
+	k->again = !r;
+	if (r)
+		return r;
+	k->goal = p->goal;
+	k->from = strcmp(plan->policy, "kerf") ? kerf_policy_find(plan->policy) : NULL;
+	explain(k, plan);
+	return 0;
+}
+
+int kerf_policy_kerf(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct kerf_planner *k;
+	int r = kerf_planner_new(p, kerf_policy_find("kerf"), &k);
+
+	if (r)
+		return r;
+	r = kerf_planner_plan(k, p, plan, err);
+	kerf_planner_free(k);
 	return r;
 }

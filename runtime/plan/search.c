@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define ROUNDS 12	     /* of weights for a period */
-#define PRICES_AN_ENGINE 200 /* local search */
+#define PRICES_AN_ENGINE 50  /* of local search */
+#define PRICES_AGAIN 40	     /* of all of it, from a hint */
 #define EXACT_OPS 14
 #define EXACT_NODES 4000000
 #define LIMIT_MISSED 1e100
@@ -192,7 +193,7 @@ static bool limits_memory(const struct kerf_problem *p)
 	return false;
 }
 
-static void try_candidates(struct kerf_search_run *r)
+static void try_candidates(struct kerf_search_run *r, bool again)
 {
 	struct kerf_search *x = r->x;
 	const struct kerf_problem *p = x->p;
@@ -204,7 +205,7 @@ static void try_candidates(struct kerf_search_run *r)
 		try_whole(r, e);
 	}
 	try_path(r, &w, UINT32_MAX);
-	for (e = 0; e < x->n_engine && x->n_engine > 2; e++)
+	for (e = 0; e < x->n_engine && x->n_engine > 2 && !again; e++)
 		try_path(r, &w, home | 1u << e);
 	if (p->goal.objective == KERF_FOR_PERIOD || p->goal.period_weight > 0)
 		try_loads(r);
@@ -236,44 +237,6 @@ static bool spent(const struct kerf_search_run *r)
 	return r->x->work >= r->limit;
 }
 
-/* Operators of one step to another engine. at: steps as they were when the round began. */
-static bool move_step(struct kerf_search_run *r, uint32_t bucket, uint32_t to)
-{
-	struct kerf_search *x = r->x;
-	uint32_t o;
-
-	memcpy(x->trial, x->best, x->n_op * sizeof(*x->trial));
-	for (o = 0; o < x->n_op; o++) {
-		if (!x->runs[o] || x->at[o] != bucket)
-			continue;
-		if (!kerf_search_may(x, o, to))
-			return false;
-		x->trial[o] = to;
-	}
-	return kerf_search_try(r, x->trial);
-}
-
-static bool move_steps(struct kerf_search_run *r)
-{
-	struct kerf_search *x = r->x;
-	struct kerf_search_price price;
-	bool better = false;
-	uint32_t o, e;
-
-	kerf_search_price(x, x->best, NULL, r->exit, x->n_op, &price);
-	memcpy(x->at, x->bucket, x->n_op * sizeof(*x->at));
-	x->stamp++;
-	for (o = 0; o < x->n_op && !spent(r); o++) {
-		if (!x->runs[o] || x->met[x->at[o]] == x->stamp)
-			continue;
-		x->met[x->at[o]] = x->stamp;
-		for (e = 0; e < x->n_engine && !spent(r); e++)
-			if (e != x->best[o])
-				better |= move_step(r, x->at[o], e);
-	}
-	return better;
-}
-
 /* Engines of what operator o reads from and gives to, as bits. */
 static uint32_t engines_around(const struct kerf_search *x, uint32_t o)
 {
@@ -294,6 +257,56 @@ static uint32_t engines_around(const struct kerf_search *x, uint32_t o)
 				bits |= 1u << x->best[x->reader[k]];
 	}
 	return bits & ~(1u << x->best[o]);
+}
+
+/*
+ * Operators of one step to another engine: one that steps beside it are on, which joins them, or
+ * one that is faster. x->at has steps as they were when the round began.
+ */
+static bool move_step(struct kerf_search_run *r, uint32_t first, uint32_t bucket)
+{
+	struct kerf_search *x = r->x;
+	double s[KERF_MAX_ENGINES] = {0};
+	uint32_t bits = 0, now = x->best[first], o, e;
+	bool better = false;
+
+	for (o = first; o < x->n_op; o++) {
+		if (x->at[o] != bucket)
+			continue;
+		bits |= engines_around(x, o);
+		for (e = 0; e < x->n_engine; e++)
+			s[e] += kerf_search_may(x, o, e) ? x->p->op_s[(size_t)o * x->n_engine + e]
+							 : INFINITY;
+	}
+	for (e = 0; e < x->n_engine && !spent(r); e++) {
+		if (e == now || !(s[e] < INFINITY) || (!(bits >> e & 1) && s[e] >= s[now]))
+			continue;
+		memcpy(x->trial, x->best, x->n_op * sizeof(*x->trial));
+		for (o = first; o < x->n_op; o++)
+			if (x->at[o] == bucket)
+				x->trial[o] = e;
+		better |= kerf_search_try(r, x->trial);
+	}
+	return better;
+}
+
+static bool move_steps(struct kerf_search_run *r)
+{
+	struct kerf_search *x = r->x;
+	struct kerf_search_price price;
+	bool better = false;
+	uint32_t o;
+
+	kerf_search_price(x, x->best, NULL, r->exit, x->n_op, &price);
+	memcpy(x->at, x->bucket, x->n_op * sizeof(*x->at));
+	x->stamp++;
+	for (o = 0; o < x->n_op && !spent(r); o++) {
+		if (!x->runs[o] || x->met[x->at[o]] == x->stamp)
+			continue;
+		x->met[x->at[o]] = x->stamp;
+		better |= move_step(r, o, x->at[o]);
+	}
+	return better;
 }
 
 /* Single operators to an engine next to them. */
@@ -372,9 +385,9 @@ static void improve(struct kerf_search_run *r)
 	bool better;
 
 	do {
-		better = move_steps(r);
+		better = move_branches(r);
+		better |= move_steps(r);
 		better |= move_ops(r);
-		better |= move_branches(r);
 	} while (better && !spent(r));
 }
 
@@ -420,8 +433,9 @@ int kerf_search_run(struct kerf_search *x, int32_t exit, uint32_t codecs, const 
 	set_weights(&r);
 	if (hint)
 		kerf_search_try(&r, hint);
-	try_candidates(&r);
-	r.limit = x->work + (uint64_t)x->n_op * x->n_engine * PRICES_AN_ENGINE;
+	try_candidates(&r, hint);
+	r.limit = x->work +
+		  (uint64_t)x->n_op * (hint ? PRICES_AGAIN : x->n_engine * PRICES_AN_ENGINE);
 	if (x->best_price.cost < INFINITY)
 		improve(&r);
 	found->optimal = n <= EXACT_OPS && !(codecs >> 1) && kerf_search_exact(&r, EXACT_NODES);

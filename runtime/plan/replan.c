@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan/replan.h"
+
+#include "plan/goal.h"
+#include "plan/planner.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N_LEFT 4      /* plans remembered */
+#define MEMORY 0.2    /* weight of the newest in running means */
+#define FEW 3	      /* ordinary deviations: a step counts no more */
+#define LEAST 1e-3    /* deviation, as a share, that is ordinary anyway */
+#define MOST_FLIPS 6  /* doublings */
+
+struct kerf_replan {
+	struct kerf_replan_options opt;
+	struct kerf_planner *planner;
+	const struct kerf_policy *policy;
+	bool have;
+	struct kerf_plan plan; /* in force */
+	double since_s;
+	double mean, deviation; /* of its cost, and as a share of it */
+	uint32_t flips;
+	struct left {
+		uint64_t id;
+		double at_s;
+	} left[N_LEFT];
+	uint32_t n_left;
+	/* The state when it was taken, for people: of links [from * n_node + to], of engines. */
+	uint32_t n_node;
+	double *rate, work_s[KERF_MAX_ENGINES];
+};
+
+static double or_default(double x, double otherwise)
+{
+	return x < 0 ? 0 : x > 0 ? x : otherwise;
+}
+
+int kerf_replan_new(const char *policy, const struct kerf_replan_options *opt,
+		    struct kerf_replan **out, struct kerf_err *err)
+{
+	struct kerf_replan *r = calloc(1, sizeof(*r));
+
+	*out = NULL;
+	if (!r)
+		return -ENOMEM;
+	r->policy = kerf_policy_find(policy);
+	if (!r->policy) {
+		free(r);
+		return kerf_fail(err, -EINVAL, "unknown policy '%s'", policy);
+	}
+	r->opt.gain = or_default(opt ? opt->gain : 0, 0.05);
+	r->opt.noise = or_default(opt ? opt->noise : 0, 2);
+	r->opt.spread = or_default(opt ? opt->spread : 0, 0.5);
+	r->opt.interval_s = or_default(opt ? opt->interval_s : 0, 1);
+	r->opt.horizon_s = or_default(opt ? opt->horizon_s : 0, 30);
+	r->opt.settle_s = or_default(opt ? opt->settle_s : 0, 60);
+	*out = r;
+	return 0;
+}
+
+void kerf_replan_free(struct kerf_replan *r)
+{
+	if (!r)
+		return;
+	if (r->have)
+		kerf_plan_finish(&r->plan);
+	kerf_planner_free(r->planner);
+	free(r->rate);
+	free(r);
+}
+
+static int copy_plan(const struct kerf_plan *from, struct kerf_plan *to)
+{
+	uint32_t i;
+
+	*to = *from;
+	to->n_step = to->n_edge = 0;
+	to->step = NULL;
+	to->edge = NULL;
+	for (i = 0; i < from->n_step; i++) {
+		const struct kerf_plan_step *s = &from->step[i];
+		struct kerf_plan_step *t = kerf_plan_add_step(to);
+
+		if (!t)
+			goto fail;
+		*t = *s;
+		t->op = malloc((s->n_op + 1) * sizeof(*t->op));
+		t->share = s->share ? malloc((s->n_op + 1) * sizeof(*t->share)) : NULL;
+		if (!t->op || (s->share && !t->share))
+			goto fail;
+		memcpy(t->op, s->op, s->n_op * sizeof(*t->op));
+		if (s->share)
+			memcpy(t->share, s->share, s->n_op * sizeof(*t->share));
+	}
+	for (i = 0; i < from->n_edge; i++) {
+		struct kerf_plan_edge *e = kerf_plan_add_edge(to);
+
+		if (!e)
+			goto fail;
+		*e = from->edge[i];
+	}
+	return 0;
+fail:
+	kerf_plan_finish(to);
+	return -ENOMEM;
+}
+
+/* FNV-1a over what a plan does, not over what it costs. */
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+	int i;
+
+	for (i = 0; i < 8; i++, x >>= 8)
+		h = (h ^ (x & 0xff)) * 0x100000001b3u;
+	return h;
+}
+
+static uint64_t id_of(const struct kerf_plan *plan)
+{
+	uint64_t h = mix(0xcbf29ce484222325u, (uint64_t)plan->exit);
+	uint32_t i, k;
+
+	for (i = 0; i < plan->n_step; i++) {
+		const struct kerf_plan_step *s = &plan->step[i];
+
+		h = mix(h, (uint64_t)s->engine << 32 | s->n_op);
+		h = mix(mix(h, (uint64_t)s->rows.begin), (uint64_t)s->rows.end);
+		h = mix(mix(h, (uint64_t)s->channels.begin), (uint64_t)s->channels.end);
+		for (k = 0; k < s->n_op; k++)
+			h = mix(h, s->op[k]);
+	}
+	for (i = 0; i < plan->n_edge; i++)
+		h = mix(h, (uint64_t)plan->edge[i].codec);
+	return h;
+}
+
+/* --- prices in several states --- */
+
+/* Cost of the goal; INFINITY: it cannot run. A plan keeps its predictions up to date so. */
+static double cost_in(const struct kerf_problem *p, struct kerf_plan *plan)
+{
+	return kerf_plan_price(p, plan) ? INFINITY : kerf_plan_cost(p, plan);
+}
+
+/* The links at one end of their spread: t becomes low * t - low_s, or high * t + high_s. */
+static void shift_links(const struct kerf_problem *p, bool slow, struct kerf_link_model *link)
+{
+	uint32_t i, n = p->n_node * p->n_node;
+
+	for (i = 0; i < n; i++) {
+		const struct kerf_link_model *l = &p->link[i];
+		double times = slow ? l->high : l->low;
+
+		link[i] = *l;
+		if (!(times > 0) || !(l->rate_bytes_s > 0))
+			continue;
+		link[i].latency_s = l->latency_s * times + (slow ? l->high_s : -l->low_s);
+		link[i].rate_bytes_s = l->rate_bytes_s / times;
+		link[i].round_s = l->round_s * times;
+	}
+}
+
+/* Half of what the links' spread makes of the difference of two plans' costs. */
+static int spread_of(const struct kerf_problem *p, struct kerf_plan *a, struct kerf_plan *b,
+		     double *spread)
+{
+	struct kerf_link_model *link = calloc((size_t)p->n_node * p->n_node + 1, sizeof(*link));
+	struct kerf_problem shifted = *p;
+	double gain[2];
+	int slow;
+
+	if (!link)
+		return -ENOMEM;
+	shifted.link = link;
+	for (slow = 0; slow < 2; slow++) {
+		shift_links(p, slow, link);
+		gain[slow] = cost_in(&shifted, a) - cost_in(&shifted, b);
+	}
+	free(link);
+	cost_in(p, a);
+	cost_in(p, b);
+	*spread = fabs(gain[1] - gain[0]) / 2;
+	return 0;
+}
+
+/* --- moving --- */
+
+/* Weights that nodes do not have yet, over home's links, and sessions to prepare. */
+static int move_s(const struct kerf_replan *r, const struct kerf_problem *p,
+		  const struct kerf_plan *next, const struct kerf_replan_move *move, double *seconds)
+{
+	uint32_t n_op = p->graph->n_op, i, k;
+	uint64_t *holds = calloc(n_op + 1, sizeof(*holds)); /* per operator: nodes, as bits */
+	double bytes[KERF_MAX_NODES] = {0}, sum = 0;
+
+	*seconds = 0;
+	if (!holds)
+		return -ENOMEM;
+	for (i = 0; i < r->plan.n_step; i++)
+		for (k = 0; k < r->plan.step[i].n_op; k++)
+			holds[r->plan.step[i].op[k]] |= 1ull << p->engine[r->plan.step[i].engine].node;
+	for (i = 0; i < next->n_step; i++) {
+		const struct kerf_plan_step *s = &next->step[i];
+		uint32_t node = p->engine[s->engine].node;
+
+		sum += move->prepare_step_s;
+		for (k = 0; k < s->n_op; k++) {
+			double weights = p->outline->weight_bytes[s->op[k]];
+
+			sum += weights * move->prepare_byte_s;
+			if (holds[s->op[k]] >> node & 1)
+				continue;
+			holds[s->op[k]] |= 1ull << node;
+			if (!(move->nodes_have >> node & 1))
+				bytes[node] += weights;
+		}
+	}
+	for (i = 0; i < p->n_node; i++)
+		if (i != p->home && bytes[i] > 0)
+			sum += kerf_problem_transfer_s(p, p->home, i, bytes[i]);
+	free(holds);
+	*seconds = sum;
+	return 0;
+}
+
+/* --- words --- */
+
+static void KERF_PRINTF(2, 3) say(struct kerf_replan_decision *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(d->reason, sizeof(d->reason), fmt, ap);
+	va_end(ap);
+}
+
+static double engine_work(const struct kerf_problem *p, uint32_t e)
+{
+	double sum = 0;
+	uint32_t o;
+
+	for (o = 0; o < p->graph->n_op; o++) {
+		double s = p->op_s[(size_t)o * p->n_engine + e];
+
+		sum += s < INFINITY ? s : 0;
+	}
+	return sum;
+}
+
+static int remember_state(struct kerf_replan *r, const struct kerf_problem *p)
+{
+	uint32_t i, n = p->n_node * p->n_node;
+
+	if (!r->rate)
+		r->rate = calloc(n + 1, sizeof(*r->rate));
+	if (!r->rate)
+		return -ENOMEM;
+	r->n_node = p->n_node;
+	for (i = 0; i < n; i++)
+		r->rate[i] = p->link[i].rate_bytes_s;
+	for (i = 0; i < p->n_engine; i++)
+		r->work_s[i] = engine_work(p, i);
+	return 0;
+}
+
+static double factor(double a, double b)
+{
+	return a > 0 && b > 0 ? fmax(a / b, b / a) : a > 0 || b > 0 ? INFINITY : 1;
+}
+
+/* What is most different from when the plan in force was taken. */
+static void say_change(const struct kerf_replan *r, const struct kerf_problem *p, char *out,
+		       size_t size)
+{
+	double most = 1.02, f;
+	uint32_t a, b, e;
+
+	snprintf(out, size, "little has changed since the last plan");
+	for (a = 0; a < p->n_node; a++)
+		for (b = 0; b < p->n_node; b++) {
+			double now = p->link[a * p->n_node + b].rate_bytes_s,
+			       was = r->rate[a * p->n_node + b];
+
+			f = a == b ? 1 : factor(now, was);
+			if (!(f > most))
+				continue;
+			most = f;
+			snprintf(out, size, "the link from %s to %s has %.3g MB/s, it had %.3g",
+				 kerf_problem_node_name(p, a), kerf_problem_node_name(p, b), now * 1e-6,
+				 was * 1e-6);
+		}
+	for (e = 0; e < p->n_engine; e++) {
+		double now = engine_work(p, e);
+
+		f = factor(now, r->work_s[e]);
+		if (!(f > most))
+			continue;
+		most = f;
+		snprintf(out, size, "%s takes %.2f times what it took", p->engine[e].name,
+			 now / r->work_s[e]);
+	}
+}
+
+/* --- deciding --- */
+
+/* The plan in force as this state prices it, and how it has wavered. */
+static void watch(struct kerf_replan *r, double cost)
+{
+	double off;
+
+	if (!(cost < INFINITY))
+		return;
+	if (!(r->mean > 0)) {
+		r->mean = cost;
+		return;
+	}
+	off = fmin(fabs(cost / r->mean - 1), FEW * fmax(r->deviation, LEAST));
+	r->deviation += MEMORY * (off - r->deviation);
+	r->mean += MEMORY * (cost - r->mean);
+}
+
+static bool was_left(const struct kerf_replan *r, uint64_t id, double now_s)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->n_left; i++)
+		if (r->left[i].id == id && now_s - r->left[i].at_s < r->opt.settle_s)
+			return true;
+	return false;
+}
+
+static int take(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_plan *next,
+		double now_s, struct kerf_replan_decision *d)
+{
+	struct kerf_plan copy;
+	int ret = remember_state(r, p);
+
+	if (!ret)
+		ret = copy_plan(next, &copy);
+	if (ret)
+		return ret;
+	if (r->have) {
+		if (was_left(r, id_of(next), now_s))
+			r->flips = KERF_MIN(r->flips + 1, MOST_FLIPS);
+		memmove(&r->left[1], &r->left[0], (N_LEFT - 1) * sizeof(r->left[0]));
+		r->left[0] = (struct left){id_of(&r->plan), now_s};
+		r->n_left = KERF_MIN(r->n_left + 1, N_LEFT);
+		kerf_plan_finish(&r->plan);
+	}
+	r->plan = copy;
+	r->have = true;
+	r->since_s = now_s;
+	r->mean = d->new_cost;
+	d->change = true;
+	d->plan = *next;
+	return 0;
+}
+
+/* Whether the plan that would be better is better by enough; says so. */
+static int weigh(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_plan *next,
+		 double now_s, const struct kerf_replan_move *move, struct kerf_replan_decision *d)
+{
+	double spread, per_s, saved;
+	char why[160];
+	int ret = spread_of(p, &r->plan, next, &spread);
+
+	if (!ret)
+		ret = move_s(r, p, next, move, &d->move_s);
+	if (ret)
+		return ret;
+	d->gain = d->old_cost > 0 ? 1 - d->new_cost / d->old_cost : 0;
+	d->needed = r->opt.gain + r->opt.noise * r->deviation;
+	if (d->old_cost > 0 && spread < INFINITY)
+		d->needed += r->opt.spread * spread / d->old_cost;
+	if (was_left(r, id_of(next), now_s))
+		d->needed *= (double)(2u << r->flips);
+	/* A cost is per request, whatever its unit: seconds saved are those of the latency. */
+	per_s = move->requests_s > 0 ? move->requests_s : 1 / fmax(next->total_s, 1e-9);
+	saved = fmax(r->plan.total_s - next->total_s, d->gain * r->plan.total_s) * per_s;
+	d->pays_s = d->move_s > 0 ? (saved > 0 ? d->move_s / saved : INFINITY) : 0;
+	if (d->gain < d->needed)
+		say(d, "kept: the best plan now is better by %.1f %%, %.1f %% would be needed", d->gain * 100,
+		    d->needed * 100);
+	else if (now_s - r->since_s < r->opt.interval_s)
+		say(d, "kept: the last change was %.2f s ago, the next comes after %.2f s",
+		    now_s - r->since_s, r->opt.interval_s);
+	else if (d->pays_s > r->opt.horizon_s)
+		say(d, "kept: moving takes %.2f s and has paid after %.0f s, not within %.0f s", d->move_s,
+		    d->pays_s, r->opt.horizon_s);
+	else {
+		say_change(r, p, why, sizeof(why));
+		say(d, "changed: better by %.0f %%: %s", d->gain * 100, why);
+		return 1;
+	}
+	return 0;
+}
+
+int kerf_replan_decide(struct kerf_replan *r, const struct kerf_problem *p, double now_s,
+		       const struct kerf_replan_move *move, struct kerf_replan_decision *d,
+		       struct kerf_err *err)
+{
+	static const struct kerf_replan_move nothing = {0};
+	struct kerf_plan next;
+	double missed = INFINITY, before = r->deviation;
+	int ret;
+
+	memset(d, 0, sizeof(*d));
+	if (!r->planner) {
+		ret = kerf_planner_new(p, r->policy, &r->planner);
+		if (ret)
+			return ret;
+	}
+	d->old_cost = INFINITY;
+	if (r->have) {
+		d->old_cost = cost_in(p, &r->plan);
+		missed = d->old_cost < INFINITY ? kerf_plan_violation(p, &r->plan) : INFINITY;
+	}
+	if (r->flips && now_s - r->since_s > r->opt.settle_s)
+		r->flips = 0;
+	ret = kerf_planner_plan(r->planner, p, &next, err);
+	if (ret) {
+		/* What runs still runs, if it can. */
+		if (ret == -ENOMEM || !(d->old_cost < INFINITY))
+			goto fail;
+		say(d, "kept: no plan meets the goal now");
+		return 0;
+	}
+	d->new_cost = kerf_plan_cost(p, &next);
+	if (!r->have) {
+		say(d, "the first plan");
+		ret = take(r, p, &next, now_s, d);
+	} else if (!(missed <= 0)) {
+		d->gain = 1;
+		say(d, d->old_cost < INFINITY ? "changed at once: the plan in force misses the goal"
+					      : "changed at once: the plan in force cannot run any more");
+		ret = take(r, p, &next, now_s, d);
+	} else if (id_of(&next) == id_of(&r->plan)) {
+		say(d, "kept: it is still the best");
+	} else {
+		ret = weigh(r, p, &next, now_s, move ? move : &nothing, d);
+		if (ret == 1)
+			ret = take(r, p, &next, now_s, d);
+	}
+	if (!d->change)
+		kerf_plan_finish(&next);
+	/* The step that was answered is no noise; nor does noise hide a step it came before. */
+	if (d->change)
+		r->deviation = before;
+	else
+		watch(r, d->old_cost);
+	if (!ret)
+		return 0;
+fail:
+	if (d->change)
+		kerf_plan_finish(&d->plan);
+	memset(d, 0, sizeof(*d));
+	return ret;
+}
