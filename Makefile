@@ -398,6 +398,10 @@ demo:
 bench: all bench-programs
 	O=$(O) tests/bench/bench.sh
 
+# How long planning takes; models of PLAN_MODELS besides
+bench-plan: $(O)/tests/bench/plan_speed
+	$< $(PLAN_MODELS)
+
 # Policy kerf against the best of all assignments, on 10,000 random problems
 plan-oracle: $(O)/tests/bench/plan_oracle
 	$< 10000
@@ -432,6 +436,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests plan-oracle kmod kmod-test telemetry-tests kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
+.PHONY: all tests plan-oracle bench-plan kmod kmod-test telemetry-tests kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -6,8 +6,6 @@
 static const struct kerf_policy policies[] = {
 	{"kerf", "the best that is found over cuts, tiles, pipelines, codecs and exits (default)",
 	 kerf_policy_kerf, KERF_POLICY_OTHER},
-	{"mincut", "least-cost cut of the graph between this node and another",
-	 kerf_policy_mincut, KERF_POLICY_CUT},
 	{"neurosurgeon", "one cut of the chain (Kang and others, ASPLOS 2017)",
 	 kerf_policy_neurosurgeon, KERF_POLICY_CUT},
 	{"dads", "one min-cut of the graph (Hu and others, INFOCOM 2019)", kerf_policy_dads,

@@ -12,9 +12,6 @@ int kerf_policy_local(const struct kerf_problem *p, struct kerf_plan *plan, stru
 int kerf_policy_remote(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 int kerf_policy_best_single(const struct kerf_problem *p, struct kerf_plan *plan,
 			    struct kerf_err *err);
-/* The cut of least cost between home's first engine and another, there or on another node. */
-int kerf_policy_mincut(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
-
 /* One cut; see their files. */
 int kerf_policy_neurosurgeon(const struct kerf_problem *p, struct kerf_plan *plan,
 			     struct kerf_err *err);

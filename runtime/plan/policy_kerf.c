@@ -54,6 +54,8 @@ static int search(struct kerf_planner *k, int32_t exit, uint32_t codecs, const u
 	int r = kerf_search_run(k->x, exit, codecs, hint, &found);
 
 	k->n_searched++;
+	if (r == -ENOMEM)
+		return r;
 	k->optimal &= found.optimal;
 	if (r)
 		return 0;

@@ -7,6 +7,9 @@
 #define ROUNDS 12	     /* of weights for a period */
 #define PRICES_AN_ENGINE 50  /* of local search */
 #define PRICES_AGAIN 40	     /* of all of it, from a hint */
+#define WORK_ANYWAY 10000 /* operators priced */
+#define CUT_CELLS 300	     /* operators * engines for which minimum cuts are tried */
+#define LIST_CELLS 2048	     /* and list scheduling again, from a hint */
 #define EXACT_OPS 14
 #define EXACT_NODES 4000000
 #define LIMIT_MISSED 1e100
@@ -193,11 +196,12 @@ static bool limits_memory(const struct kerf_problem *p)
 	return false;
 }
 
-static void try_candidates(struct kerf_search_run *r, bool again)
+static int try_candidates(struct kerf_search_run *r, bool again)
 {
 	struct kerf_search *x = r->x;
 	const struct kerf_problem *p = x->p;
 	struct kerf_search_weights w = r->weights;
+	uint64_t cells = (uint64_t)x->n_op * x->n_engine;
 	uint32_t e, o, i, home = 0;
 
 	for (e = 0; e < x->n_engine; e++) {
@@ -207,6 +211,13 @@ static void try_candidates(struct kerf_search_run *r, bool again)
 	try_path(r, &w, UINT32_MAX);
 	for (e = 0; e < x->n_engine && x->n_engine > 2 && !again; e++)
 		try_path(r, &w, home | 1u << e);
+	if (!again || cells <= LIST_CELLS) {
+		kerf_search_tails(x, r->codecs);
+		if (kerf_search_list(x, r->codecs, x->trial))
+			kerf_search_try(r, x->trial);
+	}
+	if (!again && cells <= CUT_CELLS && kerf_search_cuts(r))
+		return -ENOMEM;
 	if (p->goal.objective == KERF_FOR_PERIOD || p->goal.period_weight > 0)
 		try_loads(r);
 	if (p->goal.deadline_s > 0 || !(w.time > 0)) {
@@ -228,6 +239,7 @@ static void try_candidates(struct kerf_search_run *r, bool again)
 			try_path(r, &w, UINT32_MAX);
 		}
 	}
+	return 0;
 }
 
 /* --- local search --- */
@@ -433,8 +445,9 @@ int kerf_search_run(struct kerf_search *x, int32_t exit, uint32_t codecs, const 
 	set_weights(&r);
 	if (hint)
 		kerf_search_try(&r, hint);
-	try_candidates(&r, hint);
-	r.limit = x->work +
+	if (try_candidates(&r, hint))
+		return -ENOMEM;
+	r.limit = x->work + WORK_ANYWAY +
 		  (uint64_t)x->n_op * (hint ? PRICES_AGAIN : x->n_engine * PRICES_AN_ENGINE);
 	if (x->best_price.cost < INFINITY)
 		improve(&r);

@@ -53,7 +53,7 @@ double kerf_search_score(const struct kerf_search_price *price);
 
 /*
  * The best assignment up to an exit with the codecs allowed (as goal.codecs), from scratch, or
- * beginning with one that was good before (hint, may be NULL). 0; -ENODEV: none can run.
+ * beginning with one that was good before (hint, may be NULL). 0; -ENODEV: none can run; -ENOMEM.
  */
 struct kerf_search_found {
 	const uint32_t *assign; /* until the next call */

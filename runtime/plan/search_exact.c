@@ -4,15 +4,9 @@
  *
  * The price of the operators placed so far is a bound by itself (search.h). What is added to it:
  * from each value that is made and still has readers, the quickest way through them to an answer
- * at home, each way alone with an idle machine:
- *
- *	reach(v, r, e): from v on engine e, through its reader r:
- *		min over e' of (0 if e' = e, else move(v, e, e') + job(e')) + op(r, e') + tail(r, e')
- *	tail(o, e): max over what o makes of its way home and of reach through its readers
- *
- * Moves are monotone in bytes and share of nothing, jobs are paid at least once a step, so each
- * such way is a lower bound, and so is the longest of them. And all engines together have to do
- * the work that is left: no plan is faster than that divided by their number.
+ * at home (kerf_search_tails()): each way alone with an idle machine, so the longest of them is a
+ * lower bound. And all engines together have to do the work that is left: no plan is faster
+ * than that divided by their number.
  */
 #include "plan/search_priv.h"
 
@@ -26,80 +20,6 @@ struct tree {
 	struct kerf_search *x;
 	uint64_t left;
 };
-
-static void find_reach(struct tree *t, uint32_t v, uint32_t slot)
-{
-	struct kerf_search *x = t->x;
-	const struct kerf_problem *p = x->p;
-	uint32_t o = x->reader[slot], from, to;
-
-	for (from = 0; from < x->n_engine; from++) {
-		double best = INFINITY;
-
-		for (to = 0; to < x->n_engine; to++) {
-			size_t at = (size_t)o * x->n_engine + to;
-			double s = p->op_s[at] + x->tail[at];
-
-			if (!kerf_search_may(x, o, to))
-				continue;
-			if (from != to)
-				s += p->engine[to].job_s +
-				     kerf_search_move_s(x, t->r->codecs, p->engine[from].node,
-							p->engine[to].node, x->bytes[v]);
-			best = fmin(best, s);
-		}
-		x->reach[(size_t)slot * x->n_engine + from] = best;
-	}
-}
-
-static void find_tails(struct tree *t)
-{
-	struct kerf_search *x = t->x;
-	const struct kerf_problem *p = x->p;
-	uint32_t v, o, i, e;
-
-	for (i = 0; i < x->n_op * x->n_engine; i++)
-		x->tail[i] = 0;
-	/* A value's readers come after its maker, so from the last value to the first all is known
-	 * if makers do not stand behind: values are taken by maker, from the last operator on. */
-	for (o = x->n_op + 1; o-- > 0;) {
-		for (v = 0; v < x->n_value; v++) {
-			uint32_t m = x->maker[v] == KERF_SEARCH_GIVEN ? 0 : x->maker[v] + 1;
-
-			if (m != o || (m && !x->runs[m - 1]))
-				continue;
-			for (i = x->read_first[v]; i < x->read_first[v + 1]; i++)
-				if (x->runs[x->reader[i]])
-					find_reach(t, v, i);
-			for (e = 0; e < x->n_engine && m; e++) {
-				double *tail = &x->tail[(size_t)(m - 1) * x->n_engine + e];
-
-				if (x->is_out[v])
-					*tail = fmax(*tail, kerf_search_move_s(x, t->r->codecs,
-									       p->engine[e].node, p->home,
-									       x->bytes[v]));
-				for (i = x->read_first[v]; i < x->read_first[v + 1]; i++)
-					if (x->runs[x->reader[i]])
-						*tail = fmax(*tail,
-							     x->reach[(size_t)i * x->n_engine + e]);
-			}
-		}
-	}
-	x->rest_s[x->n_op] = x->rest_j[x->n_op] = 0;
-	for (o = x->n_op; o-- > 0;) {
-		double s = INFINITY, j = INFINITY;
-
-		for (e = 0; e < x->n_engine; e++)
-			if (kerf_search_may(x, o, e)) {
-				double op_s = p->op_s[(size_t)o * x->n_engine + e];
-
-				s = fmin(s, op_s);
-				j = fmin(j, op_s * p->engine[e].active_w);
-			}
-		x->rest_s[o] = x->rest_s[o + 1] + (x->runs[o] ? s : 0);
-		x->rest_j[o] = x->rest_j[o + 1] + (x->runs[o] ? j : 0);
-	}
-}
 
 /* Raises a price of the first n operators to what the others will add at least. */
 static void raise(struct tree *t, const uint32_t *assign, uint32_t n,
@@ -178,7 +98,7 @@ bool kerf_search_exact(struct kerf_search_run *r, uint64_t nodes)
 {
 	struct tree t = {.r = r, .x = r->x, .left = nodes};
 
-	find_tails(&t);
+	kerf_search_tails(r->x, r->codecs);
 	visit(&t, 0);
 	return t.left > 0;
 }

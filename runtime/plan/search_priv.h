@@ -65,7 +65,7 @@ struct kerf_search {
 	uint32_t n_branch, *branch_of;
 	struct kerf_search_branch *branch;
 
-	/* What cannot be avoided (search_exact.c). */
+	/* What cannot be avoided (search_list.c). */
 	double *reach, *tail, *rest_s, *rest_j;
 
 	uint64_t work;
@@ -99,6 +99,25 @@ struct kerf_search_run {
 	uint64_t limit; /* of x->work */
 	struct kerf_search_weights weights;
 };
+
+/* reach, tail, rest_s and rest_j (search_list.c). */
+void kerf_search_tails(struct kerf_search *x, uint32_t codecs);
+
+/* By list scheduling; after kerf_search_tails(), whose sums are lost. False: it met a dead end. */
+bool kerf_search_list(struct kerf_search *x, uint32_t codecs, uint32_t *assign);
+
+/*
+ * Tries the minimum cuts between home's first engine and each other (search_cut.c). Work grows
+ * faster than the graph. 0 or -ENOMEM.
+ */
+int kerf_search_cuts(struct kerf_search_run *r);
+
+/* What a second of an engine's work costs, by the run's weights. */
+static inline double kerf_search_rate(const struct kerf_search_run *r, uint32_t e)
+{
+	return r->weights.time + r->weights.engine[e] +
+	       r->weights.energy * r->x->p->engine[e].active_w;
+}
 
 /* Prices an assignment and keeps it if it is better than the best. True: it was. */
 bool kerf_search_try(struct kerf_search_run *r, const uint32_t *assign);

@@ -16,7 +16,7 @@ export XDG_CACHE_HOME="$work/cache"
 trap 'net_finish; rm -rf "$work"' EXIT
 net_node "$work/node.log" || exit 1
 
-echo "| model | Mbit/s | local ms | remote ms | mincut ms | predicted ms | best cut ms | mincut / best | req/s, 1 in flight | req/s, 4 in flight |"
+echo "| model | Mbit/s | local ms | remote ms | kerf ms | predicted ms | best cut ms | kerf / best | req/s, 1 in flight | req/s, 4 in flight |"
 echo "|---|---|---|---|---|---|---|---|---|---|"
 common="--on cpu,http://$NET_SRV_ADDR:8470 --insecure --threads 1"
 [ "$(uname -m)" != x86_64 ] || common="$common --isa avx2"
@@ -30,7 +30,7 @@ while read -r m size cuts; do
 		export KERF_PROFILE_DIR
 		# shellcheck disable=SC2086
 		net_dev "$KERF" bench "$work/model.onnx" $common --runs "${BENCH_RUNS:-3}" --warmup 1 \
-			--policy local,remote,mincut,cut,mincut --cut "$cuts" --format csv \
+			--policy local,remote,kerf,cut,kerf --cut "$cuts" --format csv \
 			>"$work/rows" </dev/null || exit 1
 		# shellcheck disable=SC2086
 		net_dev "$KERF" bench "$work/model.onnx" $common --depth 1,4 --seconds 2 \
@@ -39,7 +39,7 @@ while read -r m size cuts; do
 			FILENAME ~ /depths$/ { rate[$3] = $9; next }
 			$1 == "local" { local = $6 }
 			$1 == "remote" { remote = $6 }
-			$1 == "mincut" { if (!chosen || $6 < chosen) chosen = $6; predicted = $13 }
+			$1 == "kerf" { if (!chosen || $6 < chosen) chosen = $6; predicted = $13 }
 			$1 ~ /^cut / { if (!best || $6 < best) best = $6 }
 			END { printf "| %s | %d | %.1f | %.1f | %.1f | %.1f | %.1f | %.3f | %.1f | %.1f |\n",
 				m, mbit, local, remote, chosen, predicted, best, chosen / best,

@@ -135,7 +135,7 @@ static void plan(struct scene *c, uint64_t now)
 				     .epoch = epoch,
 				     .predicted_ns = 20500000,
 				     .n_step = 3,
-				     .policy = "mincut",
+				     .policy = "kerf",
 				     .model = "resnet18"};
 	snprintf(p->reason, sizeof(p->reason),
 		 "the first 12 operators stay here, the rest is faster there");

@@ -55,7 +55,7 @@ says '^10.0.0.2:8470  *4 .* - .*peer/peer/peer' # no thermometer: no figure
 says '^b.*  0\.[5-9] peer/peer/peer'     # how old what it said is
 says '^1  *[0-9]* .*f.*o.* btf$'       # a CPU
 says '^this node  *cpu  *runtime  *3  *1  *73.0 '
-says 'of mincut, for resnet18: 3 steps'
+says 'of kerf, for resnet18: 3 steps'
 says '^why: the first 12 operators stay here'
 says '^changed: http://10.0.0.2:8470 up went'
 says '^engines  *runtime  *no tracepoints of a GPU scheduler'
@@ -91,7 +91,7 @@ if "$KERF" inspect --build | grep -q 'ncurses *yes' && command -v script >/dev/n
 	} | TERM=xterm KERF_STATE=$dir/sock timeout 60 script -qec "$KERF top --interval 100" /dev/null >"$dir/out"; then
 		fail "the screen: $(tail -n 1 "$dir/out")"
 	fi
-	says 'THE NODE\|mincut'
+	says 'THE NODE\|kerf'
 	says 'WHY NONE BETTER'
 fi
 kill $node

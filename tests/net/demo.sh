@@ -64,7 +64,7 @@ echo
 echo "== measured: local, remote, kerf's plan"
 # shellcheck disable=SC2086
 $dev "$KERF" bench "$work/model.onnx" --on "$on" $insecure --threads 1 --runs "${DEMO_RUNS:-20}" \
-	--policy local,remote,mincut || fail "the benchmark failed"
+	--policy local,remote,kerf || fail "the benchmark failed"
 
 echo
 echo "== the answer, whole and split"

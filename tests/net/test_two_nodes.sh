@@ -37,11 +37,11 @@ compare() {
 	KERF_PROFILE_DIR=$4
 	export KERF_PROFILE_DIR
 	# shellcheck disable=SC2086
-	net_dev "$KERF" bench "$work/model.onnx" $common --policy mincut,cut,mincut --cut "$3" \
+	net_dev "$KERF" bench "$work/model.onnx" $common --policy kerf,cut,kerf --cut "$3" \
 		--runs "$2" --warmup 1 --format csv >"$work/rows" || return 2
 	awk -F, -v mbit="$1" '
 		$1 ~ /^cut / { cuts++; if (!best || $6 < best) { best = $6; at = $1 } }
-		$1 == "mincut" { if (!chosen || $6 < chosen) chosen = $6 }
+		$1 == "kerf" { if (!chosen || $6 < chosen) chosen = $6 }
 		END {
 			printf "%d Mbit/s: chosen %.3f ms, best of %d cuts %.3f ms (%s), ratio %.3f\n",
 				mbit, chosen, cuts, best, at, chosen / best
@@ -50,7 +50,7 @@ compare() {
 }
 
 same_bits() {
-	for policy in local remote mincut "cut --cut 3"; do
+	for policy in local remote kerf "cut --cut 3"; do
 		# shellcheck disable=SC2086
 		net_dev "$KERF" run "$work/model.onnx" $common --policy $policy --random 1 --json \
 			>"$work/out.json" || fail "policy $policy does not run"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The min-cut policy against brute force over every assignment, and pricing. */
+/* The default policy against brute force over every assignment, and pricing. */
 #include "graph/op.h"
 #include "plan/plan.h"
 #include "util/rng.h"
@@ -135,7 +135,7 @@ static void test_one_way_cut_is_optimal(void **state)
 			if (one_way(s.g, assign, 0) || one_way(s.g, assign, 1))
 				best = fmin(best, sum_cost(&s.p, assign));
 		}
-		assert_int_equal(kerf_policy_find("mincut")->plan(&s.p, &plan, NULL), 0);
+		assert_int_equal(kerf_policy_find("kerf")->plan(&s.p, &plan, NULL), 0);
 		/* Steps may overlap, so the price may be below the sum, never above. */
 		assert_true(plan.total_s <= best * (1 + 1e-9) + 1e-12);
 		kerf_plan_finish(&plan);
