@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ALL_CELLS 2048 /* operators * engines up to which all other policies are asked */
+
 /* A plan by search: what of it was allowed, and what came of it. */
 struct searched {
 	int32_t exit;
@@ -112,17 +114,34 @@ static int ask(struct kerf_planner *k, const struct kerf_policy *policy)
 	return 0;
 }
 
-/* Whole plans and cuts are assignments: none is better than an optimal one. */
+/*
+ * Those that are not asked about large graphs, because their time grows faster than the graph
+ * or is long: qdmp finds the cuts of dads, and cogent draws at random from those that
+ * neurosurgeon, autosplit and spinn go through.
+ */
+static bool is_slow(const struct kerf_policy *policy)
+{
+	return policy->plan == kerf_policy_dads || policy->plan == kerf_policy_cogent;
+}
+
+/* Whether its plans are assignments, one step between two changes of engine. */
+static bool assigns(const struct kerf_policy *policy)
+{
+	return policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT ||
+	       policy->plan == kerf_policy_cogent;
+}
+
+/* No assignment is better than an optimal one. */
 static int ask_others(struct kerf_planner *k)
 {
+	bool large = (uint64_t)k->p->graph->n_op * k->p->n_engine > ALL_CELLS;
 	const struct kerf_policy *policy;
 	uint32_t i;
 	int r = 0;
 
 	for (i = 0; !r && (policy = kerf_policy_at(i)); i++)
-		if (policy->plan != kerf_policy_kerf &&
-		    !(k->optimal &&
-		      (policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT)))
+		if (policy->plan != kerf_policy_kerf && !(large && is_slow(policy)) &&
+		    !(k->optimal && assigns(policy)))
 			r = ask(k, policy);
 	return r;
 }
