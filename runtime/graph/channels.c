@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "graph/channels.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const struct kerf_tensor *tensor(const struct kerf_graph *g, int32_t v)
@@ -114,8 +113,7 @@ static int check(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
 }
 
 static int limit_op(const struct kerf_graph *g, const struct kerf_slice_spec *spec, int64_t n,
-		    const struct kerf_op *op, bool *held_whole, struct kerf_tile *t,
-		    struct kerf_tile_need *need, struct kerf_err *err)
+		    const struct kerf_op *op, struct kerf_tile *t, struct kerf_tile_need *need, struct kerf_err *err)
 {
 	bool makes = op->n_out == 1 && channels_of(g, op->out[0]) == n &&
 		     !g->value[op->out[0]].bounded;
@@ -132,7 +130,7 @@ static int limit_op(const struct kerf_graph *g, const struct kerf_slice_spec *sp
 		if (axis == UNKNOWN || (axis == WHOLE && t->hold[v].end))
 			break;
 		if (axis == WHOLE) {
-			held_whole[v] = true;
+			t->held_whole[v] = true;
 			continue;
 		}
 		need[k] = (struct kerf_tile_need){true, axis, spec->channels};
@@ -147,7 +145,7 @@ static int limit_op(const struct kerf_graph *g, const struct kerf_slice_spec *sp
 
 /* What comes in and is read in the range alone is held in it. */
 static void hold_inputs(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
-			const bool *held_whole, struct kerf_tile *t)
+			struct kerf_tile *t)
 {
 	uint32_t i;
 	int k;
@@ -156,45 +154,28 @@ static void hold_inputs(const struct kerf_graph *g, const struct kerf_slice_spec
 		for (k = 0; k < g->op[spec->op[i]].n_in; k++) {
 			int32_t v = g->op[spec->op[i]].in[k];
 
-			if (v >= 0 && t->need[t->first[i] + (size_t)k].limited && !held_whole[v] &&
+			if (v >= 0 && t->need[t->first[i] + (size_t)k].limited && !t->held_whole[v] &&
 			    !is_const(g, v))
 				t->hold[v] = spec->channels;
 		}
 }
 
-int kerf_channels_make(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
+int kerf_channels_fill(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
 		       uint32_t n_out, const int32_t *out, struct kerf_tile *t,
 		       struct kerf_err *err)
 {
-	bool *held_whole = calloc((size_t)g->n_value + 1, sizeof(*held_whole));
-	size_t n_need = 0;
+	int r = check(g, spec, n_out, out, err);
 	uint32_t i;
-	int r;
 
-	memset(t, 0, sizeof(*t));
-	r = check(g, spec, n_out, out, err);
 	if (r)
-		goto out;
-	r = -ENOMEM;
-	t->hold = calloc((size_t)g->n_value + 1, sizeof(*t->hold));
-	t->first = calloc((size_t)spec->n_op + 1, sizeof(*t->first));
-	if (!held_whole || !t->hold || !t->first)
-		goto out;
-	for (i = 0; i < spec->n_op; i++) {
-		t->first[i] = n_need;
-		n_need += (size_t)g->op[spec->op[i]].n_in;
-	}
-	t->need = calloc(n_need + 1, sizeof(*t->need));
-	if (!t->need)
-		goto out;
-	for (i = 0, r = 0; i < spec->n_op && !r; i++)
-		r = limit_op(g, spec, channels_of(g, out[0]), &g->op[spec->op[i]], held_whole, t,
+		return r;
+	r = kerf_tile_room(g, spec, t);
+	for (i = 0; i < spec->n_op && !r; i++)
+		r = limit_op(g, spec, channels_of(g, out[0]), &g->op[spec->op[i]], t,
 			     t->need + t->first[i], err);
-	if (!r)
-		hold_inputs(g, spec, held_whole, t);
-out:
-	free(held_whole);
 	if (r)
-		kerf_tile_finish(t);
+		kerf_tile_clear(g, spec, t);
+	else
+		hold_inputs(g, spec, t);
 	return r;
 }

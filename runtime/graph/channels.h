@@ -15,11 +15,11 @@
 #include "graph/tile.h"
 
 /*
- * As kerf_tile_make(), with ranges of the last axis in hold; need tells for constants too what is
+ * As kerf_tile_fill(), with ranges of the last axis in hold; need tells for constants too what is
  * read of them, along need.axis. -EOPNOTSUPP, naming the operator, where channels cannot be made
  * apart; -EINVAL if the outputs have not as many channels, or the range is not theirs.
  */
-int kerf_channels_make(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
+int kerf_channels_fill(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
 		       uint32_t n_out, const int32_t *out, struct kerf_tile *t,
 		       struct kerf_err *err);
 

@@ -445,7 +445,9 @@ static int build(struct slicer *s, struct kerf_err *err)
 	if (s->tiled || s->split) {
 		r = begin_limits(s);
 		if (!r)
-			r = (s->split ? kerf_channels_make : kerf_tile_make)(
+			r = kerf_tile_open(s->whole, &s->tile);
+		if (!r)
+			r = (s->split ? kerf_channels_fill : kerf_tile_fill)(
 				s->whole, s->spec, s->n_out, s->out, &s->tile, err);
 		if (r)
 			return r;

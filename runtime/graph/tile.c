@@ -300,54 +300,121 @@ static int pad(const struct kerf_graph *g, const struct kerf_slice_spec *spec, i
 	return 0;
 }
 
-int kerf_tile_make(const struct kerf_graph *g, const struct kerf_slice_spec *spec, uint32_t n_out,
-		   const int32_t *out, struct kerf_tile *t, struct kerf_err *err)
+/* --- the tile --------------------------------------------------------------- */
+
+int kerf_tile_open(const struct kerf_graph *g, struct kerf_tile *t)
 {
-	bool *held_whole = calloc((size_t)g->n_value + 1, sizeof(*held_whole));
-	struct kerf_tensor *tensors = NULL;
-	size_t n_need = 0, n_tensor = 0;
-	int r = check_outputs(g, spec, n_out, out, err);
+	memset(t, 0, sizeof(*t));
+	t->hold = calloc((size_t)g->n_value + 1, sizeof(*t->hold));
+	t->held_whole = calloc((size_t)g->n_value + 1, sizeof(*t->held_whole));
+	if (t->hold && t->held_whole)
+		return 0;
+	kerf_tile_finish(t);
+	return -ENOMEM;
+}
+
+int kerf_tile_room(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
+		   struct kerf_tile *t)
+{
+	size_t n_need = 0;
 	uint32_t i;
 
-	memset(t, 0, sizeof(*t));
-	if (r)
-		goto out;
-	r = -ENOMEM;
-	t->hold = calloc((size_t)g->n_value + 1, sizeof(*t->hold));
 	t->first = calloc((size_t)spec->n_op + 1, sizeof(*t->first));
-	if (!held_whole || !t->hold || !t->first)
-		goto out;
+	if (!t->first)
+		return -ENOMEM;
+	for (i = 0; i < spec->n_op; i++) {
+		t->first[i] = n_need;
+		n_need += (size_t)g->op[spec->op[i]].n_in;
+	}
+	t->need = calloc(n_need + 1, sizeof(*t->need));
+	return t->need ? 0 : -ENOMEM;
+}
+
+void kerf_tile_clear(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
+		     struct kerf_tile *t)
+{
+	uint32_t i;
+	int k;
+
 	for (i = 0; i < spec->n_op; i++) {
 		const struct kerf_op *op = &g->op[spec->op[i]];
 
-		t->first[i] = n_need;
-		n_need += (size_t)op->n_in;
-		n_tensor = KERF_MAX(n_tensor, n_slots(op));
+		for (k = 0; k < op->n_in + op->n_out; k++) {
+			int32_t v = k < op->n_in ? op->in[k] : op->out[k - op->n_in];
+
+			if (v < 0)
+				continue;
+			t->hold[v] = (struct kerf_rows){0, 0};
+			t->held_whole[v] = false;
+		}
 	}
-	t->need = calloc(n_need + 1, sizeof(*t->need));
+	free(t->need);
+	free(t->first);
+	t->need = NULL;
+	t->first = NULL;
+}
+
+/* All rows, and rows of what is held whole, are {0, 0}. */
+static void settle(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
+		   struct kerf_tile *t)
+{
+	uint32_t i;
+	int k;
+
+	for (i = 0; i < spec->n_op; i++) {
+		const struct kerf_op *op = &g->op[spec->op[i]];
+
+		for (k = 0; k < op->n_in + op->n_out; k++) {
+			int32_t v = k < op->n_in ? op->in[k] : op->out[k - op->n_in];
+
+			if (v >= 0 && (t->held_whole[v] ||
+				       (t->hold[v].begin == 0 &&
+					t->hold[v].end == g->value[v].t.dims[1])))
+				t->hold[v] = (struct kerf_rows){0, 0};
+		}
+	}
+}
+
+int kerf_tile_fill(const struct kerf_graph *g, const struct kerf_slice_spec *spec, uint32_t n_out,
+		   const int32_t *out, struct kerf_tile *t, struct kerf_err *err)
+{
+	struct kerf_tensor *tensors = NULL;
+	size_t n_tensor = 0;
+	int r = check_outputs(g, spec, n_out, out, err);
+	uint32_t i;
+
+	if (r)
+		return r;
+	for (i = 0; i < spec->n_op; i++)
+		n_tensor = KERF_MAX(n_tensor, n_slots(&g->op[spec->op[i]]));
 	tensors = calloc(n_tensor + 1, sizeof(*tensors));
-	if (!t->need || !tensors)
-		goto out;
-	if (spec->padded) {
+	r = kerf_tile_room(g, spec, t);
+	if (!tensors)
+		r = -ENOMEM;
+	if (!r && spec->padded) {
 		r = pad(g, spec, rows_of(g, out[0]), t, tensors, err);
-		goto out;
+	} else if (!r) {
+		for (i = 0; i < n_out; i++)
+			t->hold[out[i]] = spec->rows;
+		for (i = spec->n_op; i-- && !r;)
+			r = propagate_op(g, &g->op[spec->op[i]], t->held_whole, t->hold,
+					 t->need + t->first[i], tensors, err);
+		if (!r)
+			settle(g, spec, t);
 	}
-	for (i = 0; i < n_out; i++)
-		t->hold[out[i]] = spec->rows;
-	for (i = spec->n_op; i--;) {
-		r = propagate_op(g, &g->op[spec->op[i]], held_whole, t->hold,
-				 t->need + t->first[i], tensors, err);
-		if (r)
-			goto out;
-	}
-	r = 0;
-	for (i = 0; i < g->n_value; i++)
-		if (held_whole[i] ||
-		    (t->hold[i].begin == 0 && t->hold[i].end == g->value[i].t.dims[1]))
-			t->hold[i] = (struct kerf_rows){0, 0};
-out:
-	free(held_whole);
 	free(tensors);
+	if (r)
+		kerf_tile_clear(g, spec, t);
+	return r;
+}
+
+int kerf_tile_make(const struct kerf_graph *g, const struct kerf_slice_spec *spec, uint32_t n_out,
+		   const int32_t *out, struct kerf_tile *t, struct kerf_err *err)
+{
+	int r = kerf_tile_open(g, t);
+
+	if (!r)
+		r = kerf_tile_fill(g, spec, n_out, out, t, err);
 	if (r)
 		kerf_tile_finish(t);
 	return r;
@@ -358,5 +425,6 @@ void kerf_tile_finish(struct kerf_tile *t)
 	free(t->hold);
 	free(t->need);
 	free(t->first);
+	free(t->held_whole);
 	memset(t, 0, sizeof(*t));
 }

@@ -2,7 +2,6 @@
 #include "plan/bands.h"
 
 #include "graph/channels.h"
-#include "graph/tile.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -130,16 +129,16 @@ static int64_t height(const struct kerf_graph *g, int32_t v)
 	return g->value[v].nhwc && g->value[v].t.rank >= 3 ? g->value[v].t.dims[1] : 0;
 }
 
-int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t end)
+int64_t kerf_bands_rows(const struct kerf_problem *p, struct kerf_tile *room, uint32_t begin,
+			uint32_t end)
 {
 	const struct kerf_graph *g = p->graph;
 	struct kerf_slice_spec spec;
-	struct kerf_tile tile;
 	struct kerf_run run;
 	bool less = false;
 	int64_t rows;
 	uint32_t i;
-	int half, r;
+	int half;
 
 	if (begin >= end || kerf_run_make(p, begin, end, &run))
 		return 0;
@@ -149,64 +148,74 @@ int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t e
 		spec = (struct kerf_slice_spec){.n_op = run.n_op, .op = run.op};
 		spec.rows.begin = half ? rows / 2 : 0;
 		spec.rows.end = half ? rows : rows / 2;
-		r = kerf_tile_make(g, &spec, run.n_out, run.out, &tile, NULL);
-		if (r) {
+		if (kerf_tile_fill(g, &spec, run.n_out, run.out, room, NULL)) {
 			rows = 0;
 			break;
 		}
 		for (i = 0; i < run.n_in; i++)
-			less |= tile.hold[run.in[i]].end > 0;
-		kerf_tile_finish(&tile);
+			less |= room->hold[run.in[i]].end > 0;
+		kerf_tile_clear(g, &spec, room);
 	}
 	kerf_run_finish(&run);
 	return rows > 1 && less ? rows : 0;
 }
 
-int64_t kerf_bands_channels(const struct kerf_problem *p, uint32_t begin, uint32_t end)
+int64_t kerf_bands_channels(const struct kerf_problem *p, struct kerf_tile *room, uint32_t begin,
+			    uint32_t end)
 {
 	struct kerf_slice_spec spec;
-	struct kerf_tile tile;
 	struct kerf_run run;
 	int64_t n = 0;
 
 	if (begin >= end || kerf_run_make(p, begin, end, &run))
 		return 0;
 	spec = (struct kerf_slice_spec){.n_op = run.n_op, .op = run.op, .channels = {0, 1}};
-	if (run.n_out && !kerf_channels_make(p->graph, &spec, run.n_out, run.out, &tile, NULL)) {
+	if (run.n_out && !kerf_channels_fill(p->graph, &spec, run.n_out, run.out, room, NULL)) {
 		const struct kerf_tensor *t = &p->graph->value[run.out[0]].t;
 
 		n = t->dims[t->rank - 1];
-		kerf_tile_finish(&tile);
+		kerf_tile_clear(p->graph, &spec, room);
 	}
 	kerf_run_finish(&run);
 	return n > 1 ? n : 0;
 }
 
-int kerf_bands_units(const struct kerf_problem *p, struct kerf_unit **units, uint32_t *n)
+static void find_units(const struct kerf_problem *p, struct kerf_tile *room,
+		       struct kerf_unit *unit, uint32_t *n)
 {
 	const struct kerf_graph *g = p->graph;
-	struct kerf_unit *unit = malloc(((size_t)g->n_op + 1) * sizeof(*unit)), *last;
+	struct kerf_unit *last;
 	int64_t rows;
 	uint32_t o;
 
-	*n = 0;
-	*units = unit;
-	if (!unit)
-		return -ENOMEM;
 	for (o = 0; o < g->n_op; o++) {
 		last = *n ? &unit[*n - 1] : NULL;
 		if (last && last->rows && !(g->op[o].def->flags & KERF_OP_WINDOW)) {
-			rows = kerf_bands_rows(p, last->begin, o + 1);
+			rows = kerf_bands_rows(p, room, last->begin, o + 1);
 			if (rows) {
 				last->end = o + 1;
 				last->rows = rows;
 				continue;
 			}
 		}
-		rows = o < p->goal.keep ? 0 : kerf_bands_rows(p, o, o + 1);
+		rows = o < p->goal.keep ? 0 : kerf_bands_rows(p, room, o, o + 1);
 		unit[(*n)++] = (struct kerf_unit){o, o + 1, rows};
 	}
-	return 0;
+}
+
+int kerf_bands_units(const struct kerf_problem *p, struct kerf_unit **unit, uint32_t *n)
+{
+	struct kerf_tile room;
+
+	*n = 0;
+	*unit = NULL;
+	if (kerf_tile_open(p->graph, &room))
+		return -ENOMEM;
+	*unit = malloc(((size_t)p->graph->n_op + 1) * sizeof(**unit));
+	if (*unit)
+		find_units(p, &room, *unit, n);
+	kerf_tile_finish(&room);
+	return *unit ? 0 : -ENOMEM;
 }
 
 /* --- engines -------------------------------------------------------------- */
@@ -368,6 +377,7 @@ struct builder {
 	uint32_t *head; /* per value: 1 + its first piece */
 	struct piece *piece;
 	uint32_t n_piece, cap_piece;
+	struct kerf_tile room;
 };
 
 static int own(struct builder *b, int32_t v, uint32_t step, struct kerf_rows rows,
@@ -484,8 +494,40 @@ static float share_of(const struct kerf_graph *g, uint32_t o, const struct kerf_
 	return 1;
 }
 
+/* What bands hold and do: [band * n_in + input], [band * n_op + operator]. */
+struct shape {
+	struct kerf_rows *hold;
+	float *share;
+};
+
+/* -EOPNOTSUPP or -EINVAL if one band is refused. */
+static int shape_bands(struct builder *b, const struct kerf_run *run, const struct kerf_group *g,
+		       const struct kerf_band *band, struct shape *shape)
+{
+	struct kerf_slice_spec spec = {.n_op = run->n_op, .op = run->op, .padded = g->padded};
+	const struct kerf_graph *graph = b->p->graph;
+	uint32_t i, k;
+	int r;
+
+	for (i = 0; i < g->n_band; i++) {
+		*(g->channels ? &spec.channels : &spec.rows) = band[i].rows;
+		r = (g->channels ? kerf_channels_fill : kerf_tile_fill)(
+			graph, &spec, run->n_out, run->out, &b->room, NULL);
+		if (r)
+			return r;
+		for (k = 0; k < run->n_in; k++)
+			shape->hold[i * run->n_in + k] = b->room.hold[run->in[k]];
+		for (k = 0; k < run->n_op; k++)
+			shape->share[i * run->n_op + k] =
+				share_of(graph, run->op[k], &b->room, g->channels);
+		kerf_tile_clear(graph, &spec, &b->room);
+	}
+	return 0;
+}
+
 static int build_band(struct builder *b, const struct kerf_run *run, const struct kerf_group *g,
-		      const struct kerf_band *band, const struct kerf_tile *tile)
+		      const struct kerf_band *band, const struct kerf_rows *hold,
+		      const float *share)
 {
 	const struct kerf_rows all = {0, 0};
 	uint32_t at = b->plan->n_step, i;
@@ -498,14 +540,11 @@ static int build_band(struct builder *b, const struct kerf_run *run, const struc
 	s->share = malloc((run->n_op + 1) * sizeof(*s->share));
 	if (!s->share)
 		return -ENOMEM;
-	for (i = 0; i < run->n_op; i++)
-		s->share[i] = share_of(b->p->graph, run->op[i], tile, g->channels);
-	for (i = 0; i < run->n_in; i++) {
-		struct kerf_rows hold = tile->hold[run->in[i]];
-
-		if (fetch(b, run->in[i], at, g->channels ? all : hold, g->channels ? hold : all))
+	memcpy(s->share, share, run->n_op * sizeof(*share));
+	for (i = 0; i < run->n_in; i++)
+		if (fetch(b, run->in[i], at, g->channels ? all : hold[i],
+			  g->channels ? hold[i] : all))
 			return -ENOMEM;
-	}
 	for (i = 0; i < run->n_out; i++)
 		if (own(b, run->out[i], at, g->channels ? all : band->rows,
 			g->channels ? band->rows : all))
@@ -517,21 +556,19 @@ static int build_band(struct builder *b, const struct kerf_run *run, const struc
 static int build_bands(struct builder *b, const struct kerf_run *run, const struct kerf_group *g,
 		       const struct kerf_band *band)
 {
-	struct kerf_tile *tile = calloc(g->n_band, sizeof(*tile));
-	struct kerf_slice_spec spec = {.n_op = run->n_op, .op = run->op, .padded = g->padded};
-	int r = tile ? 0 : -ENOMEM;
+	struct shape shape;
 	uint32_t i;
+	int r = -ENOMEM;
 
-	for (i = 0; i < g->n_band && !r; i++) {
-		*(g->channels ? &spec.channels : &spec.rows) = band[i].rows;
-		r = (g->channels ? kerf_channels_make : kerf_tile_make)(
-			b->p->graph, &spec, run->n_out, run->out, &tile[i], NULL);
-	}
+	shape.hold = malloc(((size_t)g->n_band * run->n_in + 1) * sizeof(*shape.hold));
+	shape.share = malloc(((size_t)g->n_band * run->n_op + 1) * sizeof(*shape.share));
+	if (shape.hold && shape.share)
+		r = shape_bands(b, run, g, band, &shape);
 	for (i = 0; i < g->n_band && !r; i++)
-		r = build_band(b, run, g, &band[i], &tile[i]);
-	for (i = 0; tile && i < g->n_band; i++)
-		kerf_tile_finish(&tile[i]);
-	free(tile);
+		r = build_band(b, run, g, &band[i], shape.hold + (size_t)i * run->n_in,
+			       shape.share + (size_t)i * run->n_op);
+	free(shape.hold);
+	free(shape.share);
 	return r;
 }
 
@@ -582,7 +619,7 @@ int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *band
 	memset(plan, 0, sizeof(*plan));
 	plan->exit = -1;
 	b.head = calloc((size_t)p->graph->n_value + 1, sizeof(*b.head));
-	if (!b.head)
+	if (!b.head || kerf_tile_open(p->graph, &b.room))
 		r = -ENOMEM;
 	for (i = 0; i < bands->n_group && !r; i = next) {
 		g = bands->group[i];
@@ -607,6 +644,7 @@ int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *band
 				       : strerror(-r));
 		kerf_plan_finish(plan);
 	}
+	kerf_tile_finish(&b.room);
 	free(b.head);
 	free(b.piece);
 	return r;

@@ -18,6 +18,7 @@
 #ifndef KERF_PLAN_BANDS_H
 #define KERF_PLAN_BANDS_H
 
+#include "graph/tile.h"
 #include "plan/goal.h"
 
 struct kerf_band {
@@ -72,15 +73,18 @@ void kerf_bands_offer(const struct kerf_problem *p, const struct kerf_bands *b, 
 
 /*
  * The height of the outputs of operators [begin, end) if they can be cut into bands of rows and
- * that means anything: at least two rows, and a band reads less than everything. Else 0.
+ * that means anything: at least two rows, and a band reads less than everything. Else 0. room is
+ * open (graph/tile.h).
  */
-int64_t kerf_bands_rows(const struct kerf_problem *p, uint32_t begin, uint32_t end);
+int64_t kerf_bands_rows(const struct kerf_problem *p, struct kerf_tile *room, uint32_t begin,
+			uint32_t end);
 
 /*
  * How many channels the outputs of operators [begin, end) have, if some can be made apart from the
  * others (graph/channels.h); else 0.
  */
-int64_t kerf_bands_channels(const struct kerf_problem *p, uint32_t begin, uint32_t end);
+int64_t kerf_bands_channels(const struct kerf_problem *p, struct kerf_tile *room, uint32_t begin,
+			    uint32_t end);
 
 /*
  * Layers: the smallest groups worth telling apart. One starts at every operator with a window

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/fused.h"
 
-#include "graph/tile.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +11,9 @@
  * Layers between two points where one value is live become a block if all of them can be cut;
  * else each stays alone, and is not fused with what comes before.
  */
-static uint32_t find_blocks(const struct kerf_problem *p, const struct kerf_unit *unit, uint32_t n,
-			    bool layers, struct kerf_block *block)
+static uint32_t find_blocks(const struct kerf_problem *p, struct kerf_tile *room,
+			    const struct kerf_unit *unit, uint32_t n, bool layers,
+			    struct kerf_block *block)
 {
 	const struct kerf_outline *x = p->outline;
 	uint32_t a = 0, b, k, at = 0, n_block = 0;
@@ -31,7 +30,7 @@ static uint32_t find_blocks(const struct kerf_problem *p, const struct kerf_unit
 			cut &= unit[b].rows > 0;
 		}
 		narrow = n_block > 0;
-		rows = cut && !layers ? kerf_bands_rows(p, unit[a].begin, unit[b - 1].end) : 0;
+		rows = cut && !layers ? kerf_bands_rows(p, room, unit[a].begin, unit[b - 1].end) : 0;
 		if (rows) {
 			block[n_block] = (struct kerf_block){
 				.begin = unit[a].begin,
@@ -53,8 +52,8 @@ static uint32_t find_blocks(const struct kerf_problem *p, const struct kerf_unit
 }
 
 /* One pass of pairs into one, as long as there are too many. */
-static uint32_t pair_up(const struct kerf_problem *p, struct kerf_block *block, uint32_t n,
-			uint32_t enough)
+static uint32_t pair_up(const struct kerf_problem *p, struct kerf_tile *room,
+			struct kerf_block *block, uint32_t n, uint32_t enough)
 {
 	uint32_t i, to = 0, left = n;
 
@@ -69,7 +68,7 @@ static uint32_t pair_up(const struct kerf_problem *p, struct kerf_block *block, 
 				    (a->begin >= p->goal.keep || b->end <= p->goal.keep);
 
 			if (both)
-				rows = kerf_bands_rows(p, a->begin, b->end);
+				rows = kerf_bands_rows(p, room, a->begin, b->end);
 			if (rows || none) {
 				a->end = b->end;
 				a->rows = rows;
@@ -103,7 +102,8 @@ static int measure(const struct kerf_problem *p, struct kerf_block *b)
 	return 0;
 }
 
-static int make_blocks(const struct kerf_problem *p, uint32_t most, struct kerf_fused *f)
+static int make_blocks(const struct kerf_problem *p, struct kerf_tile *room, uint32_t most,
+		       struct kerf_fused *f)
 {
 	struct kerf_unit *unit;
 	uint32_t n, i, before;
@@ -112,10 +112,10 @@ static int make_blocks(const struct kerf_problem *p, uint32_t most, struct kerf_
 		return -ENOMEM;
 	f->block = calloc((size_t)n + 1, sizeof(*f->block));
 	if (f->block) {
-		f->n = find_blocks(p, unit, n, f->reach == 1, f->block);
+		f->n = find_blocks(p, room, unit, n, f->reach == 1, f->block);
 		do {
 			before = f->n;
-			f->n = pair_up(p, f->block, f->n, most ? most : f->n);
+			f->n = pair_up(p, room, f->block, f->n, most ? most : f->n);
 		} while (f->n < before);
 	}
 	free(unit);
@@ -199,15 +199,15 @@ static int sum_back(const struct kerf_fused *f, const struct kerf_tile *t, uint3
 }
 
 /* All that can be fused with block j, in one go back from a band of one row. */
-static int sweep(struct kerf_fused *f, uint32_t j)
+static int sweep(struct kerf_fused *f, struct kerf_tile *room, uint32_t j)
 {
 	struct kerf_slice_spec spec;
-	struct kerf_tile tile;
 	struct kerf_run run;
 	uint32_t from = j;
 	int r;
 
-	while (f->block[from].joint && j - from + 1 < f->reach)
+	while (f->block[from].joint && j - from + 1 < f->reach &&
+	       f->block[j].end - f->block[from - 1].begin <= KERF_FUSED_OPS)
 		from--;
 	for (;; from = (from + j + 1) / 2) {
 		r = kerf_run_make(f->p, f->block[from].begin, f->block[j].end, &run);
@@ -216,10 +216,15 @@ static int sweep(struct kerf_fused *f, uint32_t j)
 		spec = (struct kerf_slice_spec){.n_op = run.n_op, .op = run.op};
 		spec.rows.begin = f->block[j].rows / 2;
 		spec.rows.end = spec.rows.begin + 1;
-		r = kerf_tile_make(f->p->graph, &spec, run.n_out, run.out, &tile, NULL);
+		r = kerf_tile_fill(f->p->graph, &spec, run.n_out, run.out, room, NULL);
+		if (!r) {
+			f->since[j] = from;
+			r = sum_back(f, room, from, j);
+			kerf_tile_clear(f->p->graph, &spec, room);
+		}
 		kerf_run_finish(&run);
 		if (r != -EINVAL && r != -EOPNOTSUPP)
-			break;
+			return r;
 		if (from == j) { /* one row cannot be had apart, though halves can */
 			f->block[j].rows = 0;
 			f->block[j].joint = false;
@@ -228,18 +233,13 @@ static int sweep(struct kerf_fused *f, uint32_t j)
 			return 0;
 		}
 	}
-	if (r)
-		return r;
-	f->since[j] = from;
-	r = sum_back(f, &tile, from, j);
-	kerf_tile_finish(&tile);
-	return r;
 }
 
 int kerf_fused_make(const struct kerf_problem *p, uint32_t reach, uint32_t most,
 		    struct kerf_fused **fused)
 {
 	struct kerf_fused *f = calloc(1, sizeof(*f));
+	struct kerf_tile room = {0};
 	uint32_t j, e;
 	size_t pairs;
 
@@ -248,7 +248,7 @@ int kerf_fused_make(const struct kerf_problem *p, uint32_t reach, uint32_t most,
 		return -ENOMEM;
 	f->p = p;
 	f->reach = reach;
-	if (make_blocks(p, most, f))
+	if (kerf_tile_open(p->graph, &room) || make_blocks(p, &room, most, f))
 		goto fail;
 	pairs = (size_t)f->n * reach + 1;
 	f->since = calloc((size_t)f->n + 1, sizeof(*f->since));
@@ -262,12 +262,14 @@ int kerf_fused_make(const struct kerf_problem *p, uint32_t reach, uint32_t most,
 		for (e = 0; e < p->n_engine; e++)
 			f->whole_s[(size_t)j * p->n_engine + e] =
 				kerf_bands_op_s(p, f->block[j].begin, f->block[j].end, e);
-		if (f->block[j].rows && sweep(f, j))
+		if (f->block[j].rows && sweep(f, &room, j))
 			goto fail;
 	}
+	kerf_tile_finish(&room);
 	*fused = f;
 	return 0;
 fail:
+	kerf_tile_finish(&room);
 	kerf_fused_free(f);
 	return -ENOMEM;
 }
@@ -447,11 +449,12 @@ static void try_bands(struct search *x, uint32_t i, uint32_t j)
 	if (!isfinite(work))
 		return;
 	offer(x, j + 1, 0, state_at(x, i, 0)->s + halo_s(x, in, halo) + work, i, 0);
-	for (e = 0; e < f->p->n_engine; e++)
-		if (isfinite(state_at(x, i, 1 + e)->s))
-			offer(x, j + 1, 0,
-			      state_at(x, i, 1 + e)->s + deal_s(x, engine_node(x, e), in, halo) + work,
-			      i, 1 + e);
+	for (e = 0; e < f->p->n_engine; e++) {
+		double s = state_at(x, i, 1 + e)->s + work;
+
+		if (s < state_at(x, j + 1, 0)->s)
+			offer(x, j + 1, 0, s + deal_s(x, engine_node(x, e), in, halo), i, 1 + e);
+	}
 }
 
 /* Block j whole on each engine. */

@@ -18,8 +18,10 @@
 
 #include "plan/bands.h"
 
-/* More than this many blocks together would compute almost everything everywhere. */
-#define KERF_FUSED_REACH 32
+/* More together would compute almost everything everywhere; a graph has at most so many blocks. */
+#define KERF_FUSED_REACH 16
+#define KERF_FUSED_OPS 256
+#define KERF_FUSED_BLOCKS 128
 
 struct kerf_block {
 	uint32_t begin, end;
@@ -44,7 +46,7 @@ struct kerf_fused {
 };
 
 /*
- * At most `reach` blocks are fused; with 1 the blocks are layers, as kerf_bands_units() tells them.
+ * At most `reach` blocks, and KERF_FUSED_OPS operators, are fused; with 1 the blocks are layers, as kerf_bands_units() tells them.
  * Graphs of more blocks than `most` (0: any number) get longer ones. 0 or -ENOMEM.
  */
 int kerf_fused_make(const struct kerf_problem *p, uint32_t reach, uint32_t most,

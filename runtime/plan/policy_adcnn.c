@@ -22,10 +22,11 @@
 
 /* Its grid of 8 x 8 has as many; bands of as few rows would be padding for the most part. */
 #define MOST_TILES 16
+#define DEPTHS 8
 
 static int try_tiles(const struct kerf_fused *f, struct kerf_choice *c)
 {
-	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, last;
+	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, last, step, k;
 	struct kerf_fused_head h = {.engine = engine, .padded = true};
 	double speed[KERF_MAX_ENGINES];
 	struct kerf_bands b = {0};
@@ -35,9 +36,12 @@ static int try_tiles(const struct kerf_fused *f, struct kerf_choice *c)
 	if (!n || !kerf_fused_reach(f, &h.first, &last))
 		return 0;
 	h.meet = h.first;
-	for (h.last = h.first; h.last <= last; h.last++)
-		for (h.n_tile = 2; h.n_tile <= KERF_MIN(MOST_TILES, f->block[h.last].rows);
-		     h.n_tile += h.n_tile < 8 ? 1 : 4) {
+	step = 1 + (last - h.first) / DEPTHS;
+	for (h.last = h.first; h.last <= last; h.last += step)
+		for (k = 1; k <= 4; k *= 2) {
+			int64_t most = KERF_MIN(MOST_TILES, f->block[h.last].rows);
+
+			h.n_tile = (uint32_t)KERF_MIN((int64_t)KERF_MAX(k * n, 2), most);
 			kerf_fused_deal(f, &h, n, worker, engine);
 			r = kerf_fused_head(f, &h, &b, NULL);
 			if (!r && kerf_bands_padded(f->p, &b))
@@ -56,7 +60,7 @@ int kerf_policy_adcnn(const struct kerf_problem *p, struct kerf_plan *plan, stru
 {
 	struct kerf_choice c = {0};
 	struct kerf_fused *f;
-	int r = kerf_fused_make(p, KERF_FUSED_REACH, 256, &f);
+	int r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
 
 	if (r)
 		return r;

@@ -24,7 +24,7 @@ int kerf_policy_aofl(const struct kerf_problem *p, struct kerf_plan *plan, struc
 	struct kerf_fused *f;
 	double sum = 0, s;
 	uint32_t w, groups = 0, i;
-	int r = kerf_fused_make(p, KERF_FUSED_REACH, 256, &f);
+	int r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
 
 	if (!r) {
 		o.n_worker = kerf_fused_workers(f, o.worker, o.part);

@@ -31,13 +31,14 @@ static bool is_product(const struct kerf_graph *g, uint32_t o)
 }
 
 /* The longest run from begin whose channels can be made apart; begin if there is none. */
-static uint32_t run_of(const struct kerf_problem *p, uint32_t begin, bool products)
+static uint32_t run_of(const struct kerf_problem *p, struct kerf_tile *room, uint32_t begin,
+		       bool products)
 {
 	uint32_t end = begin;
 
 	if (begin < p->goal.keep || (products && !is_product(p->graph, begin)))
 		return begin;
-	while (end < p->graph->n_op && kerf_bands_channels(p, begin, end + 1))
+	while (end < p->graph->n_op && kerf_bands_channels(p, room, begin, end + 1))
 		end++;
 	return end;
 }
@@ -70,8 +71,9 @@ static void balance(const struct kerf_problem *p, uint32_t begin, uint32_t end, 
 	kerf_fused_balance(n, fixed, each, part);
 }
 
-static int add_split(const struct kerf_problem *p, uint32_t begin, uint32_t end, bool products,
-		     uint32_t most, struct kerf_bands *b, struct kerf_err *err)
+static int add_split(const struct kerf_problem *p, struct kerf_tile *room, uint32_t begin,
+		     uint32_t end, bool products, uint32_t most, struct kerf_bands *b,
+		     struct kerf_err *err)
 {
 	uint32_t worker[KERF_MAX_ENGINES], n = kerf_bands_workers(p, begin, end, worker), whole;
 	struct kerf_rows channels[KERF_MAX_ENGINES];
@@ -87,7 +89,7 @@ static int add_split(const struct kerf_problem *p, uint32_t begin, uint32_t end,
 		balance(p, begin, end, n, worker, part);
 	else
 		kerf_bands_speeds(p, begin, end, n, worker, part);
-	kerf_bands_split(kerf_bands_channels(p, begin, end), 1, n, part, channels);
+	kerf_bands_split(kerf_bands_channels(p, room, begin, end), 1, n, part, channels);
 	r = kerf_bands_tiled(b, begin, end, whole, n, worker, channels);
 	if (!r && b->group[b->n_group - 1].n_band)
 		b->group[b->n_group - 1].channels = true;
@@ -98,12 +100,13 @@ static int lay_out(const struct kerf_problem *p, bool products, uint32_t most,
 		   struct kerf_bands *b, struct kerf_err *err)
 {
 	uint32_t at, end, whole;
-	int r = 0;
+	struct kerf_tile room;
+	int r = kerf_tile_open(p->graph, &room);
 
 	for (at = 0; at < p->graph->n_op && !r; at = end) {
-		end = run_of(p, at, products);
+		end = run_of(p, &room, at, products);
 		if (end > at) {
-			r = add_split(p, at, end, products, most, b, err);
+			r = add_split(p, &room, at, end, products, most, b, err);
 			continue;
 		}
 		end = at + 1;
@@ -111,6 +114,7 @@ static int lay_out(const struct kerf_problem *p, bool products, uint32_t most,
 		if (!r)
 			r = kerf_bands_whole(b, at, end, whole);
 	}
+	kerf_tile_finish(&room);
 	return r;
 }
 

@@ -75,7 +75,7 @@ int kerf_policy_deepslicing(const struct kerf_problem *p, struct kerf_plan *plan
 	struct kerf_fused *f;
 	uint32_t w, round;
 	bool again = true;
-	int r = kerf_fused_make(p, KERF_FUSED_REACH, 256, &f);
+	int r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
 
 	if (r)
 		return r;

@@ -25,6 +25,7 @@
 
 /* The paper's finest grid, 5 x 5. */
 #define MOST_TILES 25
+#define DEPTHS 8
 
 struct found {
 	double whole_bytes; /* that the whole model at home needs */
@@ -54,10 +55,10 @@ static int try_head(const struct kerf_fused *f, const struct kerf_fused_head *he
 	return r == -ENOMEM ? r : 0;
 }
 
-/* All depths, and one to four tiles a worker. */
+/* Some depths, and one to four tiles a worker. */
 static int try_heads(const struct kerf_fused *f, struct found *found)
 {
-	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, last, k;
+	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, last, k, step;
 	struct kerf_fused_head h = {.engine = engine};
 	double speed[KERF_MAX_ENGINES];
 	int r = 0;
@@ -65,8 +66,9 @@ static int try_heads(const struct kerf_fused *f, struct found *found)
 	n = kerf_fused_workers(f, worker, speed);
 	if (!n || !kerf_fused_reach(f, &h.first, &last))
 		return 0;
-	for (h.last = h.first; h.last <= last && !r; h.last++)
-		for (k = 1; k <= 4 && !r; k++) {
+	step = 1 + (last - h.first) / DEPTHS;
+	for (h.last = h.first; h.last <= last && !r; h.last += step)
+		for (k = 1; k <= 4 && !r; k *= 2) {
 			int64_t most = KERF_MIN(MOST_TILES, f->block[h.last].rows);
 
 			h.n_tile = (uint32_t)KERF_MIN((int64_t)KERF_MAX(k * n, 2), most);
@@ -90,7 +92,7 @@ int kerf_policy_deepthings(const struct kerf_problem *p, struct kerf_plan *plan,
 	int r = kerf_bands_home_engine(p, 0, p->graph->n_op, &e, err);
 
 	if (!r)
-		r = kerf_fused_make(p, KERF_FUSED_REACH, 256, &f);
+		r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
 	if (r)
 		return r;
 	r = kerf_plan_whole(p, e, &whole, NULL);

@@ -18,11 +18,12 @@
 #include <stdio.h>
 
 #define MOST_PATCHES 16
+#define DEPTHS 16
 
 static int try_patches(const struct kerf_problem *p, const struct kerf_fused *f, uint32_t e,
 		       struct kerf_choice *c)
 {
-	uint32_t engine[MOST_PATCHES], last, i;
+	uint32_t engine[MOST_PATCHES], last, i, step;
 	struct kerf_fused_head h = {.engine = engine};
 	struct kerf_bands b = {0};
 	int r = 0;
@@ -32,9 +33,10 @@ static int try_patches(const struct kerf_problem *p, const struct kerf_fused *f,
 	if (!kerf_fused_reach(f, &h.first, &last))
 		return 0;
 	h.meet = h.first;
-	for (h.last = h.first; h.last <= last; h.last++)
+	step = 1 + (last - h.first) / DEPTHS;
+	for (h.last = h.first; h.last <= last; h.last += step)
 		for (h.n_tile = 2; h.n_tile <= KERF_MIN(MOST_PATCHES, f->block[h.last].rows);
-		     h.n_tile += h.n_tile < 4 ? 1 : h.n_tile / 2) {
+		     h.n_tile += (h.n_tile + 1) / 2) {
 			r = kerf_fused_head(f, &h, &b, NULL);
 			if (!r)
 				kerf_bands_offer(p, &b, "mcunet-patch", c,
@@ -63,7 +65,7 @@ int kerf_policy_mcunet(const struct kerf_problem *p, struct kerf_plan *plan, str
 	if (!r && p->engine[e].node != p->home)
 		r = kerf_fail(err, -ENODEV, "no engine of this node can run the whole model");
 	if (!r)
-		r = kerf_fused_make(p, KERF_FUSED_REACH, 256, &f);
+		r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
 	if (r)
 		return r;
 	r = kerf_plan_whole(p, e, &whole, NULL);

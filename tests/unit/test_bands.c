@@ -93,7 +93,8 @@ static void test_units_cover_the_graph(void **state)
 }
 
 /* Groups of random length, whole or in random bands on random engines. */
-static void random_groups(const struct kerf_problem *p, struct kerf_rng *rng, struct kerf_bands *b)
+static void random_groups(const struct kerf_problem *p, struct kerf_tile *room,
+			  struct kerf_rng *rng, struct kerf_bands *b)
 {
 	uint32_t engines[6], at = 0, end, n, i;
 	struct kerf_rows part[6];
@@ -104,7 +105,7 @@ static void random_groups(const struct kerf_problem *p, struct kerf_rng *rng, st
 
 		end = at + 1 + (uint32_t)kerf_rng_below(rng, 5);
 		end = KERF_MIN(end, p->graph->n_op);
-		rows = kerf_bands_rows(p, at, end);
+		rows = kerf_bands_rows(p, room, at, end);
 		n = 1 + (uint32_t)kerf_rng_below(rng, 6);
 		for (i = 0; i < n; i++) {
 			engines[i] = (uint32_t)kerf_rng_below(rng, p->n_engine);
@@ -155,6 +156,7 @@ static void test_random_groups_give_the_whole_runs_bits(void **state)
 		struct kerf_graph *g = random_graph(seed, 4 + (int)(seed % 14));
 		struct kerf_tensor whole[RG_MAX], parts[RG_MAX];
 		struct kerf_bands b = {0};
+		struct kerf_tile room;
 		struct kerf_plan plan;
 		struct kerf_err err = {""};
 		struct rig x;
@@ -162,7 +164,9 @@ static void test_random_groups_give_the_whole_runs_bits(void **state)
 		if (!g)
 			continue;
 		rig_random(&x, g, &rng);
-		random_groups(&x.p, &rng, &b);
+		assert_int_equal(kerf_tile_open(g, &room), 0);
+		random_groups(&x.p, &room, &rng, &b);
+		kerf_tile_finish(&room);
 		if (kerf_bands_build(&x.p, &b, &plan, &err))
 			fail_msg("seed %d: %s", (int)seed, err.msg);
 		check_shares(g, &plan);
@@ -181,8 +185,8 @@ static void test_random_groups_give_the_whole_runs_bits(void **state)
 }
 
 /* Runs of operators that make channels apart, over random engines; all else whole. */
-static void random_channels(const struct kerf_problem *p, struct kerf_rng *rng,
-			    struct kerf_bands *b)
+static void random_channels(const struct kerf_problem *p, struct kerf_tile *room,
+			    struct kerf_rng *rng, struct kerf_bands *b)
 {
 	uint32_t engines[5], at = 0, end, n, i, more;
 	struct kerf_rows part[5];
@@ -192,7 +196,7 @@ static void random_channels(const struct kerf_problem *p, struct kerf_rng *rng,
 		more = 1 + (uint32_t)kerf_rng_below(rng, 4);
 		n = 2 + (uint32_t)kerf_rng_below(rng, 4);
 		for (end = at; end < p->graph->n_op && end < at + more &&
-			       kerf_bands_channels(p, at, end + 1);
+			       kerf_bands_channels(p, room, at, end + 1);
 		     end++)
 			;
 		for (i = 0; i < n; i++) {
@@ -203,7 +207,7 @@ static void random_channels(const struct kerf_problem *p, struct kerf_rng *rng,
 			end = at + 1;
 			assert_int_equal(kerf_bands_whole(b, at, end, engines[0]), 0);
 		} else {
-			kerf_bands_split(kerf_bands_channels(p, at, end), 1, n, weight, part);
+			kerf_bands_split(kerf_bands_channels(p, room, at, end), 1, n, weight, part);
 			assert_int_equal(
 				kerf_bands_tiled(b, at, end, engines[0], n, engines, part), 0);
 			b->group[b->n_group - 1].channels = true;
@@ -224,6 +228,7 @@ static void test_random_channels_give_the_whole_runs_bits(void **state)
 		struct kerf_graph *g = random_graph(seed, 4 + (int)(seed % 14));
 		struct kerf_tensor whole[RG_MAX], parts[RG_MAX];
 		struct kerf_bands b = {0};
+		struct kerf_tile room;
 		struct kerf_plan plan;
 		struct kerf_err err = {""};
 		struct rig x;
@@ -231,7 +236,9 @@ static void test_random_channels_give_the_whole_runs_bits(void **state)
 		if (!g)
 			continue;
 		rig_random(&x, g, &rng);
-		random_channels(&x.p, &rng, &b);
+		assert_int_equal(kerf_tile_open(g, &room), 0);
+		random_channels(&x.p, &room, &rng, &b);
+		kerf_tile_finish(&room);
 		if (kerf_bands_build(&x.p, &b, &plan, &err) || kerf_plan_check(g, &plan, &err))
 			fail_msg("seed %d: %s", (int)seed, err.msg);
 		check_shares(g, &plan);
