@@ -12,6 +12,7 @@
 #ifndef KERF_EXEC_PART_H
 #define KERF_EXEC_PART_H
 
+#include "exec/codec.h"
 #include "graph/graph.h"
 #include "graph/op.h"
 #include "plan/plan.h"
@@ -37,6 +38,21 @@ struct kerf_part {
 	uint32_t n_in, n_out;
 	struct kerf_port *in, *out;
 };
+
+/*
+ * Where the elements of a band are in a tensor that holds a part of a value. All ranges are of the
+ * whole value: held is what the tensor has, want what is meant; {0, 0}: all of the whole, all
+ * that is held. False if want is empty or not held, or the value has no such axis: rows are axis 1
+ * of nhwc values, channels the last axis of any with two or more.
+ */
+struct kerf_band_of {
+	struct kerf_rows rows, channels;
+};
+bool kerf_runs_of(const struct kerf_value *whole, struct kerf_band_of held,
+		  struct kerf_band_of want, struct kerf_runs *runs);
+
+/* What a slice holds of one of its values. */
+struct kerf_band_of kerf_slice_band(const struct kerf_graph *slice, int32_t v);
 
 /* Bytes on the wire of one piece, or of a message; t is the slice's value. */
 size_t kerf_piece_bytes(const struct kerf_graph *slice, bool in, const struct kerf_piece *p);

@@ -49,6 +49,8 @@ struct kerf_value {
 	int32_t parent;
 	/* In a tile: first row held and rows of the whole; whole_rows 0: not limited. */
 	int64_t row0, whole_rows;
+	/* In a slice of channels (last axis): the same. */
+	int64_t channel0, whole_channels;
 };
 
 enum kerf_attr_type {
