@@ -71,6 +71,7 @@ struct kerf_job {
 	void (*done)(struct kerf_job *job, int status);
 	void *user;
 	uint64_t request; /* of a part: which request its pieces belong to */
+	struct kerf_err *why; /* gets a sentence if the job fails and there is one to say; or NULL */
 
 	/* Filled before done is called: when it was submitted, begun and ended. */
 	uint64_t queued_ns, start_ns, end_ns;
@@ -143,6 +144,8 @@ struct kerf_engine {
 struct kerf_program {
 	struct kerf_engine *engine;
 	struct kerf_graph *slice;
+	bool part;	   /* jobs carry messages, not the slice's values: */
+	bool takes, gives; /* in[0], out[0] is there */
 };
 
 /*

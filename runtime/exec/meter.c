@@ -31,13 +31,15 @@ static bool is_error(int status)
 
 static uint64_t bytes_of(const struct kerf_job *job)
 {
-	const struct kerf_graph *g = job->program->slice;
+	const struct kerf_program *p = job->program;
+	uint32_t n_in = p->part ? p->takes : p->slice->n_in;
+	uint32_t n_out = p->part ? p->gives : p->slice->n_out;
 	uint64_t bytes = 0;
 	uint32_t i;
 
-	for (i = 0; i < g->n_in; i++)
+	for (i = 0; i < n_in; i++)
 		bytes += kerf_tensor_bytes(&job->in[i]);
-	for (i = 0; i < g->n_out; i++)
+	for (i = 0; i < n_out; i++)
 		bytes += kerf_tensor_bytes(&job->out[i]);
 	return bytes;
 }

@@ -5,6 +5,8 @@
  * makes it from its own copy and the fingerprints of the two graphs must agree.
  */
 #include "exec/remote.h"
+#include "exec/part.h"
+#include "exec/remote_part.h"
 #include "exec/remote_slice.h"
 
 #include "graph/op.h"
@@ -327,9 +329,11 @@ static int compare_io(struct json_object *o, const char *key, const struct kerf_
 	return 0;
 }
 
-static int read_slice(struct remote_program *p, struct json_object *o, struct kerf_err *err)
+static int read_slice(struct remote_program *p, struct json_object *o, bool part,
+		      struct kerf_err *err)
 {
 	int64_t weights = 0, arena = 0;
+	bool has_ports = false;
 	const char *id;
 
 	if (kerf_json_string(o, "id", &id, err))
@@ -344,6 +348,11 @@ static int read_slice(struct remote_program *p, struct json_object *o, struct ke
 		return -EPROTO;
 	p->info.weight_bytes = (size_t)weights;
 	p->info.arena_bytes = (size_t)arena;
+	/* Who does not know ports has made a slice without them. */
+	if (kerf_json_bool_opt(o, "ports", &has_ports, err))
+		return -EPROTO;
+	if (part && !has_ports)
+		return kerf_fail(err, -EOPNOTSUPP, "the peer does not take pieces from its neighbours");
 	return compare_io(o, "outputs", p->out, p->spec.n_out, err);
 }
 
@@ -369,7 +378,7 @@ static int post_slice(struct remote_engine *e, struct remote_program *p,
 	free(res.body);
 	if (r)
 		return r;
-	r = read_slice(p, o, err);
+	r = read_slice(p, o, q->ports != NULL, err);
 	json_object_put(o);
 	return r;
 }
@@ -416,6 +425,49 @@ static int make_heads(struct remote_engine *e, struct remote_program *p)
 	return kerf_oip_reply_encode(&p->spec, &all, out, &p->reply, &p->reply_size);
 }
 
+static uint32_t set_message(const struct kerf_graph *g, bool in, const struct kerf_port *port,
+			    uint32_t n, struct kerf_oip_io *io, uint64_t *bytes)
+{
+	uint32_t i;
+
+	*bytes = 0;
+	for (i = 0; i < n && !port[i].home; i++)
+		;
+	if (i == n)
+		return 0;
+	*bytes = kerf_port_bytes(g, in, &port[i]);
+	io[0] = (struct kerf_oip_io){.t = {.dtype = KERF_U8, .rank = 1, .dims = {(int64_t)*bytes}}};
+	return 1;
+}
+
+/* A part's jobs carry home's messages, not the values that were compared with the peer's. */
+static int make_part(struct remote_engine *e, struct remote_program *p, const struct kerf_part *part)
+{
+	const struct kerf_graph *g = p->base.slice;
+	int n;
+
+	p->raw = true;
+	p->spec.n_in = set_message(g, true, part->in, part->n_in, p->in, &p->in_bytes);
+	p->spec.n_out = set_message(g, false, part->out, part->n_out, p->out, &p->out_bytes);
+	p->base.part = true;
+	p->base.takes = p->spec.n_in;
+	p->base.gives = p->spec.n_out;
+	n = asprintf(&p->head,
+		     "POST /kerf/v1/slices/%s/run HTTP/1.1\r\nHost: %s\r\n"
+		     "Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
+		     "Kerf-Request: 00000000000000000000\r\n\r\n",
+		     p->id, e->host, (unsigned long long)p->in_bytes);
+	if (n < 0) {
+		p->head = NULL;
+		return -ENOMEM;
+	}
+	p->head_size = (size_t)n;
+	p->number_at = p->head_size - 4 - REMOTE_NUMBER_DIGITS;
+	if (p->spec.n_in + p->spec.n_out)
+		remote_wire_grow(e, e->info.depth);
+	return 0;
+}
+
 static void remote_release(struct kerf_program *program)
 {
 	struct remote_program *p = (struct remote_program *)program;
@@ -429,8 +481,9 @@ static void remote_release(struct kerf_program *program)
 	free(p);
 }
 
-static int remote_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
-			  struct kerf_program **program, struct kerf_err *err)
+static int remote_prepare_part(struct kerf_engine *engine, struct kerf_graph *slice,
+			       const struct kerf_part *part /* or NULL */,
+			       struct kerf_program **program, struct kerf_err *err)
 {
 	struct remote_engine *e = engine_of(engine);
 	struct remote_program *p = calloc(1, sizeof(*p));
@@ -460,6 +513,11 @@ static int remote_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 	snprintf(q.engine, sizeof(q.engine), "%s", e->engine);
 	q.depth = e->info.depth;
 	r = kerf_slice_describe(slice, &q, err);
+	if (!r && part && p->bounded)
+		r = kerf_fail(err, -EOPNOTSUPP,
+			      "a value whose dims are known only at run time cannot travel in pieces");
+	if (!r && part)
+		r = kerf_part_encode(part, e->url, &q.ports);
 	if (r)
 		goto release;
 	while (whole->parent)
@@ -470,7 +528,7 @@ static int remote_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 		r = post_slice(e, p, &q, err);
 	pthread_mutex_unlock(&e->call_lock);
 	if (!r)
-		r = make_heads(e, p);
+		r = part ? make_part(e, p, part) : make_heads(e, p);
 	if (r)
 		goto release;
 	kerf_slice_request_finish(&q);
@@ -485,6 +543,20 @@ release:
 	return r;
 }
 
+static int remote_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
+			  struct kerf_program **program, struct kerf_err *err)
+{
+	return remote_prepare_part(engine, slice, NULL, program, err);
+}
+
+static void remote_part_address(const struct kerf_program *program, char url[256], char slice[64])
+{
+	const struct remote_program *p = (const struct remote_program *)program;
+
+	snprintf(url, 256, "%s", engine_of(program->engine)->url);
+	snprintf(slice, 64, "%s", p->id);
+}
+
 static void remote_program_info(const struct kerf_program *p, struct kerf_program_info *info)
 {
 	*info = ((const struct remote_program *)p)->info;
@@ -496,6 +568,8 @@ const struct kerf_engine_ops kerf_engine_remote = {
 	.open = remote_open,
 	.close = remote_close,
 	.describe = remote_describe,
+	.prepare_part = remote_prepare_part,
+	.part_address = remote_part_address,
 	.supports = remote_supports,
 	.prepare = remote_prepare,
 	.release = remote_release,

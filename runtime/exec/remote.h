@@ -12,6 +12,11 @@
 
 #include <pthread.h>
 
+/* Digits of a request's number in a head: as many as any has, so that heads are of one size. */
+#define REMOTE_NUMBER_DIGITS 20
+/* Connections of one engine, however many parts it has. */
+#define REMOTE_MAX_CONNS 32
+
 struct remote_conn;
 
 struct remote_engine {
@@ -29,7 +34,7 @@ struct remote_engine {
 	pthread_mutex_t lock;
 	struct kerf_job *queue, **queue_tail; /* waiting for a connection */
 	struct remote_conn *conn;
-	uint32_t n_conn;
+	uint32_t n_conn; /* of them to be used; grows */
 	bool dead, stop;
 	bool look; /* the reactor's: a connection needs its attention */
 	int epoll_fd, event_fd;
@@ -43,8 +48,10 @@ struct remote_program {
 	struct kerf_oip_io *in, *out;
 	struct kerf_oip_spec spec;
 	bool bounded;	/* an output's dims may shrink */
+	bool raw;	/* bodies are messages of ports, without OIP headers */
 	char *head;	/* HTTP head of every job */
 	size_t head_size;
+	size_t number_at; /* where in head the job's request number goes; 0: nowhere */
 	char *reply;	/* OIP header of a reply whose outputs have their full shapes */
 	size_t reply_size;
 	uint64_t in_bytes, out_bytes;
@@ -53,6 +60,8 @@ struct remote_program {
 /* n connections, opened when first needed; a thread that waits on them. */
 int remote_wire_init(struct remote_engine *e, uint32_t n, struct kerf_err *err);
 void remote_wire_finish(struct remote_engine *e);
+/* n connections more, as far as there may be: parts wait in them for their neighbours. */
+void remote_wire_grow(struct remote_engine *e, uint32_t n);
 int remote_wire_submit(struct kerf_job *job);
 void remote_wire_cancel(struct kerf_job *job);
 

@@ -19,6 +19,7 @@
 #include "exec/remote.h"
 
 #include "net/http_head.h"
+#include "net/json.h"
 #include "util/clock.h"
 
 #include <stdlib.h>
@@ -37,6 +38,8 @@
 /* Head and OIP header of a reply; of its data only what one read brings along. */
 #define HEAD_ROOM (64u << 10)
 #define FIRST_READ (4u << 10)
+/* Of the reply of a peer that refuses this much is kept, to say why. */
+#define REFUSAL_MAX (HEAD_ROOM / 2)
 #define SAME_LOAD_NS 50000000u
 
 struct remote_conn {
@@ -103,12 +106,12 @@ static void disconnect(struct remote_conn *c)
 	c->wants_out = false;
 }
 
-static int do_connect(struct remote_conn *c)
+static int do_connect(struct remote_conn *c, struct kerf_err *err)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
 	const struct kerf_observer *o = c->e->observer;
 	socklen_t n = sizeof(c->cookie);
-	int r = kerf_wire_open(c->e->url, c->e->insecure, &c->wire, NULL);
+	int r = kerf_wire_open(c->e->url, c->e->insecure, &c->wire, err);
 
 	if (r)
 		return r;
@@ -161,11 +164,21 @@ static void tell_started(const struct remote_conn *c)
 		o->started(o->user, c->e->url, kerf_wire_fd(c->wire), &t);
 }
 
+static void put_number(char *at, uint64_t n)
+{
+	int i;
+
+	for (i = REMOTE_NUMBER_DIGITS; i--; n /= 10)
+		at[i] = (char)('0' + n % 10);
+}
+
 static void start_send(struct remote_conn *c)
 {
 	struct remote_program *p = program_of(c->job);
 
 	memcpy(c->tx, p->head, p->head_size);
+	if (p->number_at)
+		put_number(c->tx + p->number_at, c->job->request);
 	c->tx_size = p->head_size;
 	c->sent = gather(p, c->job, 0, c->tx + c->tx_size, FIRST_SEND - c->tx_size);
 	c->tx_size += c->sent;
@@ -237,6 +250,11 @@ wait:
 
 /* --- Receiving --- */
 
+static bool went_well(const struct remote_conn *c)
+{
+	return c->head.status == 200 || (c->head.status == 204 && program_of(c->job)->raw);
+}
+
 /* The heads are whole in rx: checks them, sets dims. Returns their size, 0: more, or -EPROTO. */
 static ssize_t read_heads(struct remote_conn *c)
 {
@@ -251,9 +269,13 @@ static ssize_t read_heads(struct remote_conn *c)
 
 	if (n <= 0)
 		return n;
-	if (c->head.status != 200) {
+	if (!went_well(c)) {
 		c->expected = c->head.length;
 		return n;
+	}
+	if (p->raw) {
+		c->expected = c->head.length;
+		return c->expected == p->out_bytes ? n : -EPROTO;
 	}
 	if (c->head.oip_length < 0 || (uint64_t)c->head.oip_length > c->head.length ||
 	    (uint64_t)n + (uint64_t)c->head.oip_length > HEAD_ROOM)
@@ -303,7 +325,8 @@ static int take_rest(struct remote_conn *c, const char *data, size_t n)
 {
 	if (n > c->expected)
 		return -EPROTO;
-	if (c->head.status != 200) {
+	if (!went_well(c)) {
+		memmove(c->rx, data, n);
 		c->received = n;
 		return 0;
 	}
@@ -389,8 +412,8 @@ static int pull(struct remote_conn *c)
 			return r;
 	}
 	while (c->received < c->expected) {
-		size_t room = HEAD_ROOM;
-		char *to = c->head.status == 200 ? next_output(c, &room) : c->rx;
+		size_t room = REFUSAL_MAX, at = KERF_MIN(c->received, REFUSAL_MAX);
+		char *to = went_well(c) ? next_output(c, &room) : c->rx + at;
 
 		n = kerf_wire_recv(c->wire, to,
 				   KERF_MIN(room, (size_t)(c->expected - c->received)));
@@ -406,12 +429,27 @@ static int pull(struct remote_conn *c)
 static int job_status(int status)
 {
 	switch (status) {
-	case 200: return 0;
+	case 200:
+	case 204: return 0;
 	case 400: return -EINVAL;
 	case 503: return -ENOMEM;
 	case 504: return -ETIMEDOUT;
 	default: return -EIO;
 	}
+}
+
+/* The peer's sentence, for who wants to know. */
+static void keep_refusal(const struct remote_conn *c)
+{
+	struct json_object *o;
+	const char *text;
+
+	if (!c->job->why || c->received > REFUSAL_MAX ||
+	    kerf_json_parse(c->rx, c->received, &o, NULL))
+		return;
+	if (!kerf_json_string(o, "error", &text, NULL))
+		kerf_fail(c->job->why, -EIO, "%s: %s", c->e->url, text);
+	json_object_put(o);
 }
 
 static void finish_job(struct kerf_job *job, int status)
@@ -449,7 +487,7 @@ static void mark_dead(struct remote_engine *e)
 /* Connects if need be and sends. The reactor's, as it may block. Under c->lock. */
 static int launch(struct remote_conn *c)
 {
-	int r = c->wire ? 0 : do_connect(c);
+	int r = c->wire ? 0 : do_connect(c, NULL);
 
 	if (r)
 		return r;
@@ -514,7 +552,9 @@ static void on_event(struct remote_conn *c, uint32_t events)
 		c->waited = c->rx_size;
 		pthread_mutex_unlock(&c->lock);
 	} else {
-		if (c->head.status == 200 && !c->wants_out)
+		if (!went_well(c))
+			keep_refusal(c);
+		else if (!c->wants_out)
 			tell_transfers(c);
 		/* After a reply to half a request the rest would be taken for the next one. */
 		if (c->head.close || c->wants_out)
@@ -529,7 +569,7 @@ static void look_around(struct remote_engine *e)
 	uint64_t now = kerf_now_ns();
 	uint32_t i;
 
-	for (i = 0; i < e->n_conn; i++) {
+	for (i = 0; i < __atomic_load_n(&e->n_conn, __ATOMIC_ACQUIRE); i++) {
 		struct remote_conn *c = &e->conn[i];
 
 		pthread_mutex_lock(&c->lock);
@@ -697,6 +737,23 @@ static void free_conns(struct remote_engine *e)
 	free(e->conn);
 }
 
+static int add_conn(struct remote_engine *e)
+{
+	struct remote_conn *c = &e->conn[e->n_conn];
+
+	c->e = e;
+	c->tx = malloc(FIRST_SEND);
+	c->rx = malloc(HEAD_ROOM);
+	if (!c->tx || !c->rx) {
+		free(c->tx);
+		free(c->rx);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&c->lock, NULL);
+	__atomic_store_n(&e->n_conn, e->n_conn + 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
 int remote_wire_init(struct remote_engine *e, uint32_t n, struct kerf_err *err)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
@@ -705,24 +762,16 @@ int remote_wire_init(struct remote_engine *e, uint32_t n, struct kerf_err *err)
 	e->queue_tail = &e->queue;
 	e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	e->conn = calloc(n, sizeof(*e->conn));
+	e->conn = calloc(REMOTE_MAX_CONNS, sizeof(*e->conn));
 	if (e->epoll_fd < 0 || e->event_fd < 0 ||
 	    epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, e->event_fd, &ev))
 		r = -errno;
 	else
 		r = e->conn ? 0 : -ENOMEM;
-	for (; !r && e->n_conn < n; e->n_conn++) {
-		struct remote_conn *c = &e->conn[e->n_conn];
-
-		c->e = e;
-		pthread_mutex_init(&c->lock, NULL);
-		c->tx = malloc(FIRST_SEND);
-		c->rx = malloc(HEAD_ROOM);
-		if (!c->tx || !c->rx)
-			r = -ENOMEM;
-	}
+	while (!r && e->n_conn < n)
+		r = add_conn(e);
 	if (!r)
-		r = do_connect(&e->conn[0]);
+		r = do_connect(&e->conn[0], err);
 	if (!r)
 		r = -pthread_create(&e->reactor, NULL, react, e);
 	if (!r)
@@ -734,6 +783,14 @@ int remote_wire_init(struct remote_engine *e, uint32_t n, struct kerf_err *err)
 	if (e->event_fd >= 0)
 		close(e->event_fd);
 	return r;
+}
+
+void remote_wire_grow(struct remote_engine *e, uint32_t n)
+{
+	pthread_mutex_lock(&e->lock);
+	while (n-- && e->n_conn < REMOTE_MAX_CONNS && !add_conn(e))
+		;
+	pthread_mutex_unlock(&e->lock);
 }
 
 void remote_wire_finish(struct remote_engine *e)

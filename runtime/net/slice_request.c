@@ -55,6 +55,15 @@ int kerf_slice_request_encode(const struct kerf_slice_request *q, char **text)
 
 		json_object_object_add(o, "rows", ints_of(rows, 2));
 	}
+	if (q->channel_end) {
+		int64_t channels[2] = {q->channel_begin, q->channel_end};
+
+		json_object_object_add(o, "channels", ints_of(channels, 2));
+	}
+	if (q->padded)
+		json_object_object_add(o, "padded", json_object_new_boolean(true));
+	if (q->ports)
+		json_object_object_add(o, "ports", json_object_get(q->ports));
 	*text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	json_object_put(o);
 	return *text ? 0 : -ENOMEM;
@@ -123,26 +132,47 @@ static int decode_ranges(struct json_object *o, struct kerf_slice_request *q, st
 	return 0;
 }
 
-static int decode_rows(struct json_object *o, struct kerf_slice_request *q, struct kerf_err *err)
+/* A pair [begin, end) of the outputs; absent: 0, 0. */
+static int decode_pair(struct json_object *o, const struct kerf_slice_request *q, const char *name,
+		       int64_t *begin, int64_t *end, struct kerf_err *err)
 {
 	struct json_object *list;
 	int64_t pair[2];
 	int r;
 
-	if (!json_object_object_get_ex(o, "rows", NULL))
+	if (!json_object_object_get_ex(o, name, NULL))
 		return 0;
-	if (kerf_json_array(o, "rows", 2, &list, err))
+	if (kerf_json_array(o, name, 2, &list, err))
 		return -EINVAL;
-	r = kerf_json_ints(list, "rows", 0, INT32_MAX, pair, 2, err);
+	r = kerf_json_ints(list, name, 0, INT32_MAX, pair, 2, err);
 	if (r < 0)
 		return r;
 	if (r != 2 || pair[0] >= pair[1])
-		return kerf_fail(err, -EINVAL, "'rows' must be a pair [begin, end)");
+		return kerf_fail(err, -EINVAL, "'%s' must be a pair [begin, end)", name);
 	if (!q->n_range)
-		return kerf_fail(err, -EINVAL, "'rows' needs 'ops'");
-	q->row_begin = pair[0];
-	q->row_end = pair[1];
+		return kerf_fail(err, -EINVAL, "'%s' needs 'ops'", name);
+	*begin = pair[0];
+	*end = pair[1];
 	return 0;
+}
+
+static int decode_tile(struct json_object *o, struct kerf_slice_request *q, struct kerf_err *err)
+{
+	int r = decode_pair(o, q, "rows", &q->row_begin, &q->row_end, err);
+
+	if (!r)
+		r = decode_pair(o, q, "channels", &q->channel_begin, &q->channel_end, err);
+	if (!r)
+		r = kerf_json_bool_opt(o, "padded", &q->padded, err);
+	if (!r && q->row_end && q->channel_end)
+		r = kerf_fail(err, -EINVAL, "'channels' cannot be beside 'rows'");
+	if (!r && q->padded && !q->row_end)
+		r = kerf_fail(err, -EINVAL, "'padded' needs 'rows'");
+	if (r || !json_object_object_get_ex(o, "ports", NULL))
+		return r;
+	r = kerf_json_object(o, "ports", &q->ports, err);
+	q->ports = r ? NULL : json_object_get(q->ports);
+	return r;
 }
 
 static int decode(struct json_object *o, struct kerf_slice_request *q, struct kerf_err *err)
@@ -179,7 +209,7 @@ static int decode(struct json_object *o, struct kerf_slice_request *q, struct ke
 		r = decode_shapes(o, q, err);
 	if (!r)
 		r = decode_ranges(o, q, err);
-	return r ? r : decode_rows(o, q, err);
+	return r ? r : decode_tile(o, q, err);
 }
 
 int kerf_slice_request_decode(const char *text, size_t n, struct kerf_slice_request *q,
@@ -202,5 +232,6 @@ void kerf_slice_request_finish(struct kerf_slice_request *q)
 {
 	free(q->shape);
 	free(q->range);
+	json_object_put(q->ports);
 	memset(q, 0, sizeof(*q));
 }

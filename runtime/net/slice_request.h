@@ -16,6 +16,8 @@
 #define KERF_SLICE_NAME_MAX 256
 #define KERF_SLICE_DEPTH 16
 
+struct json_object;
+
 struct kerf_slice_shape {
 	char name[KERF_SLICE_NAME_MAX];
 	int rank;
@@ -35,6 +37,10 @@ struct kerf_slice_request {
 	struct kerf_slice_shape *shape; /* of every input of the whole model */
 	struct kerf_slice_range *range; /* ascending, apart; none: the whole graph as it is */
 	int64_t row_begin, row_end;	/* a tile; 0, 0: whole tensors */
+	int64_t channel_begin, channel_end; /* of the outputs; 0, 0: all */
+	bool padded;			/* the tile takes its border for the image's */
+	/* Of a part: an object that exec/remote_part.h reads and writes; a reference. NULL: none. */
+	struct json_object *ports;
 };
 
 /* *text is malloc'ed. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/node_priv.h"
+#include "node/part.h"
 #include "node/serve_queue.h"
 
 #include "exec/meter.h"
@@ -13,13 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_LISTEN "127.0.0.1:8470"
 #define DEFAULT_CACHE_BYTES (4ull << 30)
 #define MODEL_DEPTH 4u
+#define PART_MS 30000
 /* The load is asked for no oftener. */
 #define LOAD_NS 50000000u
-#define SLICE_NAME "kerf-slice-"
+#define SLICE_NAME KERF_NODE_SLICE_NAME
 
 /* --- Tables --- */
 
@@ -50,12 +53,51 @@ void kerf_node_put(struct kerf_node *n, struct kerf_served *s)
 		kerf_served_free(s);
 }
 
+void kerf_node_hold(struct kerf_node *n, struct kerf_served *s)
+{
+	pthread_mutex_lock(&n->lock);
+	s->refs++;
+	pthread_mutex_unlock(&n->lock);
+}
+
+void kerf_node_put_later(struct kerf_node *n, struct kerf_served *s)
+{
+	pthread_mutex_lock(&n->lock);
+	if (!--s->refs && s->gone) {
+		s->next = n->put;
+		n->put = s;
+	}
+	if (n->put || n->stopping)
+		pthread_cond_broadcast(&n->changed);
+	pthread_mutex_unlock(&n->lock);
+}
+
+struct kerf_served *kerf_node_slice(struct kerf_node *n, const char *id)
+{
+	char name[KERF_HTTP_ARG_MAX + sizeof(SLICE_NAME)];
+
+	snprintf(name, sizeof(name), SLICE_NAME "%s", id);
+	return kerf_node_get(n, name);
+}
+
+void kerf_node_count_job(struct kerf_node *n, int step, int status)
+{
+	pthread_mutex_lock(&n->lock);
+	n->jobs_in_flight += (uint32_t)step;
+	if (step < 0) {
+		n->jobs++;
+		n->failures += status != 0;
+	}
+	pthread_mutex_unlock(&n->lock);
+}
+
 static void publish(struct kerf_node *n, struct kerf_served *s)
 {
 	pthread_mutex_lock(&n->lock);
 	s->next = n->served;
 	s->used_ns = kerf_now_ns();
 	n->served = s;
+	pthread_cond_broadcast(&n->changed);
 	pthread_mutex_unlock(&n->lock);
 }
 
@@ -85,18 +127,22 @@ const char *kerf_node_slice_id(const struct kerf_served *s)
 int kerf_node_drop_slice(struct kerf_node *n, const char *id)
 {
 	struct kerf_served *s;
-	bool unused = false;
 
 	pthread_mutex_lock(&n->lock);
 	for (s = n->served; s; s = s->next)
 		if (is_slice(s) && !strcmp(kerf_node_slice_id(s), id))
 			break;
-	if (s)
-		unused = unpublish(n, s);
+	if (s) {
+		unpublish(n, s);
+		s->refs++;
+	}
 	pthread_mutex_unlock(&n->lock);
-	if (unused)
-		kerf_served_free(s);
-	return s ? 0 : -ENOENT;
+	if (!s)
+		return -ENOENT;
+	if (s->part)
+		kerf_node_part_stop(s->part, "the slice was deleted");
+	kerf_node_put(n, s);
+	return 0;
 }
 
 static uint64_t slice_bytes(const struct kerf_node *n)
@@ -223,7 +269,9 @@ static int whole_graph(struct kerf_node *n, const struct kerf_slice_request *q,
 static int make_slice(struct kerf_graph *whole, const struct kerf_slice_request *q,
 		      struct kerf_graph **slice, struct kerf_err *err)
 {
-	struct kerf_slice_spec spec = {.rows = {q->row_begin, q->row_end}};
+	struct kerf_slice_spec spec = {.rows = {q->row_begin, q->row_end},
+				       .channels = {q->channel_begin, q->channel_end},
+				       .padded = q->padded};
 	uint32_t *ids, i, k, n = 0;
 	int r;
 
@@ -297,13 +345,62 @@ static int arena_bytes(const struct kerf_graph *g, const struct kerf_engine *e, 
 	return 0;
 }
 
+static bool is_bounded(const struct kerf_graph *g)
+{
+	uint32_t i;
+	bool bounded = false;
+
+	for (i = 0; i < g->n_in; i++)
+		bounded = bounded || g->value[g->in[i]].bounded;
+	for (i = 0; i < g->n_out; i++)
+		bounded = bounded || g->value[g->out[i]].bounded;
+	return bounded;
+}
+
+/* The request's ports, if it has any: checked. */
+static int read_part(const struct kerf_slice_request *q, const struct kerf_graph *slice,
+		     struct kerf_part *part, struct kerf_err *err)
+{
+	int r;
+
+	memset(part, 0, sizeof(*part));
+	if (!q->ports)
+		return 0;
+	if (is_bounded(slice))
+		return kerf_fail(err, -EOPNOTSUPP, "'ports': the slice has values whose dims are known "
+						   "only at run time");
+	r = kerf_part_decode(q->ports, part, err);
+	return r ? r : kerf_part_check(slice, part, err);
+}
+
+static int make_served(struct kerf_node *n, const struct kerf_slice_request *q,
+		       struct kerf_engine *engine, const char *name, struct kerf_graph *slice,
+		       struct kerf_part *part, struct kerf_served **s, struct kerf_err *err)
+{
+	/* One more job than the peer has in flight: it may be told before we are through. */
+	uint32_t depth = q->depth + 1;
+	uint64_t arena = 0;
+	int r = arena_bytes(slice, engine, &arena);
+
+	if (!r)
+		r = make_room(n, arena +
+				 (job_bytes(slice) + kerf_node_part_bytes(slice, part)) * depth);
+	if (!r)
+		r = kerf_served_new(name, slice, engine, depth, s, err);
+	if (!r && q->ports)
+		r = kerf_node_part_new(n, *s, part, err);
+	if (!r)
+		r = make_room(n, (*s)->bytes);
+	return r;
+}
+
 static int prepare_slice(struct kerf_node *n, const struct kerf_slice_request *q,
 			 struct kerf_engine *engine, const char *name, struct kerf_served **out,
 			 struct kerf_err *err)
 {
 	struct kerf_graph *whole, *slice = NULL;
 	struct kerf_served *s = NULL;
-	uint64_t arena = 0;
+	struct kerf_part part = {0};
 	int r = whole_graph(n, q, &whole, err);
 
 	if (r)
@@ -312,19 +409,15 @@ static int prepare_slice(struct kerf_node *n, const struct kerf_slice_request *q
 	if (!r)
 		r = make_slice(whole, q, &slice, err);
 	if (!r)
-		r = arena_bytes(slice, engine, &arena);
-	/* One more job than the peer has in flight: it may be told before we are through. */
+		r = read_part(q, slice, &part, err);
 	if (!r)
-		r = make_room(n, arena + job_bytes(slice) * (q->depth + 1));
-	if (!r)
-		r = kerf_served_new(name, slice, engine, q->depth + 1, &s, err);
-	if (!r)
-		r = make_room(n, s->bytes);
+		r = make_served(n, q, engine, name, slice, &part, &s, err);
 	if (r == -ENOSPC)
 		kerf_fail(err, r, "no memory left for another slice: %llu bytes are allowed",
 			  (unsigned long long)n->slice_bytes);
 	if (r && s)
 		kerf_served_free(s);
+	kerf_part_finish(&part);
 	kerf_graph_unref(slice);
 	kerf_graph_unref(whole);
 	*out = s;
@@ -467,6 +560,19 @@ static int add_model(struct kerf_node *n, const struct kerf_node_model *m, struc
 	return 0;
 }
 
+/* What people know this node by: the address it listens on, or its name if that is any. */
+static void set_label(struct kerf_node *n, const char *listen)
+{
+	const char *colon = strrchr(listen, ':');
+	char host[72] = "";
+
+	snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - listen) : 0, listen);
+	if (!strcmp(host, "0.0.0.0") || !strcmp(host, "[::]") || !host[0])
+		if (gethostname(host, sizeof(host) - 1))
+			host[0] = 0;
+	snprintf(n->label, sizeof(n->label), "%s:%u", host, kerf_node_port(n));
+}
+
 int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 		   struct kerf_err *err)
 {
@@ -480,12 +586,18 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 					.routes = kerf_node_routes,
 					.reply = on_reply,
 					.user = n};
+	pthread_condattr_t attr;
 	uint32_t i;
 	int r;
 
 	if (!n)
 		return -ENOMEM;
 	pthread_mutex_init(&n->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&n->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&n->link_lock, NULL);
 	pthread_mutex_init(&n->prepare_lock, NULL);
 	pthread_mutex_init(&n->load_lock, NULL);
 	n->load_text = cfg->load_text;
@@ -493,7 +605,12 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 	n->start_ns = kerf_now_ns();
 	n->id_salt = kerf_clock_ns(CLOCK_REALTIME);
 	n->slice_bytes = cfg->slice_bytes ? cfg->slice_bytes : kerf_machine_memory() / 2;
+	n->part_timeout_ns = (cfg->part_timeout_ms ? cfg->part_timeout_ms : PART_MS) * 1000000ull;
+	n->insecure = cfg->insecure;
+	n->observer = cfg->engine_config.observer;
 	r = open_engines(n, cfg, err);
+	if (!r)
+		r = kerf_node_keep(n, err);
 	if (!r)
 		r = kerf_model_store_open(cfg->cache_dir,
 					  cfg->cache_bytes ? cfg->cache_bytes : DEFAULT_CACHE_BYTES,
@@ -504,6 +621,8 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 		r = add_model(n, &cfg->model[i], err);
 	if (!r)
 		r = kerf_http_server_open(&http, &n->server, err);
+	if (!r)
+		set_label(n, http.listen);
 	if (!r && cfg->serve_engine)
 		r = open_serve(n, cfg, err);
 	if (r) {
@@ -521,7 +640,9 @@ void kerf_node_close(struct kerf_node *n)
 
 	if (!n)
 		return;
+	kerf_node_stop_parts(n);
 	kerf_http_server_close(n->server);
+	kerf_node_keep_end(n);
 #ifdef WITH_DRM
 	kerf_node_serve_close(n->serve);
 #endif
@@ -535,6 +656,8 @@ void kerf_node_close(struct kerf_node *n)
 	for (i = 0; i < n->n_engine; i++)
 		kerf_engine_close(n->engine[i]);
 	pthread_mutex_destroy(&n->load_lock);
+	pthread_mutex_destroy(&n->link_lock);
+	pthread_cond_destroy(&n->changed);
 	pthread_mutex_destroy(&n->prepare_lock);
 	pthread_mutex_destroy(&n->lock);
 	free(n);

@@ -41,6 +41,7 @@ struct kerf_node_config {
 	uint32_t max_connections; /* 0: 64 */
 	uint64_t body_budget;	 /* 0: 256 MiB */
 	uint32_t head_timeout_ms, body_timeout_ms; /* 0: the server's defaults */
+	uint32_t part_timeout_ms; /* for all messages of a request to come; 0: 30 s */
 	/*
 	 * This machine's load as text (docs/protocol.md), for every reply: its length, at most
 	 * size - 1 and a NUL. Any thread, at most once in 50 ms. NULL: nothing is said of it.

@@ -268,6 +268,8 @@ static void reply_slice(struct kerf_http_request *r, int status, const struct ke
 		add_number(o, "weight_bytes", s->info.weight_bytes);
 		add_number(o, "arena_bytes", s->info.arena_bytes);
 		add_number(o, "prepare_ns", s->info.prepare_ns);
+		if (s->part)
+			json_object_object_add(o, "ports", json_object_new_boolean(true));
 	}
 	reply_json(r, status, o);
 }
@@ -300,11 +302,8 @@ void kerf_route_slice_new(struct kerf_http_request *r)
 
 void kerf_route_slice(struct kerf_http_request *r)
 {
-	char name[KERF_HTTP_ARG_MAX + 16];
-	struct kerf_served *s;
+	struct kerf_served *s = kerf_node_slice(node_of(r), r->arg[0]);
 
-	snprintf(name, sizeof(name), "kerf-slice-%s", r->arg[0]);
-	s = kerf_node_get(node_of(r), name);
 	if (!s) {
 		kerf_http_error(r, 404, "no slice '%s'", r->arg[0]);
 		return;

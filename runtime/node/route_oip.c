@@ -132,6 +132,11 @@ void kerf_route_infer_begin(struct kerf_http_request *r)
 	q->s = find(r);
 	if (!q->s || parse_header_len(r, &q->header_len))
 		return;
+	if (q->s->part) {
+		kerf_http_error(r, 400, "'%s' has ports: it runs by its neighbours' messages and "
+					"/kerf/v1/slices/%s/run", q->s->name, kerf_node_slice_id(q->s));
+		return;
+	}
 	if (q->header_len) {
 		admit_json(r, q);
 		return;
@@ -204,17 +209,6 @@ static bool usual_reply(const struct infer *q)
 	return true;
 }
 
-static void count_job(struct kerf_node *n, int step, int status)
-{
-	pthread_mutex_lock(&n->lock);
-	n->jobs_in_flight += (uint32_t)step;
-	if (step < 0) {
-		n->jobs++;
-		n->failures += status != 0;
-	}
-	pthread_mutex_unlock(&n->lock);
-}
-
 void kerf_route_infer(struct kerf_http_request *r)
 {
 	struct infer *q = r->user;
@@ -240,9 +234,9 @@ void kerf_route_infer(struct kerf_http_request *r)
 		for (i = 0; i < q->s->spec.n_out; i++)
 			q->want.form[i] = KERF_OIP_BINARY;
 	}
-	count_job(node_of(r), 1, 0);
+	kerf_node_count_job(node_of(r), 1, 0);
 	status = kerf_served_run(q->job);
-	count_job(node_of(r), -1, status);
+	kerf_node_count_job(node_of(r), -1, status);
 	if (status) {
 		kerf_fail(&err, status, "'%s' failed: %s", q->s->name, strerror(-status));
 		kerf_http_error_code(r, status, &err);

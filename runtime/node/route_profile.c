@@ -26,8 +26,9 @@ static void profile(struct kerf_http_request *r, struct kerf_served *s)
 	struct kerf_served_job *j;
 	int status;
 
-	if (!op_ns || !ops->profile) {
-		kerf_http_error(r, op_ns ? 501 : 503, "this engine cannot profile");
+	if (!op_ns || !ops->profile || s->part) {
+		kerf_http_error(r, op_ns ? 501 : 503, "this engine cannot profile%s",
+				s->part ? " a slice with ports" : "");
 		free(op_ns);
 		return;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/served.h"
 
+#include "node/part.h"
 #include "util/clock.h"
 
 #include <stdio.h>
@@ -156,6 +157,7 @@ void kerf_served_free(struct kerf_served *s)
 {
 	uint32_t i;
 
+	kerf_node_part_free(s->part);
 	for (i = 0; s->jobs && i < s->depth; i++) {
 		sem_destroy(&s->jobs[i].done);
 		free(s->jobs[i].in);

@@ -18,6 +18,7 @@
 #define KERF_SERVED_HEADER_ROOM 4096
 
 struct kerf_served;
+struct kerf_node_part;
 
 struct kerf_served_job {
 	struct kerf_served *s;
@@ -49,6 +50,7 @@ struct kerf_served {
 	struct kerf_served_job *free;
 	uint32_t depth;
 	struct kerf_served_job *jobs;
+	struct kerf_node_part *part; /* it has ports, which have all jobs; NULL: none */
 
 	/* The node's, under its lock. */
 	struct kerf_served *next;
