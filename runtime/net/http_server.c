@@ -214,7 +214,7 @@ int kerf_http_error_code(struct kerf_http_request *r, int code, const struct ker
 		{-EEXIST, 409},	  {-ESTALE, 409},  {-EBUSY, 409},     {-EFBIG, 413},
 		{-EMSGSIZE, 413}, {-ENOSPC, 507},  {-EDQUOT, 507},    {-EOPNOTSUPP, 501},
 		{-EAGAIN, 503},	  {-ENOMEM, 503},  {-ETIMEDOUT, 504},
-		{-EREMOTEIO, 502},
+		{-EREMOTEIO, 502}, {-ECONNREFUSED, 502}, {-EPERM, 403},
 	};
 	unsigned i;
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What peers say in JSON. The first byte picks the reader: an OIP request, an OIP reply,
- * a slice request. Whatever is accepted must survive being written and read
+ * a slice request and its ports. Whatever is accepted must survive being written and read
  * again.
  */
 #include "fuzz/fuzz.h"
 
+#include "exec/remote_part.h"
+#include "net/json.h"
 #include "net/oip.h"
 #include "net/slice_request.h"
 
@@ -84,6 +86,30 @@ static void reply(const char *text, size_t n)
 	kerf_oip_reply_decode(&spec, text + 1, n - 1, (uint8_t)text[0], true, out, at, NULL);
 }
 
+/* Ports that fit no slice in particular: read, written, read, written the same. */
+static void ports(struct json_object *o)
+{
+	struct json_object *one, *two;
+	struct kerf_err err = {""};
+	struct kerf_part part;
+
+	if (kerf_part_decode(o, &part, &err)) {
+		if (!err.msg[0])
+			abort();
+		return;
+	}
+	if (kerf_part_encode(&part, "", &one))
+		abort();
+	kerf_part_finish(&part);
+	if (kerf_part_decode(one, &part, &err) || kerf_part_encode(&part, "", &two))
+		abort();
+	if (strcmp(json_object_to_json_string(one), json_object_to_json_string(two)) != 0)
+		abort();
+	kerf_part_finish(&part);
+	json_object_put(one);
+	json_object_put(two);
+}
+
 static void slice(const char *text, size_t n)
 {
 	struct kerf_slice_request q, again;
@@ -100,8 +126,12 @@ static void slice(const char *text, size_t n)
 	if (kerf_slice_request_decode(copy, strlen(copy), &again, &err))
 		abort();
 	if (again.n_shape != q.n_shape || again.n_range != q.n_range ||
-	    again.fingerprint != q.fingerprint || again.row_end != q.row_end)
+	    again.fingerprint != q.fingerprint || again.row_end != q.row_end ||
+	    again.channel_end != q.channel_end || again.padded != q.padded ||
+	    !again.ports != !q.ports)
 		abort();
+	if (q.ports)
+		ports(q.ports);
 	free(copy);
 	kerf_slice_request_finish(&q);
 	kerf_slice_request_finish(&again);
@@ -143,4 +173,12 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 	SEED("\2{\"model\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
 	     "\"fingerprint\":\"0123456789abcdef\",\"engine\":\"cpu\",\"depth\":2,"
 	     "\"shapes\":{\"x\":[1,3,224,224]},\"ops\":[[0,4],[7,9]],\"rows\":[3,9]}");
+	SEED("\2{\"model\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
+	     "\"fingerprint\":\"0123456789abcdef\",\"ops\":[[0,4]],\"rows\":[3,9],\"padded\":true,"
+	     "\"ports\":{\"in\":[{\"home\":true,\"pieces\":[{\"io\":0,\"rows\":[0,9]}]},{\"pieces\":"
+	     "[{\"io\":1,\"channels\":[2,3],\"codec\":\"int8\"}]}],\"out\":[{\"url\":\"http://[::1]:80\","
+	     "\"slice\":\"0f\",\"port\":3,\"pieces\":[{\"io\":0,\"codec\":\"f16\"}]},{\"slice\":\"1\","
+	     "\"port\":0,\"pieces\":[{\"io\":0}]}]}}");
+	SEED("\2{\"model\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
+	     "\"fingerprint\":\"0123456789abcdef\",\"ops\":[[0,4]],\"channels\":[3,9]}");
 }
