@@ -191,6 +191,11 @@ static size_t load_text(void *user, char *text, size_t size)
 	return kerf_telemetry_load_text(user, text, size);
 }
 
+static void estimate(void *user, const char *url, bool down, struct kerf_link_estimate *est)
+{
+	kerf_telemetry_estimate(user, url, down, est);
+}
+
 /*
  * Before any other thread, as privileges are given up. A socket that was asked for is needed; the
  * usual one may be missing, as its folder is root's or a service manager's to make.
@@ -207,6 +212,7 @@ static int open_telemetry(struct arguments *a, struct kerf_telemetry **t, struct
 		fprintf(stderr, "kerf: telemetry: no socket for readers: %s\n", no_socket.msg);
 	a->cfg.engine_config.observer = kerf_telemetry_observer(*t);
 	a->cfg.load_text = load_text;
+	a->cfg.estimate = estimate;
 	a->cfg.load_user = *t;
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "cost/predictor.h"
 #include "exec/measure.h"
+#include "exec/remote_link.h"
 #include "net/http_client.h"
 #include "net/probe.h"
 
@@ -26,6 +27,21 @@ static const double codec_loss[KERF_N_CODECS] = {
 	[KERF_CODEC_INT8] = 0.005,
 };
 
+/* The node of a remote engine: that of another of its address, or the next. */
+static uint32_t node_of(struct kerf_cluster *c, uint32_t engine)
+{
+	char url[KERF_URL_BYTES], other[KERF_URL_BYTES];
+	uint32_t i;
+
+	kerf_cluster_url(c, engine, url);
+	for (i = 0; i < engine; i++) {
+		kerf_cluster_url(c, i, other);
+		if (url[0] && !strcmp(url, other))
+			return c->node[i];
+	}
+	return c->n_node++;
+}
+
 static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
 		    struct kerf_err *err)
 {
@@ -38,8 +54,8 @@ static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_
 	if (r)
 		return r;
 	c->engine[i]->ops->describe(c->engine[i], &c->info[i]);
-	c->node[i] = c->info[i].remote ? c->n_node++ : 0;
 	c->n_engine++;
+	c->node[i] = c->info[i].remote ? node_of(c, i) : 0;
 	return 0;
 }
 
@@ -100,6 +116,38 @@ static bool copy_known(const struct kerf_cluster *c, uint32_t engine, struct ker
 	return false;
 }
 
+/* An engine of a node other than home. */
+static uint32_t engine_at(const struct kerf_cluster *c, uint32_t node)
+{
+	uint32_t i;
+
+	for (i = 0; c->node[i] != node; i++)
+		;
+	return i;
+}
+
+/* One question for both ways; a node that cannot say leaves them unknown. */
+static void ask_between(const struct kerf_cluster *c, const struct kerf_engine_config *cfg,
+			struct kerf_cluster_view *view)
+{
+	struct kerf_link_estimate up, down;
+	char url[KERF_URL_BYTES], peer[KERF_URL_BYTES];
+	uint32_t a, b;
+
+	for (a = 1; a < c->n_node; a++)
+		for (b = a + 1; b < c->n_node; b++) {
+			if (view->between[a][b].rate_bytes_s && view->between[b][a].rate_bytes_s)
+				continue;
+			kerf_cluster_url(c, engine_at(c, a), url);
+			kerf_cluster_url(c, engine_at(c, b), peer);
+			if (!url[0] || !peer[0] ||
+			    kerf_remote_link(url, peer, cfg->insecure, &up, &down, NULL))
+				continue;
+			view->between[a][b] = up;
+			view->between[b][a] = down;
+		}
+}
+
 int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
 		       struct kerf_cluster_view *view, struct kerf_err *err)
 {
@@ -117,6 +165,7 @@ int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *
 		view->up[i] = found.up;
 		view->down[i] = found.down;
 	}
+	ask_between(c, cfg, view);
 	return 0;
 }
 
@@ -306,7 +355,7 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 			 struct kerf_err *err)
 {
 	struct kerf_problem *p = &cp->p;
-	uint32_t i;
+	uint32_t i, k;
 	int r = 0;
 
 	memset(cp, 0, sizeof(*cp));
@@ -341,6 +390,10 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 		cp->link[c->node[i]] = link_model(&view->up[i]);
 		cp->link[c->node[i] * c->n_node] = link_model(&view->down[i]);
 	}
+	for (i = 1; i < c->n_node; i++)
+		for (k = 1; k < c->n_node; k++)
+			if (i != k)
+				cp->link[i * c->n_node + k] = link_model(&view->between[i][k]);
 	if (r)
 		kerf_cluster_problem_finish(cp);
 	return r;

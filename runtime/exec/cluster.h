@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A cluster: the engines a user named, the links to them, and from both the problem
- * that policies solve. Engines of this process are one node, home; every remote engine
- * is a node of its own. What is known of links and loads comes as values, from whoever
+ * that policies solve. Engines of this process are one node, home; remote engines
+ * of one address are one as well. What is known of links and loads comes as values, from whoever
  * measures; links of which nothing is known are probed.
  */
 #ifndef KERF_EXEC_CLUSTER_H
@@ -15,6 +15,8 @@
 #include "plan/plan.h"
 
 #include "kerf_state.h"
+
+#define KERF_CLUSTER_NODES (KERF_MAX_ENGINES + 1)
 
 struct kerf_cluster {
 	uint32_t n_engine, n_node;
@@ -31,10 +33,12 @@ void kerf_cluster_close(struct kerf_cluster *c);
 /* "http://host:port" of a remote engine's node, as observers are told it; "" for a local one. */
 void kerf_cluster_url(const struct kerf_cluster *c, uint32_t engine, char url[KERF_URL_BYTES]);
 
-/* What is known of links and loads, by engine. All zero: nothing. */
+/* What is known of links and loads, by engine. All zero: nothing. About 25 KB. */
 struct kerf_cluster_view {
 	/* Of remote engines: from here to there, and back. */
 	struct kerf_link_estimate up[KERF_MAX_ENGINES], down[KERF_MAX_ENGINES];
+	/* Between nodes other than home, [from][to]; not known (rate 0): what goes there passes by home. */
+	struct kerf_link_estimate between[KERF_CLUSTER_NODES][KERF_CLUSTER_NODES];
 	/* Of engines that compute on CPUs: their time there beside what an idle node takes. 0: 1. */
 	double slowdown[KERF_MAX_ENGINES];
 	/* Jobs of others that wait for the engine or run on it. */
@@ -46,6 +50,8 @@ struct kerf_cluster_view {
 /*
  * Sends a probe train to every node whose link view does not know in both directions (rate 0)
  * for any of its engines, and puts what it finds into view. Blocks. Observers see the train's transfers.
+ * Where there are two nodes or more beside home, they are asked for their links to each other, which they
+ * may have to probe; a pair that says nothing has no direct path, and that is no error.
  */
 int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
 		       struct kerf_cluster_view *view, struct kerf_err *err);

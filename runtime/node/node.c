@@ -598,9 +598,11 @@ int kerf_node_open(const struct kerf_node_config *cfg, struct kerf_node **node,
 	pthread_cond_init(&n->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&n->link_lock, NULL);
+	pthread_mutex_init(&n->probe_lock, NULL);
 	pthread_mutex_init(&n->prepare_lock, NULL);
 	pthread_mutex_init(&n->load_lock, NULL);
 	n->load_text = cfg->load_text;
+	n->estimate = cfg->estimate;
 	n->load_user = cfg->load_user;
 	n->start_ns = kerf_now_ns();
 	n->id_salt = kerf_clock_ns(CLOCK_REALTIME);
@@ -656,6 +658,7 @@ void kerf_node_close(struct kerf_node *n)
 	for (i = 0; i < n->n_engine; i++)
 		kerf_engine_close(n->engine[i]);
 	pthread_mutex_destroy(&n->load_lock);
+	pthread_mutex_destroy(&n->probe_lock);
 	pthread_mutex_destroy(&n->link_lock);
 	pthread_cond_destroy(&n->changed);
 	pthread_mutex_destroy(&n->prepare_lock);

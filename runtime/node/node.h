@@ -47,6 +47,8 @@ struct kerf_node_config {
 	 * size - 1 and a NUL. Any thread, at most once in 50 ms. NULL: nothing is said of it.
 	 */
 	size_t (*load_text)(void *user, char *text, size_t size);
+	/* The link to the node at url as it is known here; rate 0: not known. Any thread. NULL: it never is. */
+	void (*estimate)(void *user, const char *url, bool down, struct kerf_link_estimate *est);
 	void *load_user;
 };
 

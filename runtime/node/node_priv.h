@@ -46,11 +46,12 @@ struct kerf_node {
 	char label[96]; /* "10.77.0.2:8470", for sentences */
 	bool insecure;
 	const struct kerf_observer *observer; /* is told of messages to neighbours; NULL: nobody */
-	pthread_mutex_t link_lock;
+	pthread_mutex_t link_lock, probe_lock;
 	struct kerf_node_link *link;
 
 	/* This machine's load, as it was asked for last. */
 	size_t (*load_text)(void *user, char *text, size_t size); /* NULL: nobody tells */
+	void (*estimate)(void *user, const char *url, bool down, struct kerf_link_estimate *est);
 	void *load_user;
 	pthread_mutex_t load_lock;
 	uint64_t load_ns;
@@ -119,6 +120,7 @@ void kerf_route_message_body(struct kerf_http_request *r, const void *data, size
 void kerf_route_run(struct kerf_http_request *r);
 void kerf_route_port(struct kerf_http_request *r);
 void kerf_route_message_done(struct kerf_http_request *r);
+void kerf_route_links(struct kerf_http_request *r);
 void kerf_route_sink_begin(struct kerf_http_request *r);
 void kerf_route_sink_body(struct kerf_http_request *r, const void *data, size_t n);
 void kerf_route_sink(struct kerf_http_request *r);

@@ -5,6 +5,7 @@
 #define INFER_MAX ((uint64_t)4 << 30)
 #define MODEL_MAX ((uint64_t)64 << 30)
 #define SLICE_MAX (512u << 10)
+#define LINKS_MAX 1024u
 #define SINK_MAX (16u << 20)
 
 #define INFER                                                                                      \
@@ -35,6 +36,7 @@ const struct kerf_http_route kerf_node_routes[] = {
 	 kerf_route_run, kerf_route_message_done},
 	{"POST", "/kerf/v1/slices/?/ports/?", INFER_MAX, kerf_route_port_begin,
 	 kerf_route_message_body, kerf_route_port, kerf_route_message_done},
+	{"POST", "/kerf/v1/links", LINKS_MAX, .end = kerf_route_links},
 	{"POST", "/kerf/v1/sink", SINK_MAX, kerf_route_sink_begin, kerf_route_sink_body,
 	 kerf_route_sink, kerf_route_sink_done},
 	{"GET", "/kerf/v1/source", .end = kerf_route_source},
