@@ -37,15 +37,28 @@ static int fill_ops(const struct kerf_graph *slice, uint32_t n_whole, struct ker
 	return 0;
 }
 
-/* Rows of a tile: those of every output. */
-static void fill_rows(const struct kerf_graph *slice, struct kerf_slice_request *q)
+/*
+ * What the outputs are limited to: rows of a tile, or channels; the same for all of them. The
+ * operators of a padded tile stand nowhere in the whole: each takes its tile for the image.
+ */
+static void fill_limits(const struct kerf_graph *slice, struct kerf_slice_request *q)
 {
-	struct kerf_rows rows = kerf_slice_rows(slice, slice->out[0]);
+	const struct kerf_value *v = &slice->value[slice->out[0]];
+	uint32_t i;
 
-	if (!slice->value[slice->out[0]].whole_rows)
-		return;
-	q->row_begin = rows.begin;
-	q->row_end = rows.end;
+	if (v->whole_rows) {
+		struct kerf_rows rows = kerf_slice_rows(slice, slice->out[0]);
+
+		q->row_begin = rows.begin;
+		q->row_end = rows.end;
+		q->padded = true;
+		for (i = 0; i < slice->n_op; i++)
+			q->padded = q->padded && !slice->op[i].tile.out_rows;
+	}
+	if (v->whole_channels) {
+		q->channel_begin = v->channel0;
+		q->channel_end = v->channel0 + v->t.dims[v->t.rank - 1];
+	}
 }
 
 int kerf_slice_describe(const struct kerf_graph *slice, struct kerf_slice_request *q,
@@ -81,6 +94,6 @@ int kerf_slice_describe(const struct kerf_graph *slice, struct kerf_slice_reques
 		return 0;
 	r = fill_ops(slice, whole->n_op, q, err);
 	if (!r)
-		fill_rows(slice, q);
+		fill_limits(slice, q);
 	return r;
 }

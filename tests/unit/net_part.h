@@ -257,6 +257,7 @@ static inline void band_submit(struct bands *b, struct band_request *q, const st
 			       uint64_t number)
 {
 	uint32_t i, k;
+	int r;
 
 	memset(q, 0, sizeof(*q));
 	pthread_mutex_init(&q->lock, NULL);
@@ -279,9 +280,9 @@ static inline void band_submit(struct bands *b, struct band_request *q, const st
 			q->job[i][k] = (struct kerf_job){.program = p, .in = &q->in, .out = &q->out[k],
 							 .done = band_done, .user = q, .request = number,
 							 .why = &q->why[i][k]};
-			q->status[i][k] = kerf_engine_submit(&q->job[i][k]);
-			if (q->status[i][k])
-				q->left--;
+			r = kerf_engine_submit(&q->job[i][k]);
+			if (r)
+				band_done(&q->job[i][k], r);
 		}
 }
 
