@@ -2,17 +2,21 @@
 /* kerf plan: where each policy would run what, and what it thinks that costs. */
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/plan_draw.h"
 #include "plan/plan_json.h"
 #include "util/clock.h"
+#include "util/file.h"
 
 #include <json-c/json.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct plan_options {
 	struct kerf_cli_options common;
 	bool explain, policies;
+	const char *svg, *dot;
 };
 
 static const char help[] =
@@ -21,6 +25,8 @@ static const char help[] =
 	"Plans MODEL over the engines and prints the plan; runs nothing but measurements.\n"
 	"\n"
 	"  --explain           also say why: links, every policy's cost or why it has no plan\n"
+	"  --svg FILE          draw the plan\n"
+	"  --dot FILE          the same for Graphviz\n"
 	"  --policies          list the policies, and plan nothing\n"
 	"  --measure           profile again even where a stored profile exists\n"
 	KERF_CLI_OPTIONS_HELP;
@@ -28,6 +34,8 @@ static const char help[] =
 static const struct option longs[] = {
 	{"explain", no_argument, NULL, 'e'},
 	{"policies", no_argument, NULL, 'l'},
+	{"svg", required_argument, NULL, 'V'},
+	{"dot", required_argument, NULL, 'G'},
 	{"measure", no_argument, NULL, 'm'},
 	KERF_CLI_LONG_OPTIONS,
 };
@@ -210,14 +218,46 @@ static struct json_object *state_json(const struct kerf_cli_setup *s)
 	return list;
 }
 
-static int print_json(const struct kerf_cli_setup *s)
+static void engine_names(const struct kerf_cli_setup *s, const char *name[KERF_MAX_ENGINES])
 {
-	const char *name[KERF_MAX_ENGINES];
-	struct json_object *o;
 	uint32_t i;
 
 	for (i = 0; i < s->cluster.n_engine; i++)
 		name[i] = s->cluster.info[i].name;
+}
+
+static int draw(const struct kerf_cli_setup *s, const char *path,
+		int (*how)(const struct kerf_plan_picture *p, FILE *f), struct kerf_err *err)
+{
+	const char *name[KERF_MAX_ENGINES];
+	struct kerf_plan_picture p = {
+		.graph = s->graph, .plan = &s->plan, .engine = name, .n_engine = s->cluster.n_engine};
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = NULL;
+	int r;
+
+	engine_names(s, name);
+	r = kerf_plan_picture_make(&p);
+	if (r)
+		return r;
+	f = open_memstream(&text, &size);
+	r = f ? how(&p, f) : -ENOMEM;
+	if (f && fclose(f) && !r)
+		r = -ENOMEM;
+	if (!r)
+		r = kerf_file_write(path, text, size, err);
+	free(text);
+	kerf_plan_picture_finish(&p);
+	return r;
+}
+
+static int print_json(const struct kerf_cli_setup *s)
+{
+	const char *name[KERF_MAX_ENGINES];
+	struct json_object *o;
+
+	engine_names(s, name);
 	o = kerf_plan_to_json(s->graph, &s->plan, name);
 	if (!o)
 		return -ENOMEM;
@@ -236,6 +276,8 @@ static int parse(int argc, char **argv, struct plan_options *o, struct kerf_err 
 		case 'h': return 1;
 		case 'e': o->explain = true; break;
 		case 'l': o->policies = true; break;
+		case 'V': o->svg = optarg; break;
+		case 'G': o->dot = optarg; break;
 		case 'm': o->common.profile.measure = true; break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
 		}
@@ -275,7 +317,13 @@ int kerf_cmd_plan(int argc, char **argv)
 		status = kerf_cli_fail(&err, r);
 		goto out;
 	}
-	if (o.common.json) {
+	if (o.svg)
+		r = draw(&s, o.svg, kerf_plan_draw_svg, &err);
+	if (!r && o.dot)
+		r = draw(&s, o.dot, kerf_plan_draw_dot, &err);
+	if (r) {
+		status = kerf_cli_fail(&err, r);
+	} else if (o.common.json) {
 		r = print_json(&s);
 		if (r)
 			status = kerf_cli_fail(&err, r);

@@ -79,4 +79,21 @@ expect 1 'it has no meaning' "$KERF" run "$model" --plan "$plan" --policy local 
 expect 1 'not JSON' "$KERF" run "$model" --plan "$model" --random 1
 expect 1 'nowhere.json' "$KERF" run "$model" --plan "$work/nowhere.json" --random 1
 
+# pictures: an operator has a box in both, text from the model cannot break out
+expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --svg "$work/plan.svg" --dot "$work/plan.dot"
+n=$("$KERF" inspect "$model" | sed -n 's/^\([0-9]*\) operators, .*/\1/p')
+[ "$(grep -c '<g><title>' "$work/plan.svg")" = "$n" ] || { echo "the SVG has not $n boxes"; bad=1; }
+[ "$(grep -c '^	o[0-9]* \[label' "$work/plan.dot")" = "$n" ] || { echo "the DOT has not $n boxes"; bad=1; }
+grep -q '>cpu: 1 step, ' "$work/plan.svg" || { echo "the SVG has no legend"; bad=1; }
+if command -v python3 >/dev/null; then
+	python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$work/plan.svg" || bad=1
+fi
+! command -v dot >/dev/null || dot -Tsvg "$work/plan.dot" >/dev/null || bad=1
+expect 1 'nowhere' "$KERF" plan "$model" --svg "$work/nowhere/plan.svg"
+
+# an exit that is taken: what is behind it is not run
+"$KERF" gen resnet18-exits --size 32x32 -o "$work/exits.onnx" || bad=1
+expect 0 'accuracy: 0.6976 of the whole model, 0.41 at exit .exit1' "$KERF" inspect "$work/exits.onnx"
+expect 0 'accuracy 0.4100' "$KERF" plan "$work/exits.onnx" --exits --objective latency --svg "$work/exits.svg" \
+	--policy kerf
 exit $bad
