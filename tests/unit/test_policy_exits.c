@@ -58,19 +58,21 @@ static void test_jointdnn_is_optimal_on_chains(void **state)
 	assert_true(several > 20);
 }
 
-/* Energy under a deadline: kept if it can be, and never worse than the fastest path. */
+/* Energy under a deadline: kept if it can be, mostly at the least energy of all assignments. */
 static void test_jointdnn_keeps_a_deadline(void **state)
 {
+	enum { N = 6, ALL = 729 };
 	struct kerf_rng rng;
-	uint32_t round, between = 0;
+	uint32_t round, exact = 0;
 
 	kerf_rng_seed(&rng, 2);
 	for (round = 0; round < 100; round++) {
 		struct kerf_plan fast, frugal, plan;
+		double best = INFINITY;
 		struct pcase c;
-		uint32_t i;
+		uint32_t i, code, assign[N];
 
-		case_make(&c, &rng, CASE_CHAIN, 8, 3, false);
+		case_make(&c, &rng, CASE_CHAIN, N, 3, false);
 		for (i = 0; i < 3; i++)
 			c.node[i].idle_w = 0;
 		assert_int_equal(kerf_policy_find("jointdnn")->plan(&c.p, &fast, NULL), 0);
@@ -78,17 +80,27 @@ static void test_jointdnn_keeps_a_deadline(void **state)
 		assert_int_equal(kerf_policy_find("jointdnn")->plan(&c.p, &frugal, NULL), 0);
 		assert_true(frugal.energy_j <= fast.energy_j * (1 + 1e-9));
 		c.p.goal.deadline_s = (fast.total_s + frugal.total_s) / 2;
+		for (code = 0; code < ALL; code++) {
+			uint32_t rest = code;
+
+			for (i = 0; i < N; i++, rest /= 3)
+				assign[i] = rest % 3;
+			assert_int_equal(kerf_plan_from_assignment(&c.p, assign, NULL, &plan, NULL),
+					 0);
+			if (!kerf_plan_meets(&c.p, &plan, NULL))
+				best = fmin(best, plan.energy_j);
+			kerf_plan_finish(&plan);
+		}
 		assert_int_equal(kerf_policy_find("jointdnn")->plan(&c.p, &plan, NULL), 0);
 		assert_true(plan.total_s <= c.p.goal.deadline_s * (1 + 1e-9));
 		assert_true(plan.energy_j <= fast.energy_j * (1 + 1e-9));
-		between += plan.energy_j < fast.energy_j * (1 - 1e-9) &&
-			   plan.energy_j > frugal.energy_j * (1 + 1e-9);
+		exact += same(plan.energy_j, best);
 		kerf_plan_finish(&fast);
 		kerf_plan_finish(&frugal);
 		kerf_plan_finish(&plan);
 		case_drop(&c);
 	}
-	assert_true(between > 5);
+	assert_true(exact > 80);
 }
 
 /* What brute force over exits, pairs, positions and codecs finds, by price. */
@@ -446,10 +458,10 @@ static void test_cogent_learns(void **state)
 	assert_true(met > 50 && near * 10 >= met * 9);
 }
 
-/* 600 operators, far more positions than draws a round: what is found is learnt. */
+/* 6000 operators, four times as many positions as draws: what is found is learnt. */
 static void test_cogent_learns_a_long_chain(void **state)
 {
-	enum { N = 600, ROUNDS = 12 };
+	enum { N = 6000, ROUNDS = 12 };
 	struct kerf_link_model link[4] = {[1] = {.rate_bytes_s = 1e6}, [2] = {.rate_bytes_s = 1e6}};
 	static double op_s[2 * N];
 	struct kerf_rng rng;
@@ -475,7 +487,7 @@ static void test_cogent_learns_a_long_chain(void **state)
 				       NULL);
 			kerf_graph_add_op(g, &case_op, NULL, 1, 1, &v, 1, &w, 0, NULL);
 			v = w;
-			op_s[2 * o] = case_between(&rng, 0, 2e-4);
+			op_s[2 * o] = case_between(&rng, 0, 2e-5);
 			op_s[2 * o + 1] = op_s[2 * o] * (o < narrow * N ? 2 : 0.1);
 		}
 		kerf_graph_add_output(g, v);
@@ -495,7 +507,7 @@ static void test_cogent_learns_a_long_chain(void **state)
 		assert_true(best.k > 0 && best.k < N);
 		assert_int_equal(kerf_policy_find("cogent")->plan(&p, &plan, NULL), 0);
 		assert_true(plan.total_s >= best.total_s * (1 - 1e-9));
-		near += plan.total_s <= best.total_s * 1.02;
+		near += plan.total_s <= best.total_s * 1.0001;
 		kerf_plan_finish(&plan);
 		kerf_outline_free(outline);
 		kerf_graph_unref(g);
