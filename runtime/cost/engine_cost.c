@@ -137,8 +137,9 @@ static void fit_two(const double *y, const double *values, const double *bytes, 
 		by += w[i] * bytes[i] * y[i];
 	}
 	det = vv * bb - vb * vb;
-	*fixed_s = det > 1e-9 * vv * bb ? (vy * bb - by * vb) / det : -1;
-	*byte_s = det > 1e-9 * vv * bb ? (by * vv - vy * vb) / det : -1;
+	/* Where bytes go with values the two cannot be told apart. */
+	*fixed_s = det > 0.02 * vv * bb ? (vy * bb - by * vb) / det : -1;
+	*byte_s = det > 0.02 * vv * bb ? (by * vv - vy * vb) / det : -1;
 	if (*fixed_s >= 0 && *byte_s >= 0)
 		return;
 	*fixed_s = vv > 0 ? fmax(vy / vv, 0) : 0;

@@ -69,11 +69,14 @@ int kerf_training_load(struct kerf_training *t, uint32_t *left_out, struct kerf_
 {
 	struct loading l = {.t = t};
 	uint32_t bad = 0;
-	int r = kerf_profile_each(add_one, &l, &bad, err);
+	struct kerf_err why = {""};
+	int r = kerf_profile_each(add_one, &l, &bad, &why);
 
 	if (left_out)
 		*left_out = l.left_out + bad;
-	if (!r && !t->n_profile)
+	if (r && r != -ENOENT)
+		return kerf_fail(err, r, "%s", why.msg);
+	if (!t->n_profile)
 		r = kerf_fail(err, -ENOENT,
 			      "no stored profile that a predictor can learn from; 'kerf profile MODEL' makes one");
 	return r;
