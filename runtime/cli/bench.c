@@ -30,7 +30,7 @@ struct bench_options {
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
 	long runs, warmup, seconds;
-	bool peak, load;
+	bool peak, load, codec_error;
 	enum format format;
 };
 
@@ -59,6 +59,7 @@ static const char help[] =
 	"  --transfers URL     alone: tensors to and from a node, and how well their time is predicted\n"
 	"  --predictor         alone: how well stored profiles are predicted by all the others\n"
 	"  --load              instead: time and memory to make MODEL ready\n"
+	"  --codec-error       instead: what codecs change in MODEL's answers, cut in up to 12 places\n"
 	"  --format NAME       md (default), csv, json\n"
 	KERF_CLI_OPTIONS_HELP;
 
@@ -67,6 +68,7 @@ static const struct option longs[] = {
 	{"warmup", required_argument, NULL, 'w'},   {"threads", required_argument, NULL, 'T'},
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
 	{"cut", required_argument, NULL, 'C'},	    {"peak", no_argument, NULL, 'K'},
+	{"codec-error", no_argument, NULL, 'E'},
 	{"load", no_argument, NULL, 'M'},	    
 	{"format", required_argument, NULL, 'F'},   KERF_CLI_LONG_OPTIONS,
 };
@@ -168,6 +170,7 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 		case 'L': r = policy_list(o, optarg, err); break;
 		case 'C': o->cut = optarg; break;
 		case 'M': o->load = true; break;
+		case 'E': o->codec_error = true; break;
 		case 'K': o->peak = true; break;
 		case 'F': r = parse_format(o, optarg, err); break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
@@ -488,6 +491,10 @@ static int bench(const struct bench_options *o, struct kerf_err *err)
 	uint32_t t;
 	int r = 0;
 
+	if (o->common.model && o->codec_error)
+		return kerf_bench_codec_error(o->common.model, &o->common.load,
+					      o->common.on ? o->common.on : "cpu", &o->common.engine,
+					      err);
 	if (o->common.model && o->load) {
 		struct kerf_engine_config cfg = o->common.engine;
 

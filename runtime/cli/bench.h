@@ -27,4 +27,9 @@ int kerf_bench_predictor(int argc, char **argv);
 int kerf_bench_load(const char *path, const struct kerf_load_options *opt, const char *engine,
 		    const struct kerf_engine_config *cfg, struct kerf_err *err);
 
+/* What codecs change where a model is cut; prints a table. */
+int kerf_bench_codec_error(const char *path, const struct kerf_load_options *opt,
+			   const char *engine, const struct kerf_engine_config *cfg,
+			   struct kerf_err *err);
+
 #endif

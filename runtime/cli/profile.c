@@ -104,6 +104,9 @@ static void print_cost(const struct kerf_engine_cost *c)
 	if (c->has_apart)
 		printf("apart: a job %.1f us, a value that leaves or enters %.2f us + %.3f us/MB (%u cuts)\n",
 		       c->job_s * 1e6, c->apart_fixed_s * 1e6, c->apart_byte_s * 1e12, c->apart_cuts);
+	if (c->has_codec)
+		printf("codecs: fp16 %.0f us, int8 %.0f us to encode or decode a MB of float32\n",
+		       c->f16_byte_s * 1e12, c->int8_byte_s * 1e12);
 	if (c->has_power)
 		printf("power: %.2f W beyond the node's %.2f W\n", c->active_w, c->idle_w);
 	if (!c->has_sharing)
@@ -154,6 +157,17 @@ static void print_json(const struct kerf_profile *p, const struct kerf_engine_co
 	json_object_put(o);
 }
 
+static int measure_codec(struct kerf_engine_cost *cost)
+{
+	double byte_s[KERF_N_CODECS];
+	int r = kerf_measure_codec(byte_s);
+
+	cost->has_codec = !r;
+	cost->f16_byte_s = byte_s[KERF_CODEC_F16];
+	cost->int8_byte_s = byte_s[KERF_CODEC_INT8];
+	return r;
+}
+
 /* What is measured of an engine for all graphs, by this one. */
 static int measure_engine(const struct profile_options *o, struct kerf_cluster *c, uint32_t i,
 			  struct kerf_graph *g, const struct kerf_profile *p, double idle_w,
@@ -165,6 +179,8 @@ static int measure_engine(const struct profile_options *o, struct kerf_cluster *
 
 	if (!r && run)
 		r = kerf_measure_apart(c->engine[i], g, seconds, p, cost, err);
+	if (!r && run && !c->info[i].remote)
+		r = measure_codec(cost);
 	if (!r && run && idle_w > 0 && busy_w > idle_w) {
 		cost->has_power = true;
 		cost->idle_w = idle_w;

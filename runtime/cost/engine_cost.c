@@ -229,6 +229,12 @@ static struct json_object *write_parts(const struct kerf_engine_cost *c)
 		add(part, "idle_w", c->idle_w);
 		json_object_object_add(o, "power", part);
 	}
+	if (c->has_codec) {
+		part = json_object_new_object();
+		add(part, "f16_byte_s", c->f16_byte_s);
+		add(part, "int8_byte_s", c->int8_byte_s);
+		json_object_object_add(o, "codec", part);
+	}
 	return o;
 }
 
@@ -313,6 +319,10 @@ static int parse(const char *path, struct json_object *o, struct kerf_engine_cos
 	c->has_power = part_of(o, "power", &part);
 	if (c->has_power && ((r = need(path, part, "active_w", 1e5, &c->active_w, err)) ||
 			     (r = need(path, part, "idle_w", 1e5, &c->idle_w, err))))
+		return r;
+	c->has_codec = part_of(o, "codec", &part);
+	if (c->has_codec && ((r = need(path, part, "f16_byte_s", 1, &c->f16_byte_s, err)) ||
+			     (r = need(path, part, "int8_byte_s", 1, &c->int8_byte_s, err))))
 		return r;
 	return 0;
 }

@@ -56,13 +56,14 @@ double kerf_case_bytes(const struct kerf_case *c); /* in, out and weights */
 
 struct kerf_engine_cost {
 	char engine[160], machine[65]; /* as in a profile */
-	bool has_cases, has_apart, has_sharing, has_power;
+	bool has_cases, has_apart, has_sharing, has_power, has_codec;
 	double case_s[KERF_N_CASE]; /* 0: the engine cannot run it */
 	double job_s, apart_fixed_s, apart_byte_s;
 	uint32_t apart_cuts;  /* that the fit has */
 	double sharing_d, sharing_error; /* the largest relative error of the fit */
 	uint32_t n_sharing;   /* clients at once: sharing_s[n - 1] is one's mean latency beside n - 1 */
 	double sharing_s[KERF_SHARING_MAX];
+	double f16_byte_s, int8_byte_s; /* of the machine: to encode or decode a byte of float32 */
 	double active_w, idle_w; /* measured by the board: above idle, and idle */
 };
 

@@ -261,9 +261,35 @@ static void fill_apart(const struct kerf_graph *g, const struct kerf_engine_cost
 				cost->apart_byte_s * (double)kerf_tensor_bytes(&g->value[v].t);
 }
 
+/* Home's codecs, and how long its calibrated addition takes. */
+struct codecs {
+	double add_s, f16_byte_s, int8_byte_s;
+};
+
+/*
+ * Of this machine they were measured; of another one the engine's calibration tells how fast it
+ * moves memory, and codecs are taken to be as much slower or faster. home is filled first.
+ */
+static void fill_codecs(const struct kerf_engine_cost *cost, struct codecs *home,
+			struct kerf_plan_node *n)
+{
+	double add_s = cost->has_cases ? cost->case_s[KERF_CASE_ADD] : 0;
+	double scale = home->add_s > 0 && add_s > 0 ? add_s / home->add_s : 1;
+
+	if (cost->has_codec) {
+		home->add_s = add_s;
+		home->f16_byte_s = cost->f16_byte_s;
+		home->int8_byte_s = cost->int8_byte_s;
+		scale = 1;
+	}
+	n->codec_byte_s[KERF_CODEC_F16] = home->f16_byte_s * scale;
+	n->codec_byte_s[KERF_CODEC_INT8] = home->int8_byte_s * scale;
+}
+
 static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 		       const struct kerf_profile_options *opt, double slowdown,
-		       double others, struct kerf_cluster_problem *cp, struct kerf_err *err)
+		       double others, struct codecs *codecs, struct kerf_cluster_problem *cp,
+		       struct kerf_err *err)
 {
 	struct kerf_engine *engine = c->engine[e];
 	struct kerf_engine_cost cost;
@@ -282,6 +308,7 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 		return r;
 	cp->predicted[e] = profile.predicted;
 	fill_apart(g, &cost, c->n_engine, e, cp);
+	fill_codecs(&cost, codecs, &cp->node[c->node[e]]);
 	if (cost.has_power && !cp->p.engine[e].active_w)
 		cp->p.engine[e].active_w = cost.active_w;
 	for (o = 0; o < g->n_op; o++) {
@@ -355,6 +382,7 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 			 struct kerf_err *err)
 {
 	struct kerf_problem *p = &cp->p;
+	struct codecs codecs = {0};
 	uint32_t i, k;
 	int r = 0;
 
@@ -384,7 +412,7 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 		p->engine[i].name = c->info[i].name;
 		p->engine[i].node = c->node[i];
 		fill_node(c, i, opt->power, view->node_w[i], cp);
-		r = fill_engine(c, i, g, opt, slowdown, view->others[i], cp, err);
+		r = fill_engine(c, i, g, opt, slowdown, view->others[i], &codecs, cp, err);
 		if (!c->info[i].remote)
 			continue;
 		cp->link[c->node[i]] = link_model(&view->up[i]);

@@ -6,6 +6,7 @@
 #include "cost/engine_cost.h"
 #include "cost/profile.h"
 #include "exec/engine.h"
+#include "plan/plan.h"
 
 /*
  * Tensors for every input and output of g: inputs filled from a seeded generator
@@ -78,5 +79,24 @@ int kerf_measure_apart(struct kerf_engine *e, struct kerf_graph *g, double secon
  */
 int kerf_measure_sharing(struct kerf_engine *e, struct kerf_graph *g, double seconds, uint32_t n,
 			 struct kerf_engine_cost *cost, struct kerf_err *err);
+
+/* Seconds to encode, or decode, a byte of float32 on one core of this machine. 0 or -ENOMEM. */
+int kerf_measure_codec(double byte_s[KERF_N_CODECS]);
+
+/*
+ * What a codec changes where g is cut before operator op. RMS: of the error over that of the values;
+ * max: the largest error over the largest value. Of what went over, and of the model's outputs.
+ */
+struct kerf_codec_error {
+	uint32_t op;
+	double value_rms, value_max, output_rms, output_max;
+};
+/*
+ * error[most][codec], *n of them filled: at most `most` cuts of g on e, a local engine, with
+ * seeded inputs. For the codec none it is what cutting itself changes: 0.
+ */
+int kerf_measure_codec_errors(struct kerf_engine *e, struct kerf_graph *g, uint64_t seed,
+			      uint32_t most, struct kerf_codec_error (*error)[KERF_N_CODECS],
+			      uint32_t *n, struct kerf_err *err);
 
 #endif

@@ -5,7 +5,7 @@
  * turn the difference counts, and of all turns its median: a machine whose speed drifts drifts for
  * both, and a burst of other work hits either as often.
  */
-#include "exec/measure.h"
+#include "exec/measure_priv.h"
 #include "graph/slice.h"
 #include "plan/outline.h"
 #include "util/clock.h"
@@ -17,14 +17,8 @@
 #define MIN_ROUNDS 5
 #define MAX_ROUNDS 100
 
-struct half {
-	struct kerf_graph *slice;
-	struct kerf_program *program;
-	struct kerf_io io;
-};
-
 /* A job's time where the engine is: beyond a link, as the peer says. */
-static int run_once(struct half *h, bool remote, double *s)
+static int run_once(struct kerf_half *h, bool remote, double *s)
 {
 	uint64_t begin = kerf_now_ns(), ns;
 	struct kerf_job job;
@@ -37,8 +31,8 @@ static int run_once(struct half *h, bool remote, double *s)
 	return 0;
 }
 
-static int make_half(struct kerf_engine *e, struct kerf_graph *g, uint32_t begin, uint32_t end,
-		     struct half *h, struct kerf_err *err)
+int kerf_half_make(struct kerf_engine *e, struct kerf_graph *g, uint32_t begin, uint32_t end,
+		     struct kerf_half *h, struct kerf_err *err)
 {
 	struct kerf_slice_spec spec = {.n_op = end - begin};
 	uint32_t *op = malloc((spec.n_op + 1) * sizeof(*op)), i;
@@ -55,7 +49,7 @@ static int make_half(struct kerf_engine *e, struct kerf_graph *g, uint32_t begin
 	return r ? r : kerf_io_make_on(e, h->slice, 1, &h->io);
 }
 
-static void finish_half(struct kerf_engine *e, struct half *h)
+void kerf_half_finish(struct kerf_engine *e, struct kerf_half *h)
 {
 	if (h->program)
 		e->ops->release(h->program);
@@ -64,7 +58,7 @@ static void finish_half(struct kerf_engine *e, struct half *h)
 	memset(h, 0, sizeof(*h));
 }
 
-static int32_t find_output(const struct half *h, const char *name)
+int32_t kerf_half_output(const struct kerf_half *h, const char *name)
 {
 	uint32_t i;
 
@@ -75,12 +69,12 @@ static int32_t find_output(const struct half *h, const char *name)
 }
 
 /* Counts what goes over, and lets b read it where a put it; *own keeps b's memory, in[] of it. */
-static void join(const struct half *a, struct half *b, void **own, struct kerf_cut *cut)
+static void join(const struct kerf_half *a, struct kerf_half *b, void **own, struct kerf_cut *cut)
 {
 	uint32_t i;
 
 	for (i = 0; i < b->io.n_in; i++) {
-		int32_t from = find_output(a, b->slice->value[b->slice->in[i]].name);
+		int32_t from = kerf_half_output(a, b->slice->value[b->slice->in[i]].name);
 
 		own[i] = b->io.in[i].data;
 		if (from < 0)
@@ -105,7 +99,7 @@ static double median(double *v, uint32_t n)
 }
 
 /* Once whole and once in halves: how much longer the halves took. */
-static int run_turn(struct half *whole, struct half *a, struct half *b, bool remote, double *extra,
+static int run_turn(struct kerf_half *whole, struct kerf_half *a, struct kerf_half *b, bool remote, double *extra,
 		    double *one)
 {
 	double first, second;
@@ -125,16 +119,16 @@ static int measure_cut(struct kerf_engine *e, struct kerf_graph *g, bool remote,
 {
 	uint64_t end = kerf_now_ns() + (uint64_t)(seconds * 1e9);
 	double extra[MAX_ROUNDS], one[MAX_ROUNDS];
-	struct half whole = {0}, a = {0}, b = {0};
+	struct kerf_half whole = {0}, a = {0}, b = {0};
 	void **own = NULL;
 	uint32_t round, i;
 	int r;
 
-	r = make_half(e, g, 0, g->n_op, &whole, err);
+	r = kerf_half_make(e, g, 0, g->n_op, &whole, err);
 	if (!r)
-		r = make_half(e, g, 0, cut->op, &a, err);
+		r = kerf_half_make(e, g, 0, cut->op, &a, err);
 	if (!r)
-		r = make_half(e, g, cut->op, g->n_op, &b, err);
+		r = kerf_half_make(e, g, cut->op, g->n_op, &b, err);
 	if (!r) {
 		own = calloc(b.io.n_in + 1, sizeof(*own));
 		r = own ? 0 : -ENOMEM;
@@ -151,9 +145,9 @@ static int measure_cut(struct kerf_engine *e, struct kerf_graph *g, bool remote,
 	for (i = 0; own && i < b.io.n_in; i++)
 		b.io.in[i].data = own[i];
 	free(own);
-	finish_half(e, &whole);
-	finish_half(e, &a);
-	finish_half(e, &b);
+	kerf_half_finish(e, &whole);
+	kerf_half_finish(e, &a);
+	kerf_half_finish(e, &b);
 	return r;
 }
 
@@ -161,7 +155,7 @@ static int measure_cut(struct kerf_engine *e, struct kerf_graph *g, bool remote,
 static int measure_job(struct kerf_engine *e, struct kerf_graph *g, const struct kerf_profile *p,
 		       bool remote, double *job_s, struct kerf_err *err)
 {
-	struct half h = {0};
+	struct kerf_half h = {0};
 	double extra[MAX_ROUNDS], wall = 0;
 	uint32_t i, best = 0;
 	uint64_t ns = 0;
@@ -170,20 +164,19 @@ static int measure_job(struct kerf_engine *e, struct kerf_graph *g, const struct
 	for (i = 1; i < g->n_op; i++)
 		if (p->op_s[i] < p->op_s[best])
 			best = i;
-	r = make_half(e, g, best, best + 1, &h, err);
+	r = kerf_half_make(e, g, best, best + 1, &h, err);
 	for (k = 0; k < MAX_ROUNDS && !r; k++) {
 		r = run_once(&h, remote, &wall);
 		if (!r)
 			r = e->ops->profile(h.program, h.io.in, h.io.out, &ns);
 		extra[k] = wall - (double)ns * 1e-9;
 	}
-	finish_half(e, &h);
+	kerf_half_finish(e, &h);
 	*job_s = r ? 0 : fmax(median(extra, MAX_ROUNDS), 0);
 	return r;
 }
 
-/* Where few values live, over the whole length: at most n places. */
-static int choose_cuts(const struct kerf_graph *g, uint32_t n, struct kerf_cut *cut, uint32_t *found)
+int kerf_choose_cuts(const struct kerf_graph *g, uint32_t n, struct kerf_cut *cut, uint32_t *found)
 {
 	struct kerf_outline *x;
 	uint32_t i, k;
@@ -214,7 +207,7 @@ int kerf_measure_cuts(struct kerf_engine *e, struct kerf_graph *g, double second
 {
 	struct kerf_engine_info info;
 	uint32_t i, kept = 0;
-	int r = choose_cuts(g, most, cut, n);
+	int r = kerf_choose_cuts(g, most, cut, n);
 
 	e->ops->describe(e, &info);
 	if (!r && g->n_op)

@@ -210,12 +210,45 @@ static void test_cuts_and_clients_are_measured(void **state)
 	kerf_graph_unref(g);
 }
 
+static void test_codecs_cost_time_and_error(void **state)
+{
+	struct kerf_codec_error error[4][KERF_N_CODECS];
+	struct kerf_graph *g = some_graph();
+	double byte_s[KERF_N_CODECS];
+	struct kerf_engine *e;
+	struct kerf_err err = {""};
+	uint32_t n, i;
+
+	assert_int_equal(kerf_measure_codec(byte_s), 0);
+	assert_float_equal(byte_s[KERF_CODEC_NONE], 0, 0);
+	assert_true(byte_s[KERF_CODEC_F16] > 0 && byte_s[KERF_CODEC_INT8] > 0);
+	assert_int_equal(kerf_engine_open("ref", NULL, &e, &err), 0);
+	assert_int_equal(kerf_measure_codec_errors(e, g, 1, 4, error, &n, &err), 0);
+	assert_in_range(n, 1, 4);
+	for (i = 0; i < n; i++) {
+		const struct kerf_codec_error *none = &error[i][KERF_CODEC_NONE];
+		const struct kerf_codec_error *f16 = &error[i][KERF_CODEC_F16];
+		const struct kerf_codec_error *int8 = &error[i][KERF_CODEC_INT8];
+
+		/* Cutting alone changes nothing. */
+		assert_true(none->value_rms == 0 && none->output_rms == 0 && none->output_max == 0);
+		/* Half floats have 11 bits, a byte of a range 8. */
+		assert_true(f16->value_rms > 0 && f16->value_rms < 0x1p-11);
+		assert_true(int8->value_max > 0 && int8->value_max < 0x1p-7);
+		assert_true(int8->value_rms > f16->value_rms);
+		assert_true(int8->output_rms > 0);
+	}
+	kerf_engine_close(e);
+	kerf_graph_unref(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tiles_tell_the_fixed_part),
 		cmocka_unit_test(test_an_engine_that_fails_leaves_nothing_behind),
 		cmocka_unit_test(test_the_calibration_is_what_it_says),
+		cmocka_unit_test(test_codecs_cost_time_and_error),
 		cmocka_unit_test(test_cuts_and_clients_are_measured),
 	};
 

@@ -345,12 +345,15 @@ static void test_an_engines_costs_survive_the_disk(void **state)
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"apart\":{\"job_s\":-1}}",
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"sharing\":{\"d\":1,\"error\":0,\"mean_s\":[1,2,3,4,5,6,7,8,9]}}",
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"power\":{\"active_w\":1}}",
+		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"codec\":{\"f16_byte_s\":2}}",
 	};
 	size_t i;
 
 	assert_int_equal(kerf_engine_cost_load(c.engine, c.machine, &d, NULL), -ENOENT);
 	assert_string_equal(d.engine, c.engine);
-	c.has_apart = c.has_sharing = true;
+	c.has_apart = c.has_sharing = c.has_codec = true;
+	c.f16_byte_s = 1e-10;
+	c.int8_byte_s = 2e-10;
 	c.job_s = 1e-5;
 	c.apart_fixed_s = 2e-6;
 	c.apart_byte_s = 3e-11;
