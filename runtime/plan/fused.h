@@ -20,7 +20,7 @@
 
 /* More together would compute almost everything everywhere; a graph has at most so many blocks. */
 #define KERF_FUSED_REACH 16
-#define KERF_FUSED_OPS 256
+#define KERF_FUSED_OPS 64
 #define KERF_FUSED_BLOCKS 128
 
 struct kerf_block {

@@ -36,7 +36,7 @@ static int try_tiles(const struct kerf_fused *f, struct kerf_choice *c)
 	if (!n || !kerf_fused_reach(f, &h.first, &last))
 		return 0;
 	h.meet = h.first;
-	step = 1 + (last - h.first) / DEPTHS;
+	step = KERF_MAX((last - h.first) / DEPTHS, 1);
 	for (h.last = h.first; h.last <= last; h.last += step)
 		for (k = 1; k <= 4; k *= 2) {
 			int64_t most = KERF_MIN(MOST_TILES, f->block[h.last].rows);

@@ -195,9 +195,9 @@ static int offer(struct coedge *x, const double *part, struct kerf_choice *c, st
 
 int kerf_policy_coedge(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	static const double loose[] = {1, 1.25, 1.5, 2, 3, 5, 1e6};
-	static const double tight[] = {0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3};
-	double part[KERF_MAX_ENGINES], speed[KERF_MAX_ENGINES];
+	static const double loose[] = {1, 1.25, 1.5, 2, 4, 1e6};
+	static const double tight[] = {0.9, 0.75, 0.6, 0.5, 0.4, 0.3};
+	double part[KERF_MAX_ENGINES], last[KERF_MAX_ENGINES] = {0}, speed[KERF_MAX_ENGINES];
 	struct coedge x = {.p = p};
 	struct kerf_choice c = {0};
 	struct kerf_fused *f;
@@ -215,10 +215,12 @@ int kerf_policy_coedge(const struct kerf_problem *p, struct kerf_plan *plan, str
 
 		if (i >= KERF_ARRAY_SIZE(loose))
 			d = p->goal.deadline_s * tight[i - KERF_ARRAY_SIZE(loose)];
-		if ((i < KERF_ARRAY_SIZE(loose) || d > 0) && parts_for(&x, factor, d, part)) {
+		if ((i >= KERF_ARRAY_SIZE(loose) && d <= 0) || !parts_for(&x, factor, d, part))
+			continue;
+		if (!any || memcmp(part, last, x.n * sizeof(*part)))
 			r = offer(&x, part, &c, err);
-			any = true;
-		}
+		memcpy(last, part, x.n * sizeof(*part));
+		any = true;
 	}
 	/* Nobody has the memory, or there is nothing to cut: what is nearest to the goal then. */
 	if (!r && !any)

@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROUNDS 8
+#define ROUNDS 5
 
 /* Seconds that each worker computes, and that its pieces take to come, in this plan. */
 static void worker_times(const struct kerf_problem *p, const struct kerf_plan *plan,

@@ -66,7 +66,7 @@ static int try_heads(const struct kerf_fused *f, struct found *found)
 	n = kerf_fused_workers(f, worker, speed);
 	if (!n || !kerf_fused_reach(f, &h.first, &last))
 		return 0;
-	step = 1 + (last - h.first) / DEPTHS;
+	step = KERF_MAX((last - h.first) / DEPTHS, 1);
 	for (h.last = h.first; h.last <= last && !r; h.last += step)
 		for (k = 1; k <= 4 && !r; k *= 2) {
 			int64_t most = KERF_MIN(MOST_TILES, f->block[h.last].rows);

@@ -33,7 +33,7 @@ static int try_patches(const struct kerf_problem *p, const struct kerf_fused *f,
 	if (!kerf_fused_reach(f, &h.first, &last))
 		return 0;
 	h.meet = h.first;
-	step = 1 + (last - h.first) / DEPTHS;
+	step = KERF_MAX((last - h.first) / DEPTHS, 1);
 	for (h.last = h.first; h.last <= last; h.last += step)
 		for (h.n_tile = 2; h.n_tile <= KERF_MIN(MOST_PATCHES, f->block[h.last].rows);
 		     h.n_tile += (h.n_tile + 1) / 2) {
