@@ -602,10 +602,10 @@ bool kerf_fused_reach(const struct kerf_fused *f, uint32_t *first, uint32_t *las
 	return *first < f->n;
 }
 
-void kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *h, uint32_t n,
-		     const uint32_t *worker, uint32_t *engine)
+double kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *h, uint32_t n,
+		       const uint32_t *worker, uint32_t *engine)
 {
-	double end[KERF_MAX_ENGINES] = {0}, part = 1 / (double)h->n_tile, read, s, least;
+	double end[KERF_MAX_ENGINES] = {0}, part = 1 / (double)h->n_tile, read, s, least, all = 0;
 	uint32_t i, w, best;
 
 	/* A padded tile reads no more than its own. */
@@ -627,7 +627,66 @@ void kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *h
 		}
 		end[best] = least;
 		engine[i] = worker[best];
+		all = fmax(all, least);
 	}
+	return all;
+}
+
+/* The layers after block last, whole at home. */
+static double rest_s(const struct kerf_fused *f, uint32_t last)
+{
+	double least = INFINITY, s;
+	uint32_t e, j;
+
+	for (e = 0; e < f->p->n_engine; e++) {
+		if (f->p->engine[e].node != f->p->home)
+			continue;
+		for (s = 0, j = last + 1; j < f->n; j++)
+			s += f->whole_s[(size_t)j * f->p->n_engine + e];
+		least = fmin(least, s);
+	}
+	return least;
+}
+
+static uint32_t keep_try(struct kerf_fused_try *tries, uint32_t n, struct kerf_fused_try t)
+{
+	uint32_t i;
+
+	if (n == KERF_FUSED_TRIES && t.s >= tries[n - 1].s)
+		return n;
+	for (i = KERF_MIN(n, KERF_FUSED_TRIES - 1); i && tries[i - 1].s > t.s; i--)
+		tries[i] = tries[i - 1];
+	tries[i] = t;
+	return KERF_MIN(n + 1, KERF_FUSED_TRIES);
+}
+
+uint32_t kerf_fused_heads(const struct kerf_fused *f, bool padded, uint32_t most_tile, uint32_t n,
+			  const uint32_t *worker, struct kerf_fused_try tries[KERF_FUSED_TRIES])
+{
+	uint32_t *engine = malloc(most_tile * sizeof(*engine)), last, k, before, n_try = 0;
+	struct kerf_fused_head h = {.padded = padded};
+	double rest;
+
+	if (!engine || !n || !kerf_fused_reach(f, &h.first, &last))
+		goto out;
+	for (h.last = h.first; h.last <= last; h.last++) {
+		rest = rest_s(f, h.last);
+		for (before = 0, k = 1; k <= 4; k *= 2) {
+			int64_t most = KERF_MIN(most_tile, f->block[h.last].rows);
+
+			h.n_tile = (uint32_t)KERF_MIN((int64_t)KERF_MAX(k * n, 2), most);
+			if (h.n_tile == before)
+				break;
+			before = h.n_tile;
+			n_try = keep_try(tries, n_try,
+					 (struct kerf_fused_try){
+						 h.last, h.n_tile,
+						 rest + kerf_fused_deal(f, &h, n, worker, engine)});
+		}
+	}
+out:
+	free(engine);
+	return n_try;
 }
 
 static int equal_tiles(const struct kerf_fused *f, const struct kerf_fused_head *h, uint32_t i,

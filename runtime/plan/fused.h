@@ -113,10 +113,22 @@ int kerf_fused_head(const struct kerf_fused *f, const struct kerf_fused_head *he
 
 /*
  * engine[n_tile]: each tile to the worker who would be done with it first, as work that is stolen, or
- * handed to who asks next, ends when everything takes what it is expected to take.
+ * handed to who asks next, ends when everything takes what it is expected to take. When all are done.
  */
-void kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *head, uint32_t n,
-		     const uint32_t *worker, uint32_t *engine);
+double kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *head, uint32_t n,
+		       const uint32_t *worker, uint32_t *engine);
+
+/*
+ * Heads of all depths and one, two and four tiles a worker (at most most_tile): those that should
+ * answer first, the best first. Their number.
+ */
+#define KERF_FUSED_TRIES 6
+struct kerf_fused_try {
+	uint32_t last, n_tile;
+	double s;
+};
+uint32_t kerf_fused_heads(const struct kerf_fused *f, bool padded, uint32_t most_tile, uint32_t n,
+			  const uint32_t *worker, struct kerf_fused_try tries[KERF_FUSED_TRIES]);
 
 /* The first block with rows and the last that can be fused with it; false: there is none. */
 bool kerf_fused_reach(const struct kerf_fused *f, uint32_t *first, uint32_t *last);

@@ -22,38 +22,33 @@
 
 /* Its grid of 8 x 8 has as many; bands of as few rows would be padding for the most part. */
 #define MOST_TILES 16
-#define DEPTHS 8
 
 static int try_tiles(const struct kerf_fused *f, struct kerf_choice *c)
 {
-	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, last, step, k;
+	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, n_try, i, last;
 	struct kerf_fused_head h = {.engine = engine, .padded = true};
+	struct kerf_fused_try tries[KERF_FUSED_TRIES];
 	double speed[KERF_MAX_ENGINES];
 	struct kerf_bands b = {0};
 	int r = 0;
 
 	n = kerf_fused_workers(f, worker, speed);
-	if (!n || !kerf_fused_reach(f, &h.first, &last))
-		return 0;
-	h.meet = h.first;
-	step = KERF_MAX((last - h.first) / DEPTHS, 1);
-	for (h.last = h.first; h.last <= last; h.last += step)
-		for (k = 1; k <= 4; k *= 2) {
-			int64_t most = KERF_MIN(MOST_TILES, f->block[h.last].rows);
-
-			h.n_tile = (uint32_t)KERF_MIN((int64_t)KERF_MAX(k * n, 2), most);
-			kerf_fused_deal(f, &h, n, worker, engine);
-			r = kerf_fused_head(f, &h, &b, NULL);
-			if (!r && kerf_bands_padded(f->p, &b))
-				kerf_bands_offer(f->p, &b, "adcnn", c,
-						 "the first %u operators in %u tiles with padded "
-						 "borders: what that costs in accuracy is not known",
-						 f->block[h.last].end, h.n_tile);
-			kerf_bands_finish(&b);
-			if (r)
-				return r;
-		}
-	return 0;
+	n_try = kerf_fused_heads(f, true, MOST_TILES, n, worker, tries);
+	for (i = 0; i < n_try && !r; i++) {
+		kerf_fused_reach(f, &h.first, &last);
+		h.meet = h.first;
+		h.last = tries[i].last;
+		h.n_tile = tries[i].n_tile;
+		kerf_fused_deal(f, &h, n, worker, engine);
+		r = kerf_fused_head(f, &h, &b, NULL);
+		if (!r && kerf_bands_padded(f->p, &b))
+			kerf_bands_offer(f->p, &b, "adcnn", c,
+					 "the first %u operators in %u tiles with padded borders: "
+					 "what that costs in accuracy is not known",
+					 f->block[h.last].end, h.n_tile);
+		kerf_bands_finish(&b);
+	}
+	return r;
 }
 
 int kerf_policy_adcnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)

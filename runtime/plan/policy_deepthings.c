@@ -11,8 +11,8 @@
  *
  * Modelled: fused tiles, in bands; more tiles than nodes; stealing as it ends when tiles take what
  * they are expected to take: each goes to the node that would be done with it first. How deep to
- * fuse and how many tiles to make, parameters there, are searched: the cheapest plan
- * that needs less memory than the whole model at home. Data reuse: a second form of each plan, in
+ * fuse and how many tiles to make, parameters there, are searched: of those that should answer
+ * first, the cheapest plan that needs less memory than the whole model at home. Data reuse: a second form of each plan, in
  * which tiles get what they share at one point in the middle of the fused layers from the
  * neighbour that made it, instead of computing it again.
  * Not: stealing at run time, when a node is slower than expected; reuse at every layer; grids.
@@ -25,7 +25,6 @@
 
 /* The paper's finest grid, 5 x 5. */
 #define MOST_TILES 25
-#define DEPTHS 8
 
 struct found {
 	double whole_bytes; /* that the whole model at home needs */
@@ -55,30 +54,36 @@ static int try_head(const struct kerf_fused *f, const struct kerf_fused_head *he
 	return r == -ENOMEM ? r : 0;
 }
 
-/* Some depths, and one to four tiles a worker. */
+/* What should answer first; and if none of that needs less memory, whatever does. */
 static int try_heads(const struct kerf_fused *f, struct found *found)
 {
-	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, last, k, step;
+	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, n_try, i, last;
+	struct kerf_fused_try tries[KERF_FUSED_TRIES];
 	struct kerf_fused_head h = {.engine = engine};
 	double speed[KERF_MAX_ENGINES];
 	int r = 0;
 
 	n = kerf_fused_workers(f, worker, speed);
-	if (!n || !kerf_fused_reach(f, &h.first, &last))
-		return 0;
-	step = KERF_MAX((last - h.first) / DEPTHS, 1);
-	for (h.last = h.first; h.last <= last && !r; h.last += step)
-		for (k = 1; k <= 4 && !r; k *= 2) {
-			int64_t most = KERF_MIN(MOST_TILES, f->block[h.last].rows);
-
-			h.n_tile = (uint32_t)KERF_MIN((int64_t)KERF_MAX(k * n, 2), most);
-			kerf_fused_deal(f, &h, n, worker, engine);
-			h.meet = h.first;
+	n_try = kerf_fused_heads(f, false, MOST_TILES, n, worker, tries);
+	for (i = 0; i < n_try && !r; i++) {
+		kerf_fused_reach(f, &h.first, &last);
+		h.last = tries[i].last;
+		h.n_tile = tries[i].n_tile;
+		kerf_fused_deal(f, &h, n, worker, engine);
+		h.meet = h.first;
+		r = try_head(f, &h, found);
+		h.meet = h.first + (h.last + 1 - h.first) / 2;
+		if (!r && h.meet > h.first)
 			r = try_head(f, &h, found);
-			h.meet = h.first + (h.last + 1 - h.first) / 2;
-			if (!r && h.meet > h.first)
-				r = try_head(f, &h, found);
-		}
+	}
+	if (!n_try || found->less.have || !kerf_fused_reach(f, &h.first, &last))
+		return r;
+	h.meet = h.first;
+	for (h.last = h.first; h.last <= last && !found->less.have && !r; h.last++) {
+		h.n_tile = (uint32_t)KERF_MIN(MOST_TILES, f->block[h.last].rows);
+		kerf_fused_deal(f, &h, n, worker, engine);
+		r = try_head(f, &h, found);
+	}
 	return r;
 }
 

@@ -18,35 +18,54 @@
 #include <stdio.h>
 
 #define MOST_PATCHES 16
-#define DEPTHS 16
+#define DEPTHS 8
 
-static int try_patches(const struct kerf_problem *p, const struct kerf_fused *f, uint32_t e,
-		       struct kerf_choice *c)
+static int try_patches(const struct kerf_problem *p, const struct kerf_fused *f,
+		       const struct kerf_fused_head *h, struct kerf_choice *c)
 {
-	uint32_t engine[MOST_PATCHES], last, i, step;
-	struct kerf_fused_head h = {.engine = engine};
 	struct kerf_bands b = {0};
+	int r = kerf_fused_head(f, h, &b, NULL);
+
+	if (!r)
+		kerf_bands_offer(p, &b, "mcunet-patch", c,
+				 "the first %u operators in %u patches, one by one",
+				 f->block[h->last].end, h->n_tile);
+	kerf_bands_finish(&b);
+	return r;
+}
+
+/*
+ * Deeper stages leave less to the rest and more to a patch: first how deep, with as many patches as
+ * there may be, then how few of them need no more memory.
+ */
+static int search(const struct kerf_problem *p, const struct kerf_fused *f, uint32_t e,
+		  struct kerf_choice *c)
+{
+	uint32_t engine[MOST_PATCHES], last, i, best, step;
+	struct kerf_fused_head h = {.engine = engine};
+	struct kerf_choice deep = {0};
+	double before;
 	int r = 0;
 
 	for (i = 0; i < MOST_PATCHES; i++)
 		engine[i] = e;
 	if (!kerf_fused_reach(f, &h.first, &last))
 		return 0;
-	h.meet = h.first;
+	best = h.meet = h.first;
 	step = KERF_MAX((last - h.first) / DEPTHS, 1);
-	for (h.last = h.first; h.last <= last; h.last += step)
-		for (h.n_tile = 2; h.n_tile <= KERF_MIN(MOST_PATCHES, f->block[h.last].rows);
-		     h.n_tile += (h.n_tile + 1) / 2) {
-			r = kerf_fused_head(f, &h, &b, NULL);
-			if (!r)
-				kerf_bands_offer(p, &b, "mcunet-patch", c,
-						 "the first %u operators in %u patches, one by one",
-						 f->block[h.last].end, h.n_tile);
-			kerf_bands_finish(&b);
-			if (r)
-				return r;
-		}
-	return 0;
+	for (h.last = h.first; h.last <= last && !r; h.last += step) {
+		h.n_tile = (uint32_t)KERF_MIN(MOST_PATCHES, f->block[h.last].rows);
+		before = deep.have ? deep.cost : INFINITY;
+		r = try_patches(p, f, &h, &deep);
+		if (deep.have && deep.cost < before)
+			best = h.last;
+	}
+	kerf_choice_drop(&deep);
+	h.last = best;
+	for (h.n_tile = 2; h.n_tile <= KERF_MIN(MOST_PATCHES, f->block[best].rows) && !r;
+	     h.n_tile += h.n_tile < 4 ? 1 : 2)
+		r = try_patches(p, f, &h, c);
+	return r;
 }
 
 int kerf_policy_mcunet(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
@@ -74,7 +93,7 @@ int kerf_policy_mcunet(const struct kerf_problem *p, struct kerf_plan *plan, str
 		snprintf(whole.reason, sizeof(whole.reason), "patches would need no less memory");
 	}
 	kerf_choice_offer(&q, &c, &whole, r);
-	r = try_patches(&q, f, e, &c);
+	r = search(&q, f, e, &c);
 	kerf_fused_free(f);
 	if (r)
 		kerf_choice_drop(&c);
