@@ -392,7 +392,8 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	cp->op_fixed_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_fixed_s));
 	cp->apart_s = calloc((size_t)g->n_value * c->n_engine + 1, sizeof(*cp->apart_s));
 	cp->node = calloc(c->n_node, sizeof(*cp->node));
-	if (!cp->node || !cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s || kerf_outline_make(g, &cp->outline)) {
+	if (!cp->node || !cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s ||
+	    kerf_outline_make(g, &cp->outline)) {
 		kerf_cluster_problem_finish(cp);
 		return -ENOMEM;
 	}
