@@ -5,6 +5,8 @@
 #include "exec/cluster.h"
 #include "exec/session.h"
 #include "graph/import.h"
+#include "plan/goal.h"
+#include "plan/plan_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,9 +48,47 @@ static int take_config(const struct kerf_config *from, struct kerf_config *to,
 		if (((const char *)from)[i])
 			return kerf_fail(err, -E2BIG, "config: a field that this version has not");
 	memcpy(to, from, KERF_MIN(from->size, sizeof(*to)));
-	if ((to->flags & ~KERF_INSECURE) || to->reserved || to->threads < 0)
+	if ((to->flags & ~(KERF_INSECURE | KERF_INEXACT | KERF_EXITS)) || to->reserved ||
+	    to->reserved2 || to->threads < 0)
 		return kerf_fail(err, -EINVAL, "config: unknown flag, or negative threads");
 	return 0;
+}
+
+/* *asked: there is something for a plan to meet. */
+static int take_goal(const struct kerf_config *cfg, struct kerf_goal *goal, bool *asked,
+		     struct kerf_err *err)
+{
+	int r = 0;
+
+	*goal = (struct kerf_goal){.deadline_s = cfg->deadline_ms * 1e-3,
+				   .accuracy = cfg->accuracy,
+				   .keep = cfg->keep,
+				   .inexact = cfg->flags & KERF_INEXACT,
+				   .exits = cfg->flags & KERF_EXITS};
+	*asked = cfg->objective || cfg->deadline_ms != 0 || cfg->accuracy != 0 || cfg->codecs ||
+		 cfg->keep || cfg->flags & (KERF_INEXACT | KERF_EXITS);
+	if (!(cfg->deadline_ms >= 0 && cfg->deadline_ms <= 1e9) ||
+	    !(cfg->accuracy >= 0 && cfg->accuracy <= 1))
+		return kerf_fail(err, -EINVAL,
+				 "config: deadline_ms %g, accuracy %g: expected 0 to 1e9, 0 to 1",
+				 cfg->deadline_ms, cfg->accuracy);
+	if (cfg->plan && (cfg->policy || *asked))
+		return kerf_fail(err, -EINVAL, "config: beside a plan, policy and goals have no meaning");
+	if (cfg->objective)
+		r = kerf_goal_objective(goal, cfg->objective, err);
+	if (!r && cfg->codecs)
+		r = kerf_goal_codecs(goal, cfg->codecs, err);
+	return r;
+}
+
+static int read_plan(struct kerf_handle *k, const char *path, struct kerf_err *err)
+{
+	const char *name[KERF_MAX_ENGINES];
+	uint32_t i;
+
+	for (i = 0; i < k->cluster.n_engine; i++)
+		name[i] = k->cluster.info[i].name;
+	return kerf_plan_read(k->graph, path, name, k->cluster.n_engine, &k->plan, err);
 }
 
 static int parse_shapes(const char *text, struct kerf_load_options *load, struct kerf_err *err)
@@ -88,18 +128,29 @@ static int make_plan(struct kerf_handle *k, const struct kerf_config *cfg,
 	const struct kerf_profile_options profile = {.seconds = 0};
 	struct kerf_cluster_view view = {0};
 	struct kerf_cluster_problem problem;
-	int r;
+	struct kerf_goal goal;
+	bool asked;
+	int r = take_goal(cfg, &goal, &asked, err);
 
+	if (r)
+		return r;
 	if (!policy)
 		return kerf_fail(err, -EINVAL, "unknown policy '%s'", cfg->policy);
-	if (k->cluster.n_engine == 1)
+	if (cfg->plan)
+		return read_plan(k, cfg->plan, err);
+	/* One engine, no goal, and no policy that makes more of one engine than one job. */
+	if (k->cluster.n_engine == 1 && !asked &&
+	    (!cfg->policy || policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT))
 		return kerf_plan_only(k->graph, k->cluster.info[0].name, &k->plan, err);
 	r = kerf_cluster_probe(&k->cluster, engine, &view, err);
 	if (!r)
 		r = kerf_cluster_problem(&k->cluster, k->graph, &profile, &view, &problem, err);
 	if (r)
 		return r;
+	problem.p.goal = goal;
 	r = policy->plan(&problem.p, &k->plan, err);
+	if (!r)
+		r = kerf_plan_meets(&problem.p, &k->plan, err);
 	kerf_cluster_problem_finish(&problem);
 	return r;
 }

@@ -37,16 +37,28 @@ struct kerf_handle;
 struct kerf_config {
 	size_t size;
 	const char *engines; /* separated by commas, home first; "cpu" */
-	const char *policy;  /* "kerf", "local", "remote" */
+	const char *policy;  /* "kerf" (default), "local"...: 'kerf plan --policies' lists them */
 	const char *shapes;  /* separated by ';': "data:1,3,224,224" */
 	int32_t threads;     /* of the cpu engine; all CPUs */
 	uint32_t depth;	     /* requests in flight; 2 */
-	uint32_t flags;	     /* KERF_INSECURE */
+	uint32_t flags;	     /* KERF_INSECURE, KERF_INEXACT, KERF_EXITS */
 	uint32_t reserved;   /* 0 */
+	/* What the plan is for; where no plan meets it, kerf_open is -EDOM and says what would. */
+	const char *objective; /* "latency", "throughput", "energy", "memory", "weighted:L,E[,P]" */
+	double deadline_ms;    /* of one request; none */
+	double accuracy;       /* at least; any */
+	const char *codecs;    /* what values may travel as, beside as they are: "f16,int8" */
+	uint32_t keep;	       /* the first so many operators stay on this node */
+	uint32_t reserved2;    /* 0 */
+	const char *plan;      /* a file that 'kerf plan --json' wrote: then nothing is planned */
 };
 
 /* Talk plain TCP to other than loopback. */
 #define KERF_INSECURE 1u
+/* Tiles whose border is wrong may be used. */
+#define KERF_INEXACT 2u
+/* Earlier exits may be taken: outputs that one leaves out have dims of 0. */
+#define KERF_EXITS 4u
 
 /*
  * One input or output as the model declares it. datatype is the Open Inference

@@ -3,7 +3,6 @@
 
 #include "exec/meter.h"
 #include "plan/plan_json.h"
-#include "util/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -165,24 +164,14 @@ static int read_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		     struct kerf_err *err)
 {
 	const char *name[KERF_MAX_ENGINES];
-	size_t size;
-	void *text;
 	uint32_t i;
-	int r;
 
 	if (o->policy || o->goal.asked)
 		return kerf_fail(err, -EINVAL, "--plan %s: beside --policy and goals it has no meaning",
 				 o->plan);
-	r = kerf_file_read(o->plan, KERF_PLAN_MAX_JSON, &text, &size, err);
-	if (r)
-		return r;
 	for (i = 0; i < s->cluster.n_engine; i++)
 		name[i] = s->cluster.info[i].name;
-	r = kerf_plan_from_json(s->graph, text, size, name, s->cluster.n_engine, &s->plan, err);
-	free(text);
-	if (r)
-		kerf_err_prefix(err, "%s", o->plan);
-	return r;
+	return kerf_plan_read(s->graph, o->plan, name, s->cluster.n_engine, &s->plan, err);
 }
 
 int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,

@@ -4,6 +4,7 @@
 #include "plan/goal.h"
 #include "plan/plan_check.h"
 #include "util/digest.h"
+#include "util/file.h"
 
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -468,4 +469,20 @@ int kerf_plan_from_json(struct kerf_graph *g, const char *text, size_t size,
 	if (ret)
 		kerf_plan_finish(plan);
 	return ret;
+}
+
+int kerf_plan_read(struct kerf_graph *g, const char *path, const char *const *engine,
+		   uint32_t n_engine, struct kerf_plan *plan, struct kerf_err *err)
+{
+	size_t size;
+	void *text;
+	int r = kerf_file_read(path, KERF_PLAN_MAX_JSON, &text, &size, err);
+
+	if (r)
+		return r;
+	r = kerf_plan_from_json(g, text, size, engine, n_engine, plan, err);
+	free(text);
+	if (r)
+		kerf_err_prefix(err, "%s", path);
+	return r;
 }

@@ -23,6 +23,10 @@ int kerf_plan_from_json(struct kerf_graph *g, const char *text, size_t size,
 			const char *const *engine, uint32_t n_engine, struct kerf_plan *plan,
 			struct kerf_err *err);
 
+/* The same from a file, which sentences then name. */
+int kerf_plan_read(struct kerf_graph *g, const char *path, const char *const *engine,
+		   uint32_t n_engine, struct kerf_plan *plan, struct kerf_err *err);
+
 #define KERF_PLAN_MAX_JSON ((size_t)64 << 20)
 
 #endif

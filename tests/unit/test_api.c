@@ -236,6 +236,51 @@ static void test_bounded_outputs(void **state)
 	unlink(path);
 }
 
+static void refused(const struct kerf_config *cfg, int code, const char *says)
+{
+	struct kerf_handle *k = NULL;
+	char msg[512] = "";
+
+	assert_int_equal(kerf_open(model, cfg, &k, msg, sizeof(msg)), code);
+	assert_null(k);
+	if (!strstr(msg, says))
+		fail_msg("'%s' does not say '%s'", msg, says);
+}
+
+static void test_goals(void **state)
+{
+	struct kerf_config cfg = {.size = sizeof(cfg), .engines = "cpu", .threads = 1};
+	struct kerf_handle *k;
+
+	cfg.deadline_ms = 1e-6;
+	refused(&cfg, -EDOM, "--deadline");
+	cfg.deadline_ms = -1;
+	refused(&cfg, -EINVAL, "deadline_ms -1");
+	cfg.deadline_ms = 1e6;
+	cfg.objective = "speed";
+	refused(&cfg, -EINVAL, "objective 'speed'");
+	cfg.objective = "throughput";
+	cfg.codecs = "zip";
+	refused(&cfg, -EINVAL, "'zip'");
+	cfg.codecs = "f16,int8";
+	cfg.accuracy = 2;
+	refused(&cfg, -EINVAL, "accuracy 2");
+	cfg.accuracy = 0.5;
+	cfg.keep = 2;
+	cfg.flags = KERF_INEXACT | KERF_EXITS;
+	assert_int_equal(kerf_open(model, &cfg, &k, NULL, 0), 0);
+	kerf_close(k);
+	cfg.plan = "/nonexistent.json";
+	refused(&cfg, -EINVAL, "beside a plan");
+	cfg = (struct kerf_config){.size = sizeof(cfg), .plan = "/nonexistent.json"};
+	refused(&cfg, -ENOENT, "/nonexistent.json");
+	cfg.plan = model;
+	refused(&cfg, -EINVAL, "not JSON");
+	cfg.plan = NULL;
+	cfg.flags = 8;
+	refused(&cfg, -EINVAL, "unknown flag");
+}
+
 static int make_model(void **state)
 {
 	const char *kerf = getenv("KERF");
@@ -258,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_failure_says_why),
 		cmocka_unit_test(test_small_structs),
 		cmocka_unit_test(test_large_structs),
+		cmocka_unit_test(test_goals),
 		cmocka_unit_test(test_memory_is_checked),
 		cmocka_unit_test(test_bounded_outputs),
 	};
