@@ -174,8 +174,8 @@ static int read_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 	return kerf_plan_read(s->graph, o->plan, name, s->cluster.n_engine, &s->plan, err);
 }
 
-int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
-		   struct kerf_err *err)
+int kerf_cli_prepare(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
+		     struct kerf_err *err)
 {
 	int r;
 
@@ -183,29 +183,47 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 	r = kerf_model_load(o->model, &o->load, &s->graph, err);
 	if (!r)
 		r = kerf_cluster_open(o->on ? o->on : "cpu", &o->engine, &s->cluster, err);
+	if (!r) {
+		s->telemetry = o->telemetry;
+		if (s->telemetry)
+			kerf_telemetry_engines(s->telemetry, cluster_engines, &s->cluster);
+		if (!o->plan && !nothing_to_decide(o, &s->cluster))
+			r = make_problem(o, s, err);
+	}
 	if (r)
-		goto fail;
-	s->telemetry = o->telemetry;
-	if (s->telemetry)
-		kerf_telemetry_engines(s->telemetry, cluster_engines, &s->cluster);
+		kerf_cli_setup_finish(s);
+	return r;
+}
+
+int kerf_cli_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s, struct kerf_err *err)
+{
+	int r;
+
 	if (o->plan) {
 		r = read_plan(o, s, err);
-	} else if (nothing_to_decide(o, &s->cluster)) {
+	} else if (!s->problem.op_s) {
 		r = kerf_plan_only(s->graph, s->cluster.info[0].name, &s->plan, err);
 	} else {
-		r = make_problem(o, s, err);
-		if (!r)
-			r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);
+		r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);
 		/* A policy may leave what it cannot do much about to whoever asked. */
 		if (!r)
 			r = kerf_plan_meets(&s->problem.p, &s->plan, err);
 	}
-	if (!r) {
+	if (!r)
 		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->model);
-		return 0;
-	}
-fail:
-	kerf_cli_setup_finish(s);
+	return r;
+}
+
+int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
+		   struct kerf_err *err)
+{
+	int r = kerf_cli_prepare(o, s, err);
+
+	if (r)
+		return r;
+	r = kerf_cli_plan(o, s, err);
+	if (r)
+		kerf_cli_setup_finish(s);
 	return r;
 }
 

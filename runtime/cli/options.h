@@ -98,6 +98,10 @@ struct kerf_cli_setup {
  */
 int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		   struct kerf_err *err);
+/* Its two halves: all but the plan, then the plan. After a failure of the second, finish. */
+int kerf_cli_prepare(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
+		     struct kerf_err *err);
+int kerf_cli_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s, struct kerf_err *err);
 void kerf_cli_setup_finish(struct kerf_cli_setup *s);
 
 /* The engine that inputs and outputs are for alone, or NULL. */

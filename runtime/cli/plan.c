@@ -290,6 +290,21 @@ static int parse(int argc, char **argv, struct plan_options *o, struct kerf_err 
 	return r;
 }
 
+static int show(const struct plan_options *o, const struct kerf_cli_setup *s, struct kerf_err *err)
+{
+	int r = o->svg ? draw(s, o->svg, kerf_plan_draw_svg, err) : 0;
+
+	if (!r && o->dot)
+		r = draw(s, o->dot, kerf_plan_draw_dot, err);
+	if (r || o->common.json)
+		return r ? r : print_json(s);
+	printf("plan by %s: ", s->plan.policy);
+	print_costs(&s->plan);
+	print_steps(s, &s->plan);
+	printf("why: %s\n", s->plan.reason);
+	return 0;
+}
+
 int kerf_cmd_plan(int argc, char **argv)
 {
 	struct plan_options o = {.explain = false};
@@ -312,29 +327,19 @@ int kerf_cmd_plan(int argc, char **argv)
 	}
 	r = kerf_cli_options_open(&o.common, &err);
 	if (!r)
-		r = kerf_cli_setup(&o.common, &s, &err);
+		r = kerf_cli_prepare(&o.common, &s, &err);
 	if (r) {
 		status = kerf_cli_fail(&err, r);
 		goto out;
 	}
-	if (o.svg)
-		r = draw(&s, o.svg, kerf_plan_draw_svg, &err);
-	if (!r && o.dot)
-		r = draw(&s, o.dot, kerf_plan_draw_dot, &err);
-	if (r) {
+	/* First, because it also says why there is no plan. */
+	if (o.explain && s.problem.op_s && !o.common.json)
+		explain(&s);
+	r = kerf_cli_plan(&o.common, &s, &err);
+	if (!r)
+		r = show(&o, &s, &err);
+	if (r)
 		status = kerf_cli_fail(&err, r);
-	} else if (o.common.json) {
-		r = print_json(&s);
-		if (r)
-			status = kerf_cli_fail(&err, r);
-	} else {
-		if (o.explain && s.problem.op_s)
-			explain(&s);
-		printf("plan by %s: ", s.plan.policy);
-		print_costs(&s.plan);
-		print_steps(&s, &s.plan);
-		printf("why: %s\n", s.plan.reason);
-	}
 	kerf_cli_setup_finish(&s);
 out:
 	kerf_cli_options_finish(&o.common);

@@ -34,6 +34,8 @@ expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --explain
 [ "$(grep -c '^policy ..*: ..*' "$work/out")" = "$n" ] || { echo "--explain leaves policies out"; bad=1; }
 expect 0 'policy remote: no engine of another node' "$KERF" plan "$model" --on cpu,ref --explain
 
+expect 3 '^policy local: .*misses deadline' "$KERF" plan "$model" --on cpu,ref --explain --deadline 0.000001
+
 # objectives
 for o in latency throughput energy memory weighted:1,2 weighted:1,0,3; do
 	expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --objective $o
