@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALL_CELLS 2048 /* operators * engines up to which all other policies are asked */
+#define ALL_CELLS 384 /* operators * engines up to which all other policies are asked */
 
 /* A plan by search: what of it was allowed, and what came of it. */
 struct searched {
@@ -91,13 +91,9 @@ static int search_all(struct kerf_planner *k)
 
 	for (exit = -1; exit < n_exit && !r; exit++) {
 		r = search(k, exit, 0, NULL);
-		for (codecs = all; codecs && !r; codecs = (codecs - 1) & all) {
-			if (p->goal.accuracy > 0 && accuracy_of(p, exit, codecs) < p->goal.accuracy)
-				continue;
-			r = search(k, exit, codecs, NULL);
-			if (p->goal.accuracy <= 0)
-				break; /* of any set of codecs the search may use less */
-		}
+		for (codecs = all; codecs && !r; codecs = (codecs - 1) & all)
+			if (p->goal.accuracy <= 0 || accuracy_of(p, exit, codecs) >= p->goal.accuracy)
+				r = search(k, exit, codecs, NULL);
 	}
 	return r;
 }

@@ -194,6 +194,124 @@ static void test_never_worse_than_others(void **state)
 	}
 }
 
+/* As brute_force(), with one codec for all that is sent. */
+static double best_with(const struct random_problem *r, struct kerf_search *x, uint8_t all)
+{
+	uint32_t n = r->g->n_op, assign[RANDOM_OPS] = {0}, o = 0, v;
+	uint8_t codec[RANDOM_OPS + 2];
+	double best = INFINITY;
+
+	for (v = 0; v < r->g->n_value; v++)
+		codec[v] = r->g->value[v].t.dtype == KERF_F32 ? all : KERF_CODEC_NONE;
+	while (o < n) {
+		struct kerf_search_price price;
+
+		kerf_search_price(x, assign, codec, -1, n, &price);
+		if (price.over <= 0)
+			best = fmin(best, price.cost);
+		for (o = 0; o < n && ++assign[o] == r->p.n_engine; o++)
+			assign[o] = 0;
+	}
+	return best;
+}
+
+/* Codecs that the goal allows and leaves accurate enough are used, others are not. */
+static void test_codecs(void **state)
+{
+	static const double loss[KERF_N_CODECS] = {0, 0.01, 0.1};
+	static const double floors[] = {0.9, 0.85, 0};
+	const struct random_kind kind = {.min_ops = 2, .max_ops = 7, .engines = 3, .powers = true};
+	struct kerf_rng rng;
+	int round, helped = 0, short_of = 0, found = 0;
+
+	kerf_rng_seed(&rng, 5);
+	for (round = 0; round < 150; round++) {
+		double last = INFINITY;
+		struct random_problem r;
+		struct kerf_search *x;
+		uint32_t i, k;
+
+		random_problem(&r, &rng, &kind);
+		r.g->accuracy = 0.9;
+		r.p.codec_loss = loss;
+		r.p.goal.codecs = 1u << KERF_CODEC_F16 | 1u << KERF_CODEC_INT8;
+		assert_int_equal(kerf_search_make(&r.p, &x), 0);
+		for (i = 0; i < KERF_ARRAY_SIZE(floors); i++) {
+			struct kerf_plan plan;
+			double best;
+
+			r.p.goal.accuracy = floors[i];
+			if (kerf_policy_find("kerf")->plan(&r.p, &plan, NULL))
+				break;
+			found++;
+			assert_int_equal(kerf_plan_meets(&r.p, &plan, NULL), 0);
+			for (k = 0; k < plan.n_edge; k++)
+				assert_true(plan.edge[k].bytes == 0 ||
+					    plan.edge[k].codec <= (enum kerf_codec)i);
+			assert_true(plan.total_s <= last * (1 + 1e-9));
+			helped += i && plan.total_s < last * (1 - 1e-9);
+			last = plan.total_s;
+			best = fmin(best_with(&r, x, KERF_CODEC_NONE), best_with(&r, x, (uint8_t)i));
+			short_of += plan.total_s > best * (1 + 1e-9);
+			kerf_plan_finish(&plan);
+		}
+		kerf_search_free(x);
+		random_problem_finish(&r);
+	}
+	print_message("%d plans, codecs made %d faster; %d slower than the best with one codec\n", found,
+		      helped, short_of);
+	assert_true(helped > 20);
+	assert_true(short_of * 20 <= found);
+}
+
+/* An exit is taken if the goal allows it and it is accurate enough; the rest does not run. */
+static void test_exits(void **state)
+{
+	const struct random_kind kind = {.min_ops = 8, .max_ops = 16, .engines = 2, .chain = true};
+	struct kerf_exit exit = {.accuracy = 0.8};
+	struct kerf_rng rng;
+	int round, taken = 0;
+
+	kerf_rng_seed(&rng, 6);
+	for (round = 0; round < 100; round++) {
+		struct kerf_plan whole, plan;
+		struct random_problem r;
+		uint32_t i, k;
+
+		random_problem(&r, &rng, &kind);
+		/* Some chains have an output on the way. */
+		if (r.g->n_out < 2 || kerf_policy_find("kerf")->plan(&r.p, &whole, NULL)) {
+			random_problem_finish(&r);
+			continue;
+		}
+		r.g->exit = &exit;
+		r.g->n_exit = 1;
+		r.g->accuracy = 0.9;
+		r.p.goal.exits = true;
+		r.p.goal.accuracy = 0.85;
+		assert_int_equal(kerf_policy_find("kerf")->plan(&r.p, &plan, NULL), 0);
+		assert_int_equal(plan.exit, -1);
+		assert_true(close_to(plan.total_s, whole.total_s));
+		kerf_plan_finish(&plan);
+		r.p.goal.accuracy = 0.75;
+		assert_int_equal(kerf_policy_find("kerf")->plan(&r.p, &plan, NULL), 0);
+		assert_true(plan.total_s <= whole.total_s * (1 + 1e-9));
+		if (plan.exit == 0) {
+			taken++;
+			assert_true(close_to(plan.accuracy, 0.8));
+			for (i = 0; i < plan.n_step; i++)
+				for (k = 0; k < plan.step[i].n_op; k++)
+					assert_true((int32_t)plan.step[i].op[k] <=
+						    r.g->value[r.g->out[0]].producer);
+		}
+		kerf_plan_finish(&plan);
+		kerf_plan_finish(&whole);
+		r.g->n_exit = 0;
+		random_problem_finish(&r);
+	}
+	assert_true(taken > 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +319,8 @@ int main(void)
 		cmocka_unit_test(test_parts_are_bounds),
 		cmocka_unit_test(test_equals_brute_force),
 		cmocka_unit_test(test_never_worse_than_others),
+		cmocka_unit_test(test_codecs),
+		cmocka_unit_test(test_exits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
