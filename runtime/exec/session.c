@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/session.h"
 
-#include "graph/slice.h"
+#include "exec/session_route.h"
 #include "util/clock.h"
 #include "util/completion.h"
 
@@ -11,22 +11,22 @@
 
 #define DEFAULT_DEPTH 2
 
-struct step {
-	struct kerf_program *program;
-	struct kerf_graph *slice;
-	int32_t *in, *out;     /* values of the whole graph, in the slice's order */
-	uint32_t n_wait;       /* distinct earlier steps whose values it reads */
-	uint32_t *next, n_next; /* steps that wait for this one */
+/* Of one step of one request. */
+struct work {
+	struct kerf_job job;
+	struct kerf_tensor *io;	   /* job.in, then job.out */
+	struct kerf_tensor *fed;   /* per input: memory put together, or none */
+	struct kerf_tensor to, back; /* a part's messages */
+	uint32_t waits;		   /* earlier steps not done yet */
 };
 
 /* One request in flight. */
 struct request {
 	struct kerf_session *session;
 	bool busy;
-	struct kerf_tensor *values; /* per value of the whole graph */
-	struct kerf_job *job;	    /* per step */
-	uint32_t *waits;	    /* per step: earlier steps not done yet */
-	uint32_t in_flight;	    /* jobs, and callers that may still add some */
+	struct kerf_tensor *store; /* as routes.store, with data */
+	struct work *work;	   /* per step */
+	uint32_t in_flight;	   /* jobs, and callers that may still add some */
 	int status;
 	struct kerf_tensor *out; /* the caller's */
 	uint64_t begin_ns;
@@ -36,162 +36,122 @@ struct request {
 };
 
 struct kerf_session {
-	struct kerf_graph *graph;
-	uint32_t n_step, depth;
-	struct step *step;
+	struct kerf_routes routes;
+	uint32_t depth;
 	struct request *request;
-	bool *crosses; /* per value: made by one step and read by another, not an output */
-	struct kerf_engine **home; /* per value that crosses: whose memory it is in */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	uint32_t busy;
+	uint64_t numbers; /* of requests begun */
 	struct kerf_session_stats stats;
 };
 
-static int map_values(const struct kerf_graph *g, const struct kerf_graph *slice,
-		      const int32_t *ids, uint32_t n, int32_t **out)
-{
-	uint32_t i;
+static void job_done(struct kerf_job *job, int status);
 
-	*out = malloc((n + 1) * sizeof(**out));
-	if (!*out)
+/* --- memory of a request --- */
+
+static int get_memory(struct kerf_session *s, struct kerf_engine *engine, struct kerf_tensor *t)
+{
+	size_t bytes = kerf_tensor_bytes(t);
+
+	t->data = kerf_engine_alloc(engine, bytes);
+	if (!t->data)
 		return -ENOMEM;
-	for (i = 0; i < n; i++)
-		(*out)[i] = slice == g ? ids[i] : slice->value[ids[i]].parent;
+	s->stats.tensor_bytes += bytes;
 	return 0;
 }
 
-static int prepare_step(struct kerf_session *s, const struct kerf_plan_step *ps,
-			struct kerf_engine *engine, struct step *step, struct kerf_err *err)
+static int get_message(struct kerf_session *s, const struct kerf_message *msg, struct kerf_tensor *t)
 {
-	struct kerf_slice_spec spec = {.n_op = ps->n_op, .op = ps->op};
-	struct kerf_program_info info;
-	int r;
-
-	if (ps->n_op == s->graph->n_op) {
-		step->slice = kerf_graph_ref(s->graph);
-	} else {
-		r = kerf_slice_make(s->graph, &spec, &step->slice, err);
-		if (r)
-			return r;
-	}
-	r = map_values(s->graph, step->slice, step->slice->in, step->slice->n_in, &step->in);
-	if (!r)
-		r = map_values(s->graph, step->slice, step->slice->out, step->slice->n_out,
-			       &step->out);
-	if (!r)
-		r = engine->ops->prepare(engine, step->slice, &step->program, err);
-	if (r)
-		return r;
-	if (engine->ops->program_info) {
-		engine->ops->program_info(step->program, &info);
-		s->stats.weight_bytes += info.weight_bytes;
-		s->stats.arena_bytes += info.arena_bytes;
-	}
-	return 0;
+	*t = (struct kerf_tensor){.dtype = KERF_U8, .rank = 1, .dims = {(int64_t)msg->bytes}};
+	return msg->bytes ? get_memory(s, NULL, t) : 0;
 }
 
-/* In memory that its maker uses in place, or else a reader. */
-static void home_of(struct kerf_session *s, int32_t v, const struct step *maker,
-		    const struct step *reader)
+static int make_work(struct kerf_session *s, struct request *q, uint32_t i)
 {
-	struct kerf_engine **home = &s->home[v];
+	const struct kerf_route *step = &s->routes.step[i];
+	const struct kerf_graph *g = step->slice;
+	struct work *w = &q->work[i];
+	uint32_t k;
+	int r = 0;
 
-	if (!*home && maker->program->engine->ops->alloc)
-		*home = maker->program->engine;
-	if (!*home && reader->program->engine->ops->alloc)
-		*home = reader->program->engine;
-}
-
-/* Who waits for whom, from who makes what; a step waits once for each maker. */
-static int link_steps(struct kerf_session *s)
-{
-	uint32_t *maker = malloc((s->graph->n_value + 1) * sizeof(*maker)), i, j;
-	uint32_t *last = malloc((s->n_step + 1) * sizeof(*last));
-	int r = -ENOMEM;
-
-	if (!maker || !last)
-		goto out;
-	memset(maker, 0xff, (s->graph->n_value + 1) * sizeof(*maker));
-	memset(last, 0xff, (s->n_step + 1) * sizeof(*last));
-	for (i = 0; i < s->n_step; i++) {
-		s->step[i].next = malloc((s->n_step + 1) * sizeof(uint32_t));
-		if (!s->step[i].next)
-			goto out;
-		for (j = 0; j < s->step[i].slice->n_out; j++)
-			maker[s->step[i].out[j]] = i;
+	w->io = calloc((size_t)g->n_in + g->n_out + 2, sizeof(*w->io));
+	w->fed = calloc((size_t)g->n_in + 1, sizeof(*w->fed));
+	if (!w->io || !w->fed)
+		return -ENOMEM;
+	w->job = (struct kerf_job){.program = step->program, .in = w->io, .out = w->io + g->n_in + 1,
+				   .done = job_done, .user = q};
+	if (step->way == KERF_PART) {
+		r = get_message(s, &step->to, &w->to);
+		return r ? r : get_message(s, &step->back, &w->back);
 	}
-	for (i = 0; i < s->n_step; i++)
-		for (j = 0; j < s->step[i].slice->n_in; j++) {
-			uint32_t m = maker[s->step[i].in[j]];
-
-			if (m == UINT32_MAX)
-				continue;
-			s->crosses[s->step[i].in[j]] = true;
-			home_of(s, s->step[i].in[j], &s->step[m], &s->step[i]);
-			if (last[m] == i)
-				continue;
-			last[m] = i;
-			s->step[m].next[s->step[m].n_next++] = i;
-			s->step[i].n_wait++;
-		}
-	for (i = 0; i < s->graph->n_out; i++)
-		s->crosses[s->graph->out[i]] = false;
-	r = 0;
-out:
-	free(maker);
-	free(last);
+	for (k = 0; k < g->n_in && !r; k++) {
+		w->fed[k] = step->feed[k].t;
+		if (!step->feed[k].in_place)
+			r = get_memory(s, step->feed[k].engine, &w->fed[k]);
+	}
 	return r;
 }
 
-static void job_done(struct kerf_job *job, int status);
-
 static int make_request(struct kerf_session *s, struct request *q)
 {
+	const struct kerf_routes *x = &s->routes;
 	uint32_t i;
+	int r = 0;
 
 	q->session = s;
-	q->values = calloc(s->graph->n_value + 1, sizeof(*q->values));
-	q->job = calloc(s->n_step + 1, sizeof(*q->job));
-	q->waits = calloc(s->n_step + 1, sizeof(*q->waits));
-	if (!q->values || !q->job || !q->waits)
+	q->store = calloc((size_t)x->n_store + 1, sizeof(*q->store));
+	q->work = calloc((size_t)x->n_step + 1, sizeof(*q->work));
+	if (!q->store || !q->work)
 		return -ENOMEM;
-	for (i = 0; i < s->graph->n_value; i++) {
-		q->values[i] = s->graph->value[i].t;
-		if (!s->crosses[i])
-			continue;
-		q->values[i].data = kerf_engine_alloc(s->home[i], kerf_tensor_bytes(&q->values[i]));
-		if (!q->values[i].data)
-			return -ENOMEM;
-		s->stats.tensor_bytes += kerf_tensor_bytes(&q->values[i]);
-	}
-	for (i = 0; i < s->n_step; i++) {
-		const struct kerf_graph *g = s->step[i].slice;
-		struct kerf_tensor *t = calloc(g->n_in + g->n_out + 1, sizeof(*t));
+	for (i = 0; i < x->n_store && !r; i++) {
+		const struct kerf_store *st = &x->store[i];
 
-		if (!t)
-			return -ENOMEM;
-		q->job[i].program = s->step[i].program;
-		q->job[i].in = t;
-		q->job[i].out = t + g->n_in;
-		q->job[i].done = job_done;
-		q->job[i].user = q;
+		q->store[i] = st->t;
+		if (st->kept && st->in < 0 && st->out < 0)
+			r = get_memory(s, st->engine, &q->store[i]);
 	}
-	return 0;
+	for (i = 0; i < x->n_step && !r; i++)
+		r = make_work(s, q, i);
+	return r;
 }
 
 static void free_request(struct kerf_session *s, struct request *q)
 {
+	const struct kerf_routes *x = &s->routes;
+	uint32_t i, k;
+
+	for (i = 0; q->store && i < x->n_store; i++)
+		if (x->store[i].in < 0 && x->store[i].out < 0)
+			kerf_engine_free(x->store[i].engine, q->store[i].data);
+	for (i = 0; q->work && i < x->n_step; i++) {
+		struct work *w = &q->work[i];
+
+		for (k = 0; w->fed && x->step[i].feed && k < x->step[i].slice->n_in; k++)
+			kerf_engine_free(x->step[i].feed[k].engine, w->fed[k].data);
+		kerf_engine_free(NULL, w->to.data);
+		kerf_engine_free(NULL, w->back.data);
+		free(w->fed);
+		free(w->io);
+	}
+	free(q->store);
+	free(q->work);
+}
+
+static void add_up(struct kerf_session *s)
+{
+	struct kerf_program_info info;
 	uint32_t i;
 
-	for (i = 0; q->values && i < s->graph->n_value; i++)
-		if (s->crosses[i])
-			kerf_engine_free(s->home[i], q->values[i].data);
-	for (i = 0; q->job && i < s->n_step; i++)
-		free((void *)q->job[i].in);
-	free(q->values);
-	free(q->job);
-	free(q->waits);
+	for (i = 0; i < s->routes.n_step; i++) {
+		const struct kerf_program *p = s->routes.step[i].program;
+
+		if (!p->engine->ops->program_info)
+			continue;
+		p->engine->ops->program_info(p, &info);
+		s->stats.weight_bytes += info.weight_bytes;
+		s->stats.arena_bytes += info.arena_bytes;
+	}
 }
 
 int kerf_session_open(struct kerf_graph *g, const struct kerf_plan *plan,
@@ -200,28 +160,19 @@ int kerf_session_open(struct kerf_graph *g, const struct kerf_plan *plan,
 {
 	struct kerf_session *s = calloc(1, sizeof(*s));
 	uint32_t i;
-	int r = -ENOMEM;
+	int r;
 
 	if (!s)
 		return -ENOMEM;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->idle, NULL);
-	s->graph = kerf_graph_ref(g);
 	s->depth = s->stats.depth = depth ? depth : DEFAULT_DEPTH;
-	s->step = calloc(plan->n_step + 1, sizeof(*s->step));
-	s->request = calloc(s->depth, sizeof(*s->request));
-	s->crosses = calloc(g->n_value + 1, sizeof(*s->crosses));
-	s->home = calloc(g->n_value + 1, sizeof(*s->home));
-	if (!s->step || !s->request || !s->crosses || !s->home)
+	r = kerf_routes_make(g, plan, engines, &s->routes, err);
+	if (r)
 		goto fail;
-	for (i = 0; i < plan->n_step; i++) {
-		s->n_step++;
-		r = prepare_step(s, &plan->step[i], engines[plan->step[i].engine], &s->step[i],
-				 err);
-		if (r)
-			goto fail;
-	}
-	r = link_steps(s);
+	add_up(s);
+	s->request = calloc(s->depth, sizeof(*s->request));
+	r = s->request ? 0 : -ENOMEM;
 	for (i = 0; !r && i < s->depth; i++)
 		r = make_request(s, &s->request[i]);
 	if (r)
@@ -246,25 +197,14 @@ void kerf_session_close(struct kerf_session *s)
 	pthread_mutex_unlock(&s->lock);
 	for (i = 0; s->request && i < s->depth; i++)
 		free_request(s, &s->request[i]);
-	for (i = 0; i < s->n_step; i++) {
-		struct step *step = &s->step[i];
-
-		if (step->program)
-			step->program->engine->ops->release(step->program);
-		kerf_graph_unref(step->slice);
-		free(step->in);
-		free(step->out);
-		free(step->next);
-	}
-	free(s->step);
 	free(s->request);
-	free(s->crosses);
-	free(s->home);
-	kerf_graph_unref(s->graph);
+	kerf_routes_finish(&s->routes);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
+
+/* --- requests --- */
 
 /*
  * Called with the lock held when nothing of the request is in flight and nothing will
@@ -278,8 +218,10 @@ static void complete(struct request *q)
 	int status = q->status;
 	uint32_t i;
 
-	for (i = 0; i < s->graph->n_out; i++)
-		memcpy(q->out[i].dims, q->values[s->graph->out[i]].dims, sizeof(q->out[i].dims));
+	/* Outputs behind an exit that was taken are empty. */
+	for (i = 0; i < s->routes.graph->n_out; i++)
+		if (!s->routes.made[i])
+			memset(q->out[i].dims, 0, sizeof(q->out[i].dims));
 	s->stats.requests++;
 	s->stats.failures += status != 0;
 	q->busy = false;
@@ -292,48 +234,121 @@ static void complete(struct request *q)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void encode(const struct request *q, const struct kerf_message *msg, char *wire)
+{
+	uint32_t i;
+
+	for (i = 0; i < msg->n_piece; i++)
+		kerf_codec_encode(msg->piece[i].codec, &msg->piece[i].runs,
+				  q->store[msg->piece[i].store].data, wire + msg->piece[i].at);
+}
+
+static int decode(struct request *q, const struct kerf_message *msg, const char *wire)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; i < msg->n_piece && !r; i++)
+		r = kerf_codec_decode(msg->piece[i].codec, &msg->piece[i].runs,
+				      q->store[msg->piece[i].store].data, wire + msg->piece[i].at);
+	return r ? -EIO : 0;
+}
+
+static void feed(const struct request *q, const struct kerf_feed *f, const struct kerf_tensor *fed,
+		 struct kerf_tensor *in)
+{
+	uint32_t i;
+
+	*in = f->t;
+	if (f->in_place) {
+		const struct kerf_tensor *from = &q->store[f->store];
+
+		in->data = (char *)from->data + f->offset;
+		/* What is bounded travels whole, with the dims it has this time. */
+		if (kerf_tensor_same_shape(&f->t, &q->session->routes.store[f->store].t))
+			memcpy(in->dims, from->dims, sizeof(in->dims));
+		return;
+	}
+	in->data = fed->data;
+	for (i = 0; i < f->n_copy; i++)
+		kerf_runs_copy(&f->copy[i].from, q->store[f->copy[i].store].data, &f->copy[i].to,
+			       fed->data);
+}
+
 /* Hands a step to its engine. The request counts it as in flight already. */
 static void submit_step(struct request *q, uint32_t index)
 {
 	struct kerf_session *s = q->session;
-	struct step *step = &s->step[index];
-	struct kerf_job *job = &q->job[index];
-	struct kerf_tensor *in = (struct kerf_tensor *)job->in;
+	const struct kerf_route *step = &s->routes.step[index];
+	struct work *w = &q->work[index];
 	uint32_t i;
 	int r;
 
-	for (i = 0; i < step->slice->n_in; i++)
-		in[i] = q->values[step->in[i]];
-	for (i = 0; i < step->slice->n_out; i++) {
-		job->out[i] = q->values[step->out[i]];
-		memcpy(job->out[i].dims, s->graph->value[step->out[i]].t.dims,
-		       sizeof(job->out[i].dims));
+	if (step->way == KERF_PART) {
+		w->io[0] = w->to;
+		w->job.out[0] = w->back;
+		encode(q, &step->to, w->to.data);
+	} else {
+		for (i = 0; i < step->slice->n_in; i++)
+			feed(q, &step->feed[i], &w->fed[i], &w->io[i]);
+		for (i = 0; i < step->slice->n_out; i++) {
+			w->job.out[i] = s->routes.store[step->first_store + i].t;
+			w->job.out[i].data = q->store[step->first_store + i].data;
+		}
 	}
 	if (q->times)
 		q->times[index].submit_ns = kerf_now_ns() - q->begin_ns;
-	r = kerf_engine_submit(job);
+	r = kerf_engine_submit(&w->job);
 	if (r)
-		job_done(job, r);
+		job_done(&w->job, r);
+}
+
+/* What the step made, to where others find it. */
+static int take_results(struct request *q, const struct kerf_route *step, struct work *w)
+{
+	const struct kerf_routes *x = &q->session->routes;
+	uint32_t i;
+	int r = 0;
+
+	if (step->way == KERF_PART)
+		r = decode(q, &step->back, w->back.data);
+	for (i = 0; i < step->slice->n_out; i++) {
+		uint32_t at = step->first_store + i;
+
+		if (step->way != KERF_PART)
+			memcpy(q->store[at].dims, w->job.out[i].dims, sizeof(q->store[at].dims));
+		if (x->store[at].out >= 0 && !x->store[at].held.rows.end &&
+		    !x->store[at].held.channels.end)
+			memcpy(q->out[x->store[at].out].dims, q->store[at].dims,
+			       sizeof(q->store[at].dims));
+	}
+	for (i = 0; i < step->n_answer && !r; i++) {
+		const struct kerf_copy *c = &step->answer[i];
+
+		kerf_runs_copy(&c->from, q->store[c->store].data, &c->to, q->out[c->out].data);
+	}
+	return r;
 }
 
 static void job_done(struct kerf_job *job, int status)
 {
 	struct request *q = job->user;
 	struct kerf_session *s = q->session;
-	uint32_t me = (uint32_t)(job - q->job), i;
-	struct step *step = &s->step[me];
+	struct work *w = (struct work *)((char *)job - offsetof(struct work, job));
+	uint32_t me = (uint32_t)(w - q->work), i;
+	const struct kerf_route *step = &s->routes.step[me];
 
 	if (q->times) {
 		q->times[me].done_ns = kerf_now_ns() - q->begin_ns;
 		q->times[me].busy_ns = job->busy_ns;
 	}
+	if (!status)
+		status = take_results(q, step, w);
 	pthread_mutex_lock(&s->lock);
 	if (status && !q->status)
 		q->status = status;
-	for (i = 0; i < step->slice->n_out; i++)
-		memcpy(q->values[step->out[i]].dims, job->out[i].dims, sizeof(job->out[i].dims));
 	for (i = 0; i < step->n_next; i++) {
-		if (--q->waits[step->next[i]] || q->status)
+		if (--q->work[step->next[i]].waits || q->status)
 			continue;
 		q->in_flight++;
 		pthread_mutex_unlock(&s->lock);
@@ -349,7 +364,9 @@ static void job_done(struct kerf_job *job, int status)
 static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct kerf_tensor *out,
 		 kerf_session_done done, void *user, struct kerf_step_time *times)
 {
+	const struct kerf_routes *x = &s->routes;
 	struct request *q = NULL;
+	uint64_t number;
 	uint32_t i;
 
 	pthread_mutex_lock(&s->lock);
@@ -369,14 +386,19 @@ static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct ke
 	q->user = user;
 	q->times = times;
 	q->begin_ns = kerf_now_ns();
-	for (i = 0; i < s->graph->n_in; i++)
-		q->values[s->graph->in[i]] = in[i];
-	for (i = 0; i < s->graph->n_out; i++)
-		q->values[s->graph->out[i]] = out[i];
-	for (i = 0; i < s->n_step; i++)
-		q->waits[i] = s->step[i].n_wait;
-	for (i = 0; i < s->n_step; i++) {
-		if (s->step[i].n_wait)
+	number = s->numbers++;
+	for (i = 0; i < x->n_store; i++) {
+		if (x->store[i].in >= 0)
+			q->store[i] = in[x->store[i].in];
+		else if (x->store[i].out >= 0)
+			q->store[i].data = (char *)out[x->store[i].out].data + x->store[i].out_offset;
+	}
+	for (i = 0; i < x->n_step; i++) {
+		q->work[i].waits = x->step[i].n_wait;
+		q->work[i].job.request = number;
+	}
+	for (i = 0; i < x->n_step; i++) {
+		if (x->step[i].n_wait || x->step[i].silent)
 			continue;
 		q->in_flight++;
 		pthread_mutex_unlock(&s->lock);
@@ -414,7 +436,7 @@ int kerf_session_run(struct kerf_session *s, const struct kerf_tensor *in, struc
 
 uint32_t kerf_session_steps(const struct kerf_session *s)
 {
-	return s->n_step;
+	return s->routes.n_step;
 }
 
 void kerf_session_stats(struct kerf_session *s, struct kerf_session_stats *st)

@@ -3,7 +3,7 @@
  * A session: a plan prepared on its engines, taking requests.
  *
  * Opening prepares every step's slice and allocates every tensor of `depth`
- * requests; from then on a request allocates nothing. Several requests are in
+ * requests (session_route.h tells how values get around); from then on a request allocates nothing. Several requests are in
  * flight at once, so the local slice of one runs while the remote slice of another
  * does. A step is submitted as soon as the values it reads are there.
  */
@@ -21,7 +21,10 @@ struct kerf_session_stats {
 	uint32_t depth;
 };
 
-/* What one step of one request took, ns since the request was submitted. */
+/*
+ * What one step of one request took, ns since the request was submitted. All 0 for a step that
+ * neighbours alone feed and empty: home does not see it.
+ */
 struct kerf_step_time {
 	uint64_t submit_ns, done_ns, busy_ns;
 };
@@ -38,7 +41,7 @@ void kerf_session_close(struct kerf_session *s); /* waits for requests in flight
 /*
  * Runs one request: in[] and out[] as the graph's inputs and outputs, memory the
  * caller's, data aligned to KERF_ALIGN, until done. out dims may shrink for bounded
- * values. 0, or -EAGAIN when depth requests are in flight. Any thread.
+ * values, and are 0 for outputs that a plan with an early exit does not make. 0, or -EAGAIN when depth requests are in flight. Any thread.
  */
 typedef void (*kerf_session_done)(void *user, int status);
 int kerf_session_submit(struct kerf_session *s, const struct kerf_tensor *in,

@@ -46,8 +46,8 @@ static struct kerf_graph *make_graph(struct kerf_rng *rng)
 	return g;
 }
 
-/* Operators dealt out at random to two engines of one node. */
-static void random_plan(struct kerf_graph *g, struct kerf_rng *rng, struct kerf_plan *plan)
+/* Operator i on engine assign[i], of two engines of one node. */
+static void plan_of(struct kerf_graph *g, const uint32_t *assign, struct kerf_plan *plan)
 {
 	static const double op_s[2 * N_OPS];
 	static const struct kerf_link_model link;
@@ -58,14 +58,20 @@ static void random_plan(struct kerf_graph *g, struct kerf_rng *rng, struct kerf_
 				 .engine = {{.name = "a"}, {.name = "b"}},
 				 .link = &link,
 				 .op_s = op_s};
-	uint32_t assign[N_OPS], i;
 
-	for (i = 0; i < N_OPS; i++)
-		assign[i] = (uint32_t)kerf_rng_below(rng, 2);
 	assert_int_equal(kerf_outline_make(g, &outline), 0);
 	p.outline = outline;
 	assert_int_equal(kerf_plan_from_assignment(&p, assign, NULL, plan, NULL), 0);
 	kerf_outline_free(outline);
+}
+
+static void random_plan(struct kerf_graph *g, struct kerf_rng *rng, struct kerf_plan *plan)
+{
+	uint32_t assign[N_OPS], i;
+
+	for (i = 0; i < N_OPS; i++)
+		assign[i] = (uint32_t)kerf_rng_below(rng, 2);
+	plan_of(g, assign, plan);
 }
 
 static void test_cuts_keep_the_bits(void **state)
@@ -113,10 +119,7 @@ static void test_cuts_keep_the_bits(void **state)
  */
 static void test_output_that_is_an_input(void **state)
 {
-	static const uint32_t ops[2][1] = {{0}, {1}};
-	struct kerf_plan_step step[2] = {{.engine = 0, .n_op = 1, .op = (uint32_t *)ops[0]},
-					 {.engine = 1, .n_op = 1, .op = (uint32_t *)ops[1]}};
-	struct kerf_plan plan = {.n_step = 2, .step = step};
+	struct kerf_plan plan;
 	const struct kerf_tensor t = {.dtype = KERF_F32, .rank = 1, .dims = {8}};
 	struct kerf_graph *g = kerf_graph_new("t");
 	struct kerf_engine **engines = *state;
@@ -135,8 +138,10 @@ static void test_output_that_is_an_input(void **state)
 		kerf_graph_add_output(g, y[i]);
 	}
 	kerf_graph_freeze(g);
+	plan_of(g, (uint32_t[]){0, 1}, &plan);
 	assert_int_equal(kerf_io_make(g, 7, &io), 0);
 	assert_int_equal(kerf_session_open(g, &plan, engines, 1, &s, NULL), 0);
+	kerf_plan_finish(&plan);
 	assert_int_equal(kerf_session_run(s, io.in, io.out, NULL), 0);
 	assert_memory_equal(io.out[1].data, io.in[0].data, kerf_tensor_bytes(&io.in[0]));
 	assert_true(((float *)io.out[0].data)[3] == -((float *)io.in[0].data)[3]);
@@ -148,11 +153,8 @@ static void test_output_that_is_an_input(void **state)
 /* A value whose dims are known only at run time crosses from one engine to another. */
 static void test_bounded_crosses(void **state)
 {
-	static const uint32_t ops[2][1] = {{0}, {1}};
-	struct kerf_plan_step step[2] = {{.engine = 0, .n_op = 1, .op = (uint32_t *)ops[0]},
-					 {.engine = 1, .n_op = 1, .op = (uint32_t *)ops[1]}};
 	const struct kerf_tensor t = {.dtype = KERF_F32, .rank = 1, .dims = {6}};
-	struct kerf_plan plan = {.n_step = 2, .step = step};
+	struct kerf_plan plan;
 	struct kerf_graph *g = kerf_graph_new("t");
 	struct kerf_engine **engines = *state;
 	struct kerf_session *s;
@@ -171,8 +173,10 @@ static void test_bounded_crosses(void **state)
 	}
 	kerf_graph_add_output(g, v[2]);
 	kerf_graph_freeze(g);
+	plan_of(g, (uint32_t[]){0, 1}, &plan);
 	assert_int_equal(kerf_io_make(g, 7, &io), 0);
 	assert_int_equal(kerf_session_open(g, &plan, engines, 1, &s, NULL), 0);
+	kerf_plan_finish(&plan);
 	for (n = 0; n <= 6; n += 3) {
 		for (i = 0; i < 6; i++)
 			((float *)io.in[0].data)[i] = i >= 6 - n;
