@@ -153,6 +153,7 @@ struct kerf_graph {
 	bool has_digest;
 	uint8_t digest[32];
 	struct kerf_graph *parent;	 /* a slice keeps its model's constants alive */
+	bool padded;			 /* a slice: its spec's */
 	void **heap;			 /* tensors made by rewrites, aligned to KERF_ALIGN */
 	uint32_t n_heap, cap_heap;
 };

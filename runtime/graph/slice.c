@@ -157,8 +157,13 @@ static int32_t add_rows(struct slicer *s, const char *name, int32_t v, int axis,
 		return id;
 	s->slice->value[id].nhwc = from->nhwc;
 	s->slice->value[id].parent = v;
-	if (s->split)
+	if (s->split && kerf_value_is_const(from))
 		return id;
+	if (s->split) {
+		s->slice->value[id].channel0 = rows.begin;
+		s->slice->value[id].whole_channels = from->t.dims[axis];
+		return id;
+	}
 	s->slice->value[id].row0 = rows.begin;
 	s->slice->value[id].whole_rows = from->t.dims[axis];
 	return id;
@@ -486,6 +491,7 @@ int kerf_slice_make(struct kerf_graph *whole, const struct kerf_slice_spec *spec
 		r = kerf_graph_verify(s.slice, err);
 	if (!r) {
 		s.slice->parent = kerf_graph_ref(whole);
+		s.slice->padded = spec->padded;
 		kerf_graph_freeze(s.slice);
 		*slice = s.slice;
 		s.slice = NULL;

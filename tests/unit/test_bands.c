@@ -4,10 +4,8 @@
  * the pieces that its edges bring: none missing, none twice, none that the slice does not hold, and
  * the answer has the whole run's bits.
  */
-#include "ops/random_graph.h"
 #include "plan/plan_check.h"
-#include "unit/graph_build.h"
-#include "unit/spatial_rig.h"
+#include "unit/random_groups.h"
 
 static struct kerf_engine *engine;
 
@@ -23,13 +21,6 @@ static int close_engine(void **state)
 {
 	kerf_engine_close(engine);
 	return 0;
-}
-
-static struct kerf_graph *random_graph(uint64_t seed, int n_op)
-{
-	struct kerf_err err = {""};
-
-	return rg_make(seed, n_op, &err);
 }
 
 static void test_split(void **state)
@@ -89,34 +80,6 @@ static void test_units_cover_the_graph(void **state)
 		free(unit);
 		rig_drop(&x);
 		kerf_graph_unref(g);
-	}
-}
-
-/* Groups of random length, whole or in random bands on random engines. */
-static void random_groups(const struct kerf_problem *p, struct kerf_tile *room,
-			  struct kerf_rng *rng, struct kerf_bands *b)
-{
-	uint32_t engines[6], at = 0, end, n, i;
-	struct kerf_rows part[6];
-	double weight[6];
-
-	while (at < p->graph->n_op) {
-		int64_t rows;
-
-		end = at + 1 + (uint32_t)kerf_rng_below(rng, 5);
-		end = KERF_MIN(end, p->graph->n_op);
-		rows = kerf_bands_rows(p, room, at, end);
-		n = 1 + (uint32_t)kerf_rng_below(rng, 6);
-		for (i = 0; i < n; i++) {
-			engines[i] = (uint32_t)kerf_rng_below(rng, p->n_engine);
-			weight[i] = 0.05 + (double)kerf_rng_float(rng);
-		}
-		if (rows)
-			kerf_bands_split(rows, 1, n, weight, part);
-		assert_int_equal(rows ? kerf_bands_tiled(b, at, end, engines[0], n, engines, part)
-				      : kerf_bands_whole(b, at, end, engines[0]),
-				 0);
-		at = end;
 	}
 }
 
@@ -182,38 +145,6 @@ static void test_random_groups_give_the_whole_runs_bits(void **state)
 		played++;
 	}
 	assert_true(played > 200);
-}
-
-/* Runs of operators that make channels apart, over random engines; all else whole. */
-static void random_channels(const struct kerf_problem *p, struct kerf_tile *room,
-			    struct kerf_rng *rng, struct kerf_bands *b)
-{
-	uint32_t engines[5], at = 0, end, n, i, more;
-	struct kerf_rows part[5];
-	double weight[5];
-
-	while (at < p->graph->n_op) {
-		more = 1 + (uint32_t)kerf_rng_below(rng, 4);
-		n = 2 + (uint32_t)kerf_rng_below(rng, 4);
-		for (end = at; end < p->graph->n_op && end < at + more &&
-			       kerf_bands_channels(p, room, at, end + 1);
-		     end++)
-			;
-		for (i = 0; i < n; i++) {
-			engines[i] = (uint32_t)kerf_rng_below(rng, p->n_engine);
-			weight[i] = 0.05 + (double)kerf_rng_float(rng);
-		}
-		if (end == at) {
-			end = at + 1;
-			assert_int_equal(kerf_bands_whole(b, at, end, engines[0]), 0);
-		} else {
-			kerf_bands_split(kerf_bands_channels(p, room, at, end), 1, n, weight, part);
-			assert_int_equal(
-				kerf_bands_tiled(b, at, end, engines[0], n, engines, part), 0);
-			b->group[b->n_group - 1].channels = true;
-		}
-		at = end;
-	}
 }
 
 static void test_random_channels_give_the_whole_runs_bits(void **state)
