@@ -37,23 +37,17 @@ static int fill_ops(const struct kerf_graph *slice, uint32_t n_whole, struct ker
 	return 0;
 }
 
-/*
- * What the outputs are limited to: rows of a tile, or channels; the same for all of them. The
- * operators of a padded tile stand nowhere in the whole: each takes its tile for the image.
- */
+/* What the outputs are limited to: rows of a tile, or channels; the same for all of them. */
 static void fill_limits(const struct kerf_graph *slice, struct kerf_slice_request *q)
 {
 	const struct kerf_value *v = &slice->value[slice->out[0]];
-	uint32_t i;
 
 	if (v->whole_rows) {
 		struct kerf_rows rows = kerf_slice_rows(slice, slice->out[0]);
 
 		q->row_begin = rows.begin;
 		q->row_end = rows.end;
-		q->padded = true;
-		for (i = 0; i < slice->n_op; i++)
-			q->padded = q->padded && !slice->op[i].tile.out_rows;
+		q->padded = slice->padded;
 	}
 	if (v->whole_channels) {
 		q->channel_begin = v->channel0;

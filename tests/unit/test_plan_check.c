@@ -3,9 +3,8 @@
  * Checking plans: those that policies' tools make pass, and every way to break one by hand is
  * found. Graphs and groups are random; so is where a plan is broken.
  */
-#include "ops/random_graph.h"
 #include "plan/plan_check.h"
-#include "unit/spatial_rig.h"
+#include "unit/random_groups.h"
 
 #define ROUNDS 150
 
@@ -13,31 +12,13 @@
 static bool make_plan(const struct rig *x, struct kerf_rng *rng, struct kerf_plan *plan)
 {
 	struct kerf_bands b = {0};
-	uint32_t at = 0, end, i, n, engine[4];
-	double weight[4];
-	struct kerf_rows part[4];
-	int r = 0;
+	struct kerf_tile room;
+	int r;
 
-	while (at < x->g->n_op && !r) {
-		int64_t rows;
-
-		end = at + 1 + (uint32_t)kerf_rng_below(rng, 4);
-		end = KERF_MIN(end, x->g->n_op);
-		rows = kerf_bands_rows(&x->p, at, end);
-		n = 2 + (uint32_t)kerf_rng_below(rng, 3);
-		for (i = 0; i < n; i++) {
-			engine[i] = (uint32_t)kerf_rng_below(rng, x->p.n_engine);
-			weight[i] = 1;
-		}
-		if (rows >= 2) {
-			kerf_bands_split(rows, 1, n, weight, part);
-			r = kerf_bands_tiled(&b, at, end, engine[0], n, engine, part);
-		} else {
-			r = kerf_bands_whole(&b, at, end, engine[0]);
-		}
-		at = end;
-	}
-	r = r ? r : kerf_bands_build(&x->p, &b, plan, NULL);
+	assert_int_equal(kerf_tile_open(x->g, &room), 0);
+	random_groups(&x->p, &room, rng, &b);
+	kerf_tile_finish(&room);
+	r = kerf_bands_build(&x->p, &b, plan, NULL);
 	kerf_bands_finish(&b);
 	return !r;
 }
