@@ -18,6 +18,7 @@ struct work {
 	struct kerf_tensor *fed;   /* per input: memory put together, or none */
 	struct kerf_tensor to, back; /* a part's messages */
 	uint32_t waits;		   /* earlier steps not done yet */
+	bool flying;		   /* submitted, not done */
 };
 
 /* One request in flight. */
@@ -330,6 +331,37 @@ static int take_results(struct request *q, const struct kerf_route *step, struct
 	return r;
 }
 
+/*
+ * With the lock held, which is let go meanwhile; the caller counts as in flight. A part to which
+ * others will send nothing any more would wait until its node loses patience.
+ */
+static void cancel_step(struct request *q, uint32_t index)
+{
+	struct kerf_session *s = q->session;
+	const struct kerf_route *step = &s->routes.step[index];
+
+	if (!q->work[index].flying || step->way != KERF_PART || !step->engine->ops->cancel)
+		return;
+	pthread_mutex_unlock(&s->lock);
+	step->engine->ops->cancel(&q->work[index].job);
+	pthread_mutex_lock(&s->lock);
+}
+
+/* As above. */
+static void launch(struct request *q, uint32_t index)
+{
+	struct kerf_session *s = q->session;
+
+	q->in_flight++;
+	q->work[index].flying = true;
+	pthread_mutex_unlock(&s->lock);
+	submit_step(q, index);
+	pthread_mutex_lock(&s->lock);
+	/* Who set it meanwhile may have come before the engine had the job. */
+	if (q->status)
+		cancel_step(q, index);
+}
+
 static void job_done(struct kerf_job *job, int status)
 {
 	struct request *q = job->user;
@@ -345,16 +377,15 @@ static void job_done(struct kerf_job *job, int status)
 	if (!status)
 		status = take_results(q, step, w);
 	pthread_mutex_lock(&s->lock);
-	if (status && !q->status)
+	w->flying = false;
+	if (status && !q->status) {
 		q->status = status;
-	for (i = 0; i < step->n_next; i++) {
-		if (--q->work[step->next[i]].waits || q->status)
-			continue;
-		q->in_flight++;
-		pthread_mutex_unlock(&s->lock);
-		submit_step(q, step->next[i]);
-		pthread_mutex_lock(&s->lock);
+		for (i = 0; i < s->routes.n_step; i++)
+			cancel_step(q, i);
 	}
+	for (i = 0; i < step->n_next; i++)
+		if (!--q->work[step->next[i]].waits && !q->status)
+			launch(q, step->next[i]);
 	if (--q->in_flight == 0)
 		complete(q);
 	else
@@ -386,6 +417,8 @@ static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct ke
 	q->user = user;
 	q->times = times;
 	q->begin_ns = kerf_now_ns();
+	if (times)
+		memset(times, 0, x->n_step * sizeof(*times));
 	number = s->numbers++;
 	for (i = 0; i < x->n_store; i++) {
 		if (x->store[i].in >= 0)
@@ -397,14 +430,9 @@ static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct ke
 		q->work[i].waits = x->step[i].n_wait;
 		q->work[i].job.request = number;
 	}
-	for (i = 0; i < x->n_step; i++) {
-		if (x->step[i].n_wait || x->step[i].silent)
-			continue;
-		q->in_flight++;
-		pthread_mutex_unlock(&s->lock);
-		submit_step(q, i);
-		pthread_mutex_lock(&s->lock);
-	}
+	for (i = 0; i < x->n_step && !q->status; i++)
+		if (!x->step[i].n_wait && !x->step[i].silent)
+			launch(q, i);
 	if (--q->in_flight == 0)
 		complete(q);
 	else

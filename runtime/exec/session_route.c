@@ -12,6 +12,8 @@ struct maker {
 	const struct kerf_plan *plan;
 	uint32_t *first; /* edges into step i: [first[i], first[i + 1]); n_step: to home */
 	bool *direct;	 /* per edge: from one other node to another */
+	bool no_parts[KERF_MAX_ENGINES]; /* the peer turned out not to know them */
+	bool again;	 /* another was found */
 	struct kerf_err *err;
 };
 
@@ -37,7 +39,8 @@ static enum kerf_codec codec_of(const struct maker *m, const struct kerf_plan_ed
 static bool far_with_parts(const struct maker *m, uint32_t step)
 {
 	return step != KERF_PLAN_HOME && m->x->step[step].way != KERF_HERE &&
-	       m->x->step[step].engine->ops->prepare_part;
+	       m->x->step[step].engine->ops->prepare_part &&
+	       !m->no_parts[m->plan->step[step].engine];
 }
 
 static void choose_ways(struct maker *m)
@@ -466,8 +469,11 @@ static int prepare_part(struct maker *m, uint32_t step)
 		r = ports_out(m, step, &part);
 	if (!r)
 		r = kerf_part_check(s->slice, &part, m->err);
-	if (!r)
+	if (!r) {
 		r = s->engine->ops->prepare_part(s->engine, s->slice, &part, &s->program, m->err);
+		m->again = r == -EOPNOTSUPP;
+		m->no_parts[m->plan->step[step].engine] |= m->again;
+	}
 	s->silent = !s->to.bytes && !s->back.bytes;
 	kerf_part_finish(&part);
 	return r;
@@ -596,6 +602,24 @@ static int make_routes(struct maker *m)
 	return r;
 }
 
+static int try_to_make(struct maker *m, struct kerf_graph *g, struct kerf_engine *const *engines)
+{
+	const struct kerf_plan *plan = m->plan;
+	struct kerf_routes *x = m->x;
+	uint32_t i;
+
+	m->again = false;
+	x->graph = kerf_graph_ref(g);
+	x->step = calloc((size_t)plan->n_step + 1, sizeof(*x->step));
+	x->made = calloc((size_t)g->n_out + 1, sizeof(*x->made));
+	if (!x->step || !x->made)
+		return -ENOMEM;
+	x->n_step = plan->n_step;
+	for (i = 0; i < plan->n_step; i++)
+		x->step[i].engine = engines[plan->step[i].engine];
+	return make_routes(m);
+}
+
 int kerf_routes_make(struct kerf_graph *g, const struct kerf_plan *plan,
 		     struct kerf_engine *const *engines, struct kerf_routes *x,
 		     struct kerf_err *err)
@@ -608,24 +632,23 @@ int kerf_routes_make(struct kerf_graph *g, const struct kerf_plan *plan,
 	r = kerf_plan_check(g, plan, err);
 	if (r)
 		return r;
-	x->graph = kerf_graph_ref(g);
-	x->step = calloc((size_t)plan->n_step + 1, sizeof(*x->step));
-	x->made = calloc((size_t)g->n_out + 1, sizeof(*x->made));
 	m.first = malloc(((size_t)plan->n_step + 2) * sizeof(*m.first));
 	m.direct = calloc((size_t)plan->n_edge + 1, sizeof(*m.direct));
 	r = -ENOMEM;
-	if (!x->step || !x->made || !m.first || !m.direct)
+	if (!m.first || !m.direct)
 		goto out;
-	x->n_step = plan->n_step;
 	for (i = 0; i < plan->n_step; i++) {
-		x->step[i].engine = engines[plan->step[i].engine];
 		m.first[i] = at;
 		while (at < plan->n_edge && plan->edge[at].to == i)
 			at++;
 	}
 	m.first[plan->n_step] = at;
 	m.first[plan->n_step + 1] = plan->n_edge;
-	r = make_routes(&m);
+	/* Whether a peer knows parts it tells when it is asked to make one. */
+	do {
+		kerf_routes_finish(x);
+		r = try_to_make(&m, g, engines);
+	} while (r && m.again);
 out:
 	free(m.first);
 	free(m.direct);

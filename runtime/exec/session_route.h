@@ -5,7 +5,8 @@
  *
  * A step runs HERE, on an engine of this process; or THERE, on another node's, with whole inputs
  * out and whole outputs back, which any server of the protocol can do; or as a PART, whose pieces
- * may come from and go to neighbours (part.h). Home keeps what any step gave it in stores: one an
+ * may come from and go to neighbours (part.h). A node that does not know parts has its steps THERE:
+ * values go by way of home, whole and without codec. Home keeps what any step gave it in stores: one an
  * output of a step, and one an input of the model.
  */
 #ifndef KERF_EXEC_SESSION_ROUTE_H
