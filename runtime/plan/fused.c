@@ -2,6 +2,7 @@
 #include "plan/fused.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,10 +91,10 @@ static int measure(const struct kerf_problem *p, struct kerf_block *b)
 	if (kerf_run_make(p, b->begin, b->end, &run))
 		return -ENOMEM;
 	b->stays = b->begin < p->goal.keep;
-	for (k = 0; k < run.n_in; k++) {
-		b->in_bytes += p->outline->value_bytes[run.in[k]];
+	/* All that lives has to be where it goes on: also what a later block reads. */
+	b->in_bytes = p->outline->live_bytes[b->begin];
+	for (k = 0; k < run.n_in; k++)
 		b->stays |= p->graph->value[run.in[k]].bounded;
-	}
 	for (k = 0; k < run.n_out; k++) {
 		b->out_bytes += p->outline->value_bytes[run.out[k]];
 		b->stays |= p->graph->value[run.out[k]].bounded;
@@ -586,6 +587,93 @@ int kerf_fused_search(const struct kerf_fused *f, const struct kerf_fused_search
 	r = at == UINT32_MAX ? kerf_fail(err, -ENODEV, "no engines within reach can run all operators")
 			     : emit(&x, at, bands);
 	free(x.state);
+	return r;
+}
+
+/* --- parts that end together ------------------------------------------------ */
+
+/* Seconds that each worker computes, and that its pieces take to come, in this plan. */
+static void worker_times(const struct kerf_problem *p, const struct kerf_plan *plan,
+			 const struct kerf_fused_search *o, double *time)
+{
+	uint32_t i, w, k = 0;
+
+	memset(time, 0, KERF_MAX_ENGINES * sizeof(*time));
+	for (i = 0; i < plan->n_step; i++) {
+		const struct kerf_plan_step *s = &plan->step[i];
+		double start = INFINITY, end = 0;
+
+		for (; k < plan->n_edge && plan->edge[k].to == i; k++)
+			if (plan->edge[k].bytes > 0) {
+				start = fmin(start, plan->edge[k].start_s);
+				end = fmax(end, plan->edge[k].end_s);
+			}
+		for (w = 0; w < o->n_worker; w++)
+			if (o->worker[w] == s->engine && s->rows.end)
+				time[w] += s->compute_s + fmax(end - start, 0);
+	}
+}
+
+/* Parts add up to one. */
+static void norm(struct kerf_fused_search *o)
+{
+	double sum = 0;
+	uint32_t w;
+
+	for (w = 0; w < o->n_worker; w++)
+		sum += o->part[w];
+	for (w = 0; w < o->n_worker && sum > 0; w++)
+		o->part[w] /= sum;
+}
+
+/* Parts move halfway to where all would take the same time; false if they stay. */
+static bool correct(struct kerf_fused_search *o, const double *time)
+{
+	double most = 0, least = INFINITY;
+	uint32_t w;
+
+	for (w = 0; w < o->n_worker; w++) {
+		if (o->part[w] <= 0 || time[w] <= 0)
+			continue;
+		most = fmax(most, time[w]);
+		least = fmin(least, time[w]);
+		o->part[w] /= sqrt(time[w]);
+	}
+	norm(o);
+	return most > 1.02 * least;
+}
+
+int kerf_fused_rounds(const struct kerf_fused *f, struct kerf_fused_search *o, uint32_t rounds,
+		      const char *policy, struct kerf_choice *c, struct kerf_err *err)
+{
+	double time[KERF_MAX_ENGINES], s;
+	struct kerf_bands b = {0};
+	struct kerf_plan tried;
+	bool again = true;
+	uint32_t round, i;
+	int r = 0;
+
+	norm(o);
+	for (round = 0; round < rounds && again && !r; round++) {
+		uint32_t tiles = 0;
+
+		r = kerf_fused_search(f, o, &b, &s, err);
+		if (!r)
+			r = kerf_bands_build(f->p, &b, &tried, err);
+		kerf_bands_finish(&b);
+		if (r)
+			break;
+		worker_times(f->p, &tried, o, time);
+		for (i = 0; i < tried.n_step; i++)
+			tiles += tried.step[i].rows.end > 0;
+		/* Without tiles there is nothing to correct. */
+		again = tiles && correct(o, time);
+		tried.policy = policy;
+		snprintf(tried.reason, sizeof(tried.reason),
+			 "%u steps in bands, %u whole, over %u engines, parts of round %u", tiles,
+			 tried.n_step - tiles, o->n_worker, round + 1);
+		kerf_choice_offer(f->p, c, &tried, 0);
+	}
 	return r;
 }
 

@@ -28,7 +28,7 @@ struct kerf_block {
 	int64_t rows; /* of its outputs; 0: not to be cut into bands */
 	bool joint;   /* one value comes in, from a block with rows: may be fused with that */
 	bool stays;   /* at home: goal.keep, or values of sizes known only at run time */
-	double in_bytes, out_bytes;
+	double in_bytes, out_bytes; /* what lives before it; what it makes for others */
 };
 
 struct kerf_fused_s {
@@ -97,6 +97,13 @@ struct kerf_fused_search {
 };
 int kerf_fused_search(const struct kerf_fused *f, const struct kerf_fused_search *search,
 		      struct kerf_bands *bands, double *latency_s, struct kerf_err *err);
+
+/*
+ * Searches and offers a plan up to `rounds` times, the parts (which need not add up to one) each
+ * time corrected towards where all workers take the same time in the priced plan.
+ */
+int kerf_fused_rounds(const struct kerf_fused *f, struct kerf_fused_search *search, uint32_t rounds,
+		      const char *policy, struct kerf_choice *c, struct kerf_err *err);
 
 /*
  * Groups whose first layers are fused and in n_tile bands of one height, band i on engine[i]; what

@@ -44,6 +44,8 @@ static const struct kerf_policy policies[] = {
 	 kerf_policy_aofl, KERF_POLICY_SPATIAL},
 	{"deepslicing", "fused bands that end together (DeepSlicing: Zhang et al., TPDS 2021)",
 	 kerf_policy_deepslicing, KERF_POLICY_SPATIAL},
+	{"bands", "cuts and fused bands together, by dynamic programming (kerf's own)",
+	 kerf_policy_bands, KERF_POLICY_SPATIAL},
 	{"adcnn", "independent tiles with padded borders, inexact (ADCNN: Zhang et al., ICPP 2020)",
 	 kerf_policy_adcnn, KERF_POLICY_SPATIAL},
 	{"mcunet-patch", "first layers patch by patch, least memory (MCUNetV2: Lin et al., NeurIPS 2021)",

@@ -44,6 +44,8 @@ int kerf_policy_deepthings(const struct kerf_problem *p, struct kerf_plan *plan,
 int kerf_policy_aofl(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 int kerf_policy_deepslicing(const struct kerf_problem *p, struct kerf_plan *plan,
 			    struct kerf_err *err);
+/* Cuts and bands together, of our own. */
+int kerf_policy_bands(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 /* Inexact: for goal.inexact alone. */
 int kerf_policy_adcnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);
 int kerf_policy_mcunet(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err);

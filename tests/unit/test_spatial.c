@@ -30,7 +30,7 @@ static int close_engine(void **state)
 }
 
 static const char *const exact[] = {"modnn", "mednn", "coedge", "deepthings", "aofl", "deepslicing",
-				    "mcunet-patch", "decnn", "fcsplit", "pico"};
+				    "mcunet-patch", "decnn", "fcsplit", "bands", "pico"};
 
 static struct kerf_plan make(const struct rig *x, const char *policy)
 {
@@ -255,6 +255,8 @@ static void test_architectures(void **state)
 				aofl_s = plan.total_s;
 			if (!strcmp(name, "deepslicing"))
 				assert_true(plan.total_s <= aofl_s);
+			if (!strcmp(name, "bands"))
+				assert_true(plan.total_s <= alone.total_s);
 			if (!strcmp(name, "pico")) {
 				assert_true(plan.period_s < alone.period_s);
 				check_stages(&plan);
