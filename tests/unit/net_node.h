@@ -82,7 +82,7 @@ static inline void net_open(struct test_node *n, struct kerf_node_config *cfg, c
 	if (!mkdtemp(n->dir))
 		net_die("mkdtemp", NULL);
 	net_write_model(n, rows);
-	snprintf(cache, sizeof(cache), "%s/cache", n->dir);
+	snprintf(cache, sizeof(cache), "%.63s/cache", n->dir);
 	cfg->listen = "127.0.0.1:0";
 	cfg->engine = engines;
 	cfg->n_engine = 3;
@@ -101,7 +101,7 @@ static inline void net_close(struct test_node *n)
 
 	kerf_node_close(n->node);
 	free(n->bytes);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", n->dir);
+	snprintf(cmd, sizeof(cmd), "rm -rf %.63s", n->dir);
 	if (system(cmd))
 		net_die(cmd, NULL);
 }
