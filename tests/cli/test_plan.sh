@@ -98,4 +98,31 @@ expect 1 'nowhere' "$KERF" plan "$model" --svg "$work/nowhere/plan.svg"
 expect 0 'accuracy: 0.6976 of the whole model, 0.41 at exit .exit1' "$KERF" inspect "$work/exits.onnx"
 expect 0 'accuracy 0.4100' "$KERF" plan "$work/exits.onnx" --exits --objective latency --svg "$work/exits.svg" \
 	--policy kerf
+first=$("$KERF" run "$work/exits.onnx" --random 1 | grep '^exit1 ')
+[ "$("$KERF" run "$work/exits.onnx" --random 1 --exits --accuracy 0.3)" = "$first" ] ||
+	{ echo "the first exit is not what the whole model makes there"; bad=1; }
+expect 1 "the plan ends at exit 'exit1', and does not make 'output'" \
+	"$KERF" run "$work/exits.onnx" --random 1 --exits --output "output:$work/x.npy"
+[ ! -e "$work/x.npy" ] || { echo "an output that is not made was written"; bad=1; }
+expect 3 'misses accuracy 0.9' "$KERF" plan "$work/exits.onnx" --exits --accuracy 0.9
+
+# tiles over two nodes, by way of a file: the whole run's bits
+"$KERF" node run --listen 127.0.0.1:0 --threads 1 --cache "$work/cache" >"$work/node" 2>/dev/null &
+node=$!
+trap 'kill $node 2>/dev/null; rm -rf "$work"' EXIT
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	port=$(sed -n 's/^listening on port \([0-9]*\)$/\1/p' "$work/node")
+	[ -z "$port" ] || break
+	sleep 0.3
+done
+on=cpu,http://127.0.0.1:$port
+"$KERF" gen resnet18 --size 64x64 -o "$work/r18.onnx" || bad=1
+"$KERF" run "$work/r18.onnx" --random 1 >"$work/whole" || bad=1
+for policy in modnn deepthings; do
+	"$KERF" plan "$work/r18.onnx" --on "$on" --policy $policy --json >"$plan" 2>"$work/err" || { cat "$work/err"; bad=1; }
+	"$KERF" run "$work/r18.onnx" --on "$on" --plan "$plan" --random 1 >"$work/out" 2>"$work/err" ||
+		{ cat "$work/err"; bad=1; }
+	cmp "$work/whole" "$work/out" || { echo "$policy: other bits than the whole run's"; bad=1; }
+	grep -q '"rows":\[' "$plan" || echo "$policy: chose no tiles here"
+done
 exit $bad
