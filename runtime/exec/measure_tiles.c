@@ -4,6 +4,7 @@
  * and run in turns with the whole run, so that a machine whose speed drifts drifts for all of
  * them; of each operator the least time of a height counts, over the least of the whole. Groups
  * are short because a fused tile's halo makes it high: the shares have to differ to fit a line.
+ * Where rows cannot be cut (a product of [N,C]), an operator is measured by its output channels.
  */
 #include "exec/measure.h"
 #include "graph/slice.h"
@@ -31,23 +32,28 @@ struct group {
 	struct kerf_engine *e;
 	struct kerf_graph *g;
 	uint32_t op[MAX_GROUP], n_op;
+	bool by_channels;
 	uint32_t n_height;
 	struct height height[N_HEIGHT];
 };
 
-static int make_slice(const struct group *x, int64_t rows, struct kerf_graph **slice)
+static int make_slice(const struct group *x, int64_t n, struct kerf_graph **slice)
 {
-	const struct kerf_slice_spec spec = {.n_op = x->n_op, .op = x->op, .rows = {0, rows}};
+	struct kerf_slice_spec spec = {.n_op = x->n_op, .op = x->op};
 
+	*(x->by_channels ? &spec.channels : &spec.rows) = (struct kerf_rows){0, n};
 	return kerf_slice_make(x->g, &spec, slice, NULL);
 }
 
-/* Rows of what the operator makes; 0 if it has none. */
-static int64_t rows_of(const struct kerf_graph *g, uint32_t op)
+/* Rows, or channels, of what the operator makes; 0 if it has none. */
+static int64_t extent_of(const struct group *x, const struct kerf_graph *g, uint32_t op)
 {
 	int32_t v = g->op[op].n_out ? g->op[op].out[0] : -1;
+	const struct kerf_tensor *t = v < 0 ? NULL : &g->value[v].t;
 
-	return v >= 0 && g->value[v].nhwc && g->value[v].t.rank > 2 ? g->value[v].t.dims[1] : 0;
+	if (x->by_channels)
+		return t && t->rank > 1 ? t->dims[t->rank - 1] : 0;
+	return t && g->value[v].nhwc && t->rank > 2 ? t->dims[1] : 0;
 }
 
 static bool whole_runs(const struct group *x)
@@ -60,13 +66,13 @@ static bool whole_runs(const struct group *x)
 	return true;
 }
 
-/* The longest run of operators from first on that can be half as high. */
-static bool find_group(struct group *x, uint32_t first)
+/* The longest run of at most n operators from first on that can be half as high, or wide. */
+static bool find_run(struct group *x, uint32_t first, uint32_t n)
 {
-	uint32_t n, i;
+	uint32_t i;
 
-	for (n = KERF_MIN(MAX_GROUP, x->g->n_op - first); n; n--) {
-		int64_t rows = rows_of(x->g, first + n - 1);
+	for (n = KERF_MIN(n, x->g->n_op - first); n; n--) {
+		int64_t rows = extent_of(x, x->g, first + n - 1);
 		struct kerf_graph *slice;
 
 		x->n_op = n;
@@ -78,6 +84,15 @@ static bool find_group(struct group *x, uint32_t first)
 		return true;
 	}
 	return false;
+}
+
+static bool find_group(struct group *x, uint32_t first)
+{
+	x->by_channels = false;
+	if (find_run(x, first, MAX_GROUP))
+		return true;
+	x->by_channels = true;
+	return find_run(x, first, 1);
 }
 
 static void finish_height(struct group *x, struct height *h)
@@ -111,7 +126,7 @@ static int make_height(struct group *x, struct height *h, int64_t rows, struct k
 
 static int make_heights(struct group *x, struct kerf_err *err)
 {
-	int64_t rows = rows_of(x->g, x->op[x->n_op - 1]), h;
+	int64_t rows = extent_of(x, x->g, x->op[x->n_op - 1]), h;
 	int r = 0, k;
 
 	for (k = 0; k < N_HEIGHT && !r && (h = rows >> k) > 0; k++) {
@@ -149,7 +164,7 @@ static bool find_share(const struct group *x, const struct height *h, uint32_t o
 		if (h->slice->op[i].origin != x->g->op[op].origin ||
 		    strcmp(h->slice->op[i].def->name, x->g->op[op].def->name))
 			continue;
-		*share = (double)rows_of(h->slice, i) / (double)rows_of(x->g, op);
+		*share = (double)extent_of(x, h->slice, i) / (double)extent_of(x, x->g, op);
 		*at = i;
 		return true;
 	}
@@ -164,7 +179,7 @@ static void fit(const struct group *x, struct kerf_profile *p)
 	for (i = 0; i < x->n_op; i++) {
 		double whole = 0;
 
-		for (n = 0, k = 0; k < x->n_height && rows_of(x->g, x->op[i]); k++) {
+		for (n = 0, k = 0; k < x->n_height && extent_of(x, x->g, x->op[i]); k++) {
 			if (!find_share(x, &x->height[k], x->op[i], &s, &at))
 				continue;
 			if (!k)

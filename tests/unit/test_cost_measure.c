@@ -67,9 +67,10 @@ static int profile(struct kerf_program *p, const struct kerf_tensor *in, struct 
 	for (i = 0; i < p->slice->n_op; i++) {
 		const struct kerf_value *v = &p->slice->value[p->slice->op[i].out[0]];
 
-		if (e->fails && v->whole_rows)
+		if (e->fails && (v->whole_rows || v->whole_channels))
 			return -EIO;
-		ns[i] = FIXED_NS + (v->t.rank > 2 ? ROW_NS * (uint64_t)v->t.dims[1] : 0);
+		/* An image's rows, a vector's channels. */
+		ns[i] = FIXED_NS + (v->t.rank > 1 ? ROW_NS * (uint64_t)v->t.dims[1] : 0);
 	}
 	return 0;
 }
@@ -84,7 +85,7 @@ static const struct kerf_engine_ops clockwork_ops = {
 	.profile = profile,
 };
 
-/* Three convolutions, one of them strided, and what no tile can hold. */
+/* Three convolutions, one of them strided, a product whose channels can be cut, and what no tile can hold. */
 static struct kerf_graph *some_graph(void)
 {
 	struct kerf_graph *g = kerf_graph_new("t");
@@ -95,6 +96,9 @@ static struct kerf_graph *some_graph(void)
 	x = b_conv(g, x, 8, 3, 2, 1, true);
 	x = b_conv(g, x, 16, 1, 1, 1, false);
 	x = b_op(g, "GlobalAveragePool", IN(x), NO_ATTR);
+	x = b_reshape(g, x, 2, (int64_t[]){1, 16});
+	x = b_op(g, "Gemm", IN(x, b_const(g, -1, 1, DIMS(16, 32))), NO_ATTR);
+	x = b_op(g, "Softmax", IN(x), NO_ATTR);
 	kerf_graph_add_output(g, x);
 	if (kerf_rewrite(g, &err) || kerf_graph_tidy(g, &err))
 		build_fail(&err);
@@ -108,22 +112,24 @@ static void test_tiles_tell_the_fixed_part(void **state)
 	struct kerf_graph *g = some_graph();
 	struct kerf_err err = {""};
 	struct kerf_profile p;
-	uint32_t i, convs = 0, pools = 0;
+	uint32_t i, cut = 0, whole = 0;
 
 	assert_int_equal(kerf_measure_profile(&e.base, g, 0, 3, &p, &err), 0);
 	assert_null(p.op_fixed_s);
 	assert_int_equal(kerf_measure_tiles(&e.base, g, 0, &p, &err), 0);
 	for (i = 0; i < g->n_op; i++) {
-		if (!strcmp(g->op[i].def->name, "Conv")) {
+		const char *type = g->op[i].def->name;
+
+		if (!strcmp(type, "Conv") || !strcmp(type, "Gemm")) {
 			assert_float_equal(p.op_fixed_s[i], FIXED_NS * 1e-9, 1e-12);
-			convs++;
-		} else if (!strcmp(g->op[i].def->name, "GlobalAveragePool")) {
+			cut++;
+		} else if (!strcmp(type, "Softmax")) {
 			assert_float_equal(p.op_fixed_s[i], 0, 0);
-			pools++;
+			whole++;
 		}
 	}
-	assert_int_equal(convs, 3);
-	assert_int_equal(pools, 1);
+	assert_int_equal(cut, 4);
+	assert_int_equal(whole, 1);
 	assert_int_equal(e.prepared, e.released);
 	kerf_profile_finish(&p);
 	kerf_graph_unref(g);
