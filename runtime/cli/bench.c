@@ -6,6 +6,7 @@
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/replan.h"
 #include "exec/cpu_kernels.h"
 #include "exec/measure.h"
 #include "util/clock.h"
@@ -29,7 +30,7 @@ struct bench_options {
 	const char *policy[MAX_POLICIES];
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
-	long runs, warmup, seconds;
+	long runs, warmup, seconds, replan;
 	bool peak, load, codec_error;
 	enum format format;
 };
@@ -49,6 +50,7 @@ static const char help[] =
 	"  --runs N            timed requests a row (default: as many as fit --seconds, at least 10)\n"
 	"  --seconds N         time for a row (default 3)\n"
 	"  --warmup N          requests before timing (default 3)\n"
+	"  --replan N          look at links and loads every N seconds; change the plan when it pays\n"
 	"  --threads LIST      threads of the cpu engine\n"
 	"  --depth LIST        requests in flight\n"
 	"  --policy LIST|all   policies, one after the other; one that has no plan is told and left out\n"
@@ -64,6 +66,7 @@ static const char help[] =
 	KERF_CLI_OPTIONS_HELP;
 
 static const struct option longs[] = {
+	{"replan", required_argument, NULL, 'N'},
 	{"runs", required_argument, NULL, 'R'},	    {"seconds", required_argument, NULL, 'S'},
 	{"warmup", required_argument, NULL, 'w'},   {"threads", required_argument, NULL, 'T'},
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
@@ -160,6 +163,7 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 		case 'h': return 1;
 		case 'R': r = kerf_cli_number("--runs", optarg, 1, MAX_SAMPLES, &o->runs, err); break;
 		case 'S': r = kerf_cli_number("--seconds", optarg, 1, 600, &o->seconds, err); break;
+		case 'N': r = kerf_cli_number("--replan", optarg, 1, 3600, &o->replan, err); break;
 		case 'w': r = kerf_cli_number("--warmup", optarg, 0, 1000, &o->warmup, err); break;
 		case 'T':
 			r = number_list("--threads", optarg, 1, 1024, o->threads, &o->n_threads, err);
@@ -188,7 +192,7 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 
 /* Requests kept in flight, each slot with tensors of its own. */
 struct load {
-	struct kerf_session *session;
+	struct kerf_live *live;
 	struct slot {
 		struct load *load;
 		struct kerf_io io;
@@ -289,7 +293,7 @@ static double drive(struct load *l, long n, double seconds)
 		slot = take_slot(l);
 		tell(l);
 		slot->begin_ns = kerf_now_ns();
-		r = kerf_session_submit(l->session, slot->io.in, slot->io.out, request_done, slot);
+		r = kerf_live_submit(l->live, slot->io.in, slot->io.out, request_done, slot);
 		if (r)
 			request_done(slot, r);
 	}
@@ -304,6 +308,7 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 			 .lock = PTHREAD_MUTEX_INITIALIZER,
 			 .cond = PTHREAD_COND_INITIALIZER,
 			 .telemetry = s->telemetry};
+	struct kerf_cli_replan *replan = NULL;
 	double wall;
 	uint32_t i;
 	int r;
@@ -316,8 +321,9 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 		r = kerf_io_make_on(kerf_cli_only_engine(s), s->graph, i + 1, &l.slot[i].io);
 	}
 	if (!r)
-		r = kerf_session_open(s->graph, &s->plan, s->cluster.engine, l.depth, &l.session,
-				      err);
+		r = kerf_live_open(s->graph, &s->plan, s->cluster.engine, l.depth, &l.live, err);
+	if (!r && o->replan && s->problem.op_s)
+		r = kerf_cli_replan_start(o->common.model, s, l.live, (double)o->replan, &replan, err);
 	if (r)
 		goto out;
 	if (o->warmup)
@@ -331,7 +337,8 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 	kerf_bench_summarise(l.ms, l.n_ms, &row->ms);
 	kerf_cli_telemetry_requests(s->telemetry, l.n_ms, row->ms.median * 1e-3);
 out:
-	kerf_session_close(l.session);
+	kerf_cli_replan_stop(replan);
+	kerf_live_close(l.live);
 	for (i = 0; l.slot && i < l.depth; i++)
 		kerf_io_finish(&l.slot[i].io);
 	free(l.slot);
@@ -422,7 +429,7 @@ static int bench_policy(const struct bench_options *o, long threads, struct kerf
 			r = kerf_plan_meets(&s->problem.p, &s->plan, err);
 		if (r)
 			return r;
-		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->common.model);
+		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->common.model, NULL);
 	}
 	if (strcmp(s->plan.policy, "cut"))
 		snprintf(label, sizeof(label), "%s", s->plan.policy);

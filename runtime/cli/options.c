@@ -210,7 +210,7 @@ int kerf_cli_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s, st
 			r = kerf_plan_meets(&s->problem.p, &s->plan, err);
 	}
 	if (!r)
-		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->model);
+		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->model, NULL);
 	return r;
 }
 

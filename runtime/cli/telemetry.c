@@ -217,7 +217,7 @@ static void current_note(struct kerf_telemetry *t, struct kerf_plan_note *note)
 }
 
 void kerf_cli_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan *plan,
-			     const char *model)
+			     const char *model, const char *changed)
 {
 	const char *slash = strrchr(model, '/');
 	struct kerf_plan_note before, note;
@@ -234,7 +234,9 @@ void kerf_cli_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan *p
 	snprintf(note.model, sizeof(note.model), "%s", slash ? slash + 1 : model);
 	snprintf(note.reason, sizeof(note.reason), "%.*s", (int)sizeof(note.reason) - 1,
 		 plan->reason);
-	if (before.epoch)
+	if (before.epoch && changed)
+		snprintf(note.changed, sizeof(note.changed), "%s", changed);
+	else if (before.epoch)
 		snprintf(note.changed, sizeof(note.changed), "%s predicted %.3f ms, %s %.3f ms",
 			 before.policy, (double)before.predicted_ns * 1e-6, note.policy,
 			 plan->total_s * 1e3);

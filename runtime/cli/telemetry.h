@@ -59,9 +59,12 @@ void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluste
 /* Watts that engine i's node drew over the last window, as its board measures it; 0: not known. */
 double kerf_cli_telemetry_power(struct kerf_telemetry *t, const struct kerf_cluster *c, uint32_t i);
 
-/* plan is in force from now on; and how n requests of it went so far. */
+/*
+ * plan is in force from now on; changed: why not the one before, NULL: what both predicted. And how
+ * n requests of it went so far.
+ */
 void kerf_cli_telemetry_plan(struct kerf_telemetry *t, const struct kerf_plan *plan,
-			     const char *model);
+			     const char *model, const char *changed);
 void kerf_cli_telemetry_requests(struct kerf_telemetry *t, uint64_t n, double median_s);
 
 #endif

@@ -428,6 +428,36 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	return r;
 }
 
+static void update_link(const struct kerf_link_estimate *e, struct kerf_link_model *link)
+{
+	if (e->rate_bytes_s)
+		*link = link_model(e);
+}
+
+void kerf_cluster_problem_update(const struct kerf_cluster *c, const struct kerf_cluster_view *was,
+				 const struct kerf_cluster_view *now,
+				 struct kerf_cluster_problem *cp)
+{
+	uint32_t n = c->n_node, i, k;
+
+	for (i = 0; i < c->n_engine; i++) {
+		double factor = fmax(now->slowdown[i], 1) / fmax(was->slowdown[i], 1);
+
+		for (k = 0; k < cp->p.graph->n_op && c->info[i].threads; k++) {
+			cp->op_s[(size_t)k * c->n_engine + i] *= factor;
+			cp->op_fixed_s[(size_t)k * c->n_engine + i] *= factor;
+		}
+		if (!c->info[i].remote)
+			continue;
+		update_link(&now->up[i], &cp->link[c->node[i]]);
+		update_link(&now->down[i], &cp->link[c->node[i] * n]);
+	}
+	for (i = 1; i < n; i++)
+		for (k = 1; k < n; k++)
+			if (i != k)
+				update_link(&now->between[i][k], &cp->link[i * n + k]);
+}
+
 void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp)
 {
 	kerf_outline_free(cp->outline);

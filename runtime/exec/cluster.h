@@ -85,6 +85,15 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp);
 
 /*
+ * The problem in another state: links as `now` has them (of which it knows nothing stay as they were),
+ * operators of engines that compute on CPUs slower or faster by what their slowdown was, `was`,
+ * and is now.
+ */
+void kerf_cluster_problem_update(const struct kerf_cluster *c, const struct kerf_cluster_view *was,
+				 const struct kerf_cluster_view *now,
+				 struct kerf_cluster_problem *cp);
+
+/*
  * What is stored of an engine for all graphs (cost/engine_cost.h), nothing if there is no file;
  * with calibrate, it is calibrated where that is missing, and stored. Then it may block.
  */

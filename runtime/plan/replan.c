@@ -400,6 +400,31 @@ static int weigh(struct kerf_replan *r, const struct kerf_problem *p, struct ker
 	return 0;
 }
 
+int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
+		      const struct kerf_plan *plan, double now_s)
+{
+	struct kerf_plan copy;
+	double cost;
+	int ret = remember_state(r, p);
+
+	if (!ret)
+		ret = copy_plan(plan, &copy);
+	if (ret)
+		return ret;
+	cost = cost_in(p, &copy);
+	if (!(cost < INFINITY)) {
+		kerf_plan_finish(&copy);
+		return -EINVAL;
+	}
+	if (r->have)
+		kerf_plan_finish(&r->plan);
+	r->plan = copy;
+	r->have = true;
+	r->since_s = now_s;
+	r->mean = cost;
+	return 0;
+}
+
 int kerf_replan_decide(struct kerf_replan *r, const struct kerf_problem *p, double now_s,
 		       const struct kerf_replan_move *move, struct kerf_replan_decision *d,
 		       struct kerf_err *err)

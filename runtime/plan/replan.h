@@ -60,7 +60,14 @@ int kerf_replan_new(const char *policy, const struct kerf_replan_options *opt,
 void kerf_replan_free(struct kerf_replan *r); /* NULL allowed */
 
 /*
- * The first call always changes (to the first plan). now_s never goes back; p: the same graph,
+ * A plan that somebody else made, priced in p, is in force from now on. It is copied. 0 or -ENOMEM;
+ * -EINVAL: it cannot run.
+ */
+int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
+		      const struct kerf_plan *plan, double now_s);
+
+/*
+ * The first call, unless a plan was adopted, always changes (to the first plan). now_s never goes back; p: the same graph,
  * engines and nodes each time, in another state, until the next call. move NULL: it costs nothing. 0; or the
  * policy's error if there is neither a plan in force that can run nor another: *d is then zero, and
  * the plan in force stays what it was.

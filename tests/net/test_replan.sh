@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# A link gets slow while requests run: the plan is changed, the trace says why, no request is
+# lost; on a link that stays as it is, the plan does too.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+KERF=${KERF:-$PWD/build/kerf}
+export KERF
+. tests/net/lib.sh
+why=$(net_possible) || { echo "$why"; exit 77; }
+work=$(mktemp -d)
+export XDG_CACHE_HOME="$work/cache" KERF_PROFILE_DIR="$work/profiles"
+trap 'net_finish; rm -rf "$work"' EXIT
+
+fail() {
+	echo "$*"
+	[ ! -e "$work/dev.log" ] || tail -n 8 "$work/dev.log"
+	exit 1
+}
+
+net_init || fail "cannot set up two hosts"
+trap 'net_finish; rm -rf "$work"' EXIT
+net_rate 500 || fail "cannot shape the link"
+"$KERF" gen resnet18 --size=112x112 -o "$work/model.onnx" || fail "cannot generate a model"
+net_node "$work/node.log" || { cat "$work/node.log"; fail "no node"; }
+
+# play SECONDS: runs requests with replanning
+play() {
+	net_dev "$KERF" bench "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" --insecure \
+		--threads 1 --isa baseline --seconds "$1" --replan 1 --format csv >"$work/rows" 2>"$work/dev.log"
+}
+
+play 3 || fail "a steady link: the run failed"
+[ "$(grep -c 'plan changed' "$work/dev.log")" -le 2 ] || fail "a steady link: the plan goes to and fro"
+play 8 &
+pid=$!
+sleep 3
+net_rate 1
+wait $pid || fail "a step: the run failed"
+grep 'plan changed' "$work/dev.log" || fail "a step: the plan was not changed"
+tail -n 1 "$work/rows"
