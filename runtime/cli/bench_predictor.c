@@ -14,8 +14,8 @@ static const char help[] =
 	"\n"
 	"Leaves each model out of the stored profiles in turn, in all its sizes, teaches the\n"
 	"predictor the others, and compares what it says of the model's latency with the profile.\n"
-	"Then the same with each engine left out, whatever its threads, and with both. Errors are |predicted / measured - 1|;\n"
-	"'guess' is what the engine's calibration alone says.\n";
+	"Then the same with each engine left out, whatever its threads, and with both. Errors are\n"
+	"|predicted / measured - 1|; 'guess' is what the engine's calibration alone says.\n";
 
 static bool is_model(const struct kerf_training_profile *p, const void *user)
 {

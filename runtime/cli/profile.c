@@ -245,7 +245,8 @@ static int train(const struct profile_options *o, struct kerf_err *err)
 			printf("{\"operators\":%u,\"profiles\":%u,\"left_out\":%u}\n", p.n_sample, p.n_profile,
 			       left_out);
 		else if (!r)
-			printf("predictor: learned %u operators of %u profiles; %u left out (format 1, or their engine is not calibrated)\n",
+			printf("predictor: learned %u operators of %u profiles; %u left out "
+			       "(format 1, or their engine is not calibrated)\n",
 			       p.n_sample, p.n_profile, left_out);
 		kerf_predictor_finish(&p);
 	}

@@ -5,9 +5,10 @@
  * A first guess comes from the engine's calibration (engine_cost.h) as a roofline does: the work of
  * the operator (FLOPs of products and convolutions, bytes of the rest) over the rate that the engine
  * had on the calibrated cases of the operator's family, the nearer in shape the more, and the time of
- * an operator that has nothing to do. For each family boosted trees (boost.h) then say by what the guess is wrong,
- * as a factor, from the operator's features, the guess itself and the engine's figures. They are
- * trained from stored profiles; on an engine without profiles its calibration is all that is new.
+ * an operator that has nothing to do. For each family boosted trees (boost.h) then say by what the
+ * guess is wrong, as a factor, from the operator's features, the guess itself and the engine's
+ * figures. They are trained from stored profiles; on an engine without profiles its calibration is
+ * all that is new.
  *
  * Others who predict operators and add them up: Neurosurgeon (Kang et al., ASPLOS 2017; regression
  * for each kind), nn-Meter (Zhang et al., MobiSys 2021; random forests for each fused kernel).

@@ -99,8 +99,8 @@ static double median(double *v, uint32_t n)
 }
 
 /* Once whole and once in halves: how much longer the halves took. */
-static int run_turn(struct kerf_half *whole, struct kerf_half *a, struct kerf_half *b, bool remote, double *extra,
-		    double *one)
+static int run_turn(struct kerf_half *whole, struct kerf_half *a, struct kerf_half *b, bool remote,
+		    double *extra, double *one)
 {
 	double first, second;
 	int r = run_once(whole, remote, one);
