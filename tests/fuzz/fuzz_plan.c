@@ -83,8 +83,9 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 	uint32_t assign[64] = {0}, i;
 	struct kerf_bands b = {0};
 	struct kerf_rows part[2];
+	struct kerf_tile room;
 	struct kerf_plan plan;
-	int r = 0;
+	int r = kerf_tile_open(s->g, &room);
 
 	for (i = 0; i < s->g->n_op && i < 64; i++)
 		assign[i] = i / 3 % ENGINES;
@@ -92,7 +93,7 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 		abort();
 	add_plan(s, &plan, add);
 	for (i = 0; i < s->g->n_op && !r; i++) {
-		int64_t rows = kerf_bands_rows(&s->p, i, i + 1);
+		int64_t rows = kerf_bands_rows(&s->p, &room, i, i + 1);
 
 		kerf_bands_split(rows, 1, 2, weight, part);
 		r = rows ? kerf_bands_tiled(&b, i, i + 1, 0, 2, engine, part)
@@ -102,6 +103,7 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 		abort();
 	add_plan(s, &plan, add);
 	kerf_bands_finish(&b);
+	kerf_tile_finish(&room);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -24,15 +24,18 @@ static bool make_tiles(const struct rig *x, struct kerf_rng *rng, struct kerf_pl
 	uint32_t engine[3] = {0, 1, 0}, at = 0, end;
 	double weight[3] = {1, 2, 1};
 	struct kerf_bands b = {0};
+	struct kerf_tile room;
 	struct kerf_rows part[3];
 	int r = 0;
 
+	if (kerf_tile_open(x->g, &room))
+		return false;
 	while (at < x->g->n_op && !r) {
 		int64_t rows;
 
 		end = at + 1 + (uint32_t)kerf_rng_below(rng, 4);
 		end = KERF_MIN(end, x->g->n_op);
-		rows = kerf_bands_rows(&x->p, at, end);
+		rows = kerf_bands_rows(&x->p, &room, at, end);
 		if (rows >= 2) {
 			kerf_bands_split(rows, 1, 3, weight, part);
 			r = kerf_bands_tiled(&b, at, end, engine[0], 3, engine, part);
@@ -43,6 +46,7 @@ static bool make_tiles(const struct rig *x, struct kerf_rng *rng, struct kerf_pl
 	}
 	r = r ? r : kerf_bands_build(&x->p, &b, plan, NULL);
 	kerf_bands_finish(&b);
+	kerf_tile_finish(&room);
 	return !r;
 }
 
