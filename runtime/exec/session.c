@@ -351,6 +351,8 @@ static void cancel_step(struct request *q, uint32_t index)
 static void launch(struct request *q, uint32_t index)
 {
 	struct kerf_session *s = q->session;
+	const struct kerf_route *step = &s->routes.step[index];
+	uint32_t i;
 
 	q->in_flight++;
 	q->work[index].flying = true;
@@ -360,6 +362,9 @@ static void launch(struct request *q, uint32_t index)
 	/* Who set it meanwhile may have come before the engine had the job. */
 	if (q->status)
 		cancel_step(q, index);
+	for (i = 0; i < step->n_then; i++)
+		if (!--q->work[step->then[i]].waits && !q->status)
+			launch(q, step->then[i]);
 }
 
 static void job_done(struct kerf_job *job, int status)

@@ -549,28 +549,77 @@ static int find_answers(struct maker *m)
 
 /* --- who waits for whom --- */
 
+/*
+ * A part's job is a connection that may wait long for what neighbours send. So that those that
+ * wait never take the last ones from whom they wait for, a part is submitted after all parts that
+ * it hears from, straight or through silent ones: the oldest in an engine's line then always ends.
+ */
+static void submit_after(struct maker *m, uint32_t step, uint32_t *stack, uint32_t *seen)
+{
+	struct kerf_routes *x = m->x;
+	uint32_t n = 0, k;
+
+	for (stack[n++] = step; n;) {
+		uint32_t at = stack[--n];
+
+		for (k = m->first[at]; k < m->first[at + 1]; k++) {
+			uint32_t from = m->plan->edge[k].from;
+
+			if (!m->direct[k] || seen[from] == step + 1)
+				continue;
+			seen[from] = step + 1;
+			if (x->step[from].silent) {
+				stack[n++] = from;
+				continue;
+			}
+			x->step[from].then[x->step[from].n_then++] = step;
+			x->step[step].n_wait++;
+		}
+	}
+}
+
+static void wait_for_makers(struct maker *m, uint32_t step)
+{
+	struct kerf_routes *x = m->x;
+	uint32_t last = KERF_PLAN_HOME, k;
+
+	/* Edges are sorted by where they are from. */
+	for (k = m->first[step]; k < m->first[step + 1]; k++) {
+		uint32_t from = m->plan->edge[k].from;
+
+		if (m->direct[k] || from == KERF_PLAN_HOME || from == last)
+			continue;
+		last = from;
+		x->step[from].next[x->step[from].n_next++] = step;
+		x->step[step].n_wait++;
+	}
+}
+
 static int link_steps(struct maker *m)
 {
 	struct kerf_routes *x = m->x;
-	uint32_t i, k, last;
+	uint32_t *stack = malloc(((size_t)x->n_step + 1) * sizeof(*stack)), i;
+	uint32_t *seen = calloc((size_t)x->n_step + 1, sizeof(*seen));
+	int r = -ENOMEM;
 
+	if (!stack || !seen)
+		goto out;
 	for (i = 0; i < x->n_step; i++) {
 		x->step[i].next = malloc(((size_t)x->n_step + 1) * sizeof(uint32_t));
-		if (!x->step[i].next)
-			return -ENOMEM;
+		x->step[i].then = malloc(((size_t)x->n_step + 1) * sizeof(uint32_t));
+		if (!x->step[i].next || !x->step[i].then)
+			goto out;
 	}
-	/* Edges are sorted by where they are from. */
-	for (i = 0; i < x->n_step; i++)
-		for (last = KERF_PLAN_HOME, k = m->first[i]; k < m->first[i + 1]; k++) {
-			uint32_t from = m->plan->edge[k].from;
-
-			if (m->direct[k] || from == KERF_PLAN_HOME || from == last)
-				continue;
-			last = from;
-			x->step[from].next[x->step[from].n_next++] = i;
-			x->step[i].n_wait++;
-		}
-	return 0;
+	for (i = 0; i < x->n_step; i++) {
+		wait_for_makers(m, i);
+		if (!x->step[i].silent)
+			submit_after(m, i, stack, seen);
+	}
+	r = 0;
+out:
+	free(stack);
+	free(seen);
+	return r;
 }
 
 static int make_routes(struct maker *m)
@@ -671,6 +720,7 @@ void kerf_routes_finish(struct kerf_routes *x)
 		free(s->back.piece);
 		free(s->answer);
 		free(s->next);
+		free(s->then);
 		kerf_graph_unref(s->slice);
 	}
 	free(x->step);

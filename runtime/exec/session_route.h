@@ -71,8 +71,9 @@ struct kerf_route {
 	struct kerf_message to, back; /* PART */
 	uint32_t n_answer;
 	struct kerf_copy *answer; /* to the caller's outputs, when it is done */
-	uint32_t n_wait;	  /* distinct earlier steps that must be done first */
+	uint32_t n_wait;	  /* earlier steps that must be done, or submitted, first */
 	uint32_t *next, n_next;	  /* steps that wait for this one */
+	uint32_t *then, n_then;	  /* steps that wait until this one was submitted */
 };
 
 struct kerf_routes {

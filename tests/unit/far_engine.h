@@ -39,6 +39,10 @@ struct far_engine {
 	struct far_net *net;
 	char url[32];
 	bool knows_parts; /* else prepare_part is -EOPNOTSUPP */
+	/* Connections: jobs of parts at a time, the others wait in line; 0: any number. */
+	unsigned lanes, taken;
+	struct kerf_job *line[256];
+	unsigned n_line;
 };
 
 /* One request at one part. */
@@ -79,12 +83,31 @@ static inline void far_end(struct far_end_list *l, struct kerf_job *job, int sta
 	l->job[l->n++] = (struct far_ended){job, status};
 }
 
+static inline void far_begin(struct kerf_job *job);
+
 static inline void far_end_all(const struct far_end_list *l)
 {
 	unsigned i;
 
-	for (i = 0; i < l->n; i++)
+	for (i = 0; i < l->n; i++) {
+		struct far_engine *e = (struct far_engine *)l->job[i].job->program->engine;
+		bool part = l->job[i].job->program->part;
+		struct kerf_job *next = NULL;
+
 		kerf_job_done(l->job[i].job, l->job[i].status);
+		if (!part || !e->lanes)
+			continue;
+		pthread_mutex_lock(&e->net->lock);
+		if (e->n_line) {
+			next = e->line[0];
+			memmove(e->line, e->line + 1, --e->n_line * sizeof(*e->line));
+		} else {
+			e->taken--;
+		}
+		pthread_mutex_unlock(&e->net->lock);
+		if (next)
+			far_begin(next);
+	}
 }
 
 static inline void far_wrong(struct far_net *net, const char *why)
@@ -314,7 +337,8 @@ static inline void far_deliver(struct far_part *p, uint32_t port, uint64_t numbe
 
 /* --- the engine --- */
 
-static inline int far_submit(struct kerf_job *job)
+/* Its request is sent. */
+static inline void far_begin(struct kerf_job *job)
 {
 	struct far_part *p = (struct far_part *)job->program;
 	struct far_net *net = far_net_of(p);
@@ -331,7 +355,7 @@ static inline int far_submit(struct kerf_job *job)
 		p->runs = r;
 		far_start(r, job->in, job->out);
 		pthread_mutex_unlock(&net->lock);
-		return 0;
+		return;
 	}
 	net->part_jobs++;
 	r = far_run_of(p, job->request);
@@ -347,6 +371,24 @@ static inline int far_submit(struct kerf_job *job)
 	}
 	pthread_mutex_unlock(&net->lock);
 	far_end_all(&l);
+}
+
+static inline int far_submit(struct kerf_job *job)
+{
+	struct far_engine *e = (struct far_engine *)job->program->engine;
+	bool waits = false;
+
+	pthread_mutex_lock(&e->net->lock);
+	if (job->program->part && e->lanes) {
+		waits = e->taken == e->lanes;
+		e->taken += !waits;
+		assert_true(e->n_line < KERF_ARRAY_SIZE(e->line));
+		if (waits)
+			e->line[e->n_line++] = job;
+	}
+	pthread_mutex_unlock(&e->net->lock);
+	if (!waits)
+		far_begin(job);
 	return 0;
 }
 
@@ -354,10 +396,20 @@ static inline void far_cancel(struct kerf_job *job)
 {
 	struct far_part *p = (struct far_part *)job->program;
 	struct far_net *net = far_net_of(p);
+	struct far_engine *e = (struct far_engine *)job->program->engine;
 	struct far_end_list l = {.n = 0};
 	struct far_run *r;
+	unsigned i;
 
 	pthread_mutex_lock(&net->lock);
+	for (i = 0; i < e->n_line && e->line[i] != job; i++)
+		;
+	if (i < e->n_line) {
+		memmove(e->line + i, e->line + i + 1, (--e->n_line - i) * sizeof(*e->line));
+		pthread_mutex_unlock(&net->lock);
+		kerf_job_done(job, -ECANCELED);
+		return;
+	}
 	for (r = p->runs; r && r->home != job; r = r->next)
 		;
 	if (r && !r->running && !r->ran) {
