@@ -23,6 +23,7 @@ int kerf_cmd_profile(int argc, char **argv);
 int kerf_cmd_record(int argc, char **argv);
 int kerf_cmd_report(int argc, char **argv);
 int kerf_cmd_run(int argc, char **argv);
+int kerf_cmd_sim(int argc, char **argv);
 int kerf_cmd_top(int argc, char **argv);
 
 /* "kerf: sentence" to stderr; returns KERF_EXIT_MISSED for -EDOM, else KERF_EXIT_FAILED. */

@@ -145,6 +145,22 @@ static int generate(const struct request *q)
 	return kerf_cli_fail(&err, r);
 }
 
+int kerf_gen_named(const char *arch, const char *size, const char *path, struct kerf_err *err)
+{
+	struct request q = {.seed = 1, .batch = 1, .arch = find_arch(arch)};
+	struct kerf_gen g;
+	int r;
+
+	if (!q.arch)
+		return kerf_fail(err, -EINVAL, "unknown architecture '%s'; 'kerf gen --list' has them", arch);
+	if (size && !parse_size(size, &q))
+		return kerf_fail(err, -EINVAL, "size '%s': expected HEIGHTxWIDTH", size);
+	build(&g, &q);
+	r = kerf_gen_write(&g, arch, path, err);
+	kerf_gen_finish(&g);
+	return r;
+}
+
 int kerf_cmd_gen(int argc, char **argv)
 {
 	static const struct option options[] = {

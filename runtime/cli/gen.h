@@ -78,6 +78,9 @@ void kerf_gen_fail(struct kerf_gen *g, int code, const char *fmt, ...) KERF_PRIN
 int kerf_gen_write(struct kerf_gen *g, const char *graph_name, const char *path,
 		   struct kerf_err *err);
 
+/* As `kerf gen ARCH --size SIZE -o PATH`; size may be NULL. */
+int kerf_gen_named(const char *arch, const char *size, const char *path, struct kerf_err *err);
+
 /* --- encoding (gen_write.c) --- */
 
 void kerf_gen_put(struct kerf_gen_buf *b, const void *p, size_t n);

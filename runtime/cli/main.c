@@ -15,6 +15,7 @@ static const struct kerf_command commands[] = {
 	{"record", "write what a node measures to a trace", kerf_cmd_record},
 	{"report", "draw a trace: rate, load, predictions, plans", kerf_cmd_report},
 	{"run", "run a model once, from files to files", kerf_cmd_run},
+	{"sim", "play requests over many nodes through, without running them", kerf_cmd_sim},
 	{"top", "what a node measures, live", kerf_cmd_top},
 	{NULL, NULL, NULL},
 };
