@@ -406,6 +406,13 @@ bench-plan: $(O)/tests/bench/plan_speed
 plan-oracle: $(O)/tests/bench/plan_oracle
 	$< 10000
 
+# Simulated against measured latency; every policy on real hosts (hours)
+bench-fidelity: all
+	O=$(O) tests/bench/fidelity.sh
+
+bench-policies: all
+	O=$(O) tests/bench/policies.sh
+
 # Unit and operator tests under the sanitizers
 asan:
 	@O=$(O) MAKE="$(MAKE)" tests/check.sh asan fuzz
@@ -428,6 +435,7 @@ help:
 	@echo "deps     install dependencies     asan     tests and fuzzers under sanitizers"
 	@echo "demo     two nodes on this box    fuzz     each fuzzer for FUZZ_SECONDS"
 	@echo "install  DESTDIR, prefix, libdir  bench    the figures of docs/benchmarks.md"
+	@echo "bench-fidelity, bench-policies: simulated and measured; all policies on real hosts"
 	@echo "npu-model: the kerf NPU, for QEMU"
 	@echo "kmod     kerf.ko for KDIR         vm-check kernel tests in guests"
 	@echo "kernels  fetch Debian's kernels   kmod-lint, kernel-check, uml-check: docs/kernel-testing.md"
@@ -436,6 +444,6 @@ help:
 clean:
 	rm -rf $(O)
 
-.PHONY: all tests plan-oracle bench-plan kmod kmod-test telemetry-tests kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench asan install help fuzz fuzz-programs bench-programs clean
+.PHONY: all tests plan-oracle bench-plan kmod kmod-test telemetry-tests kmod-install kmod-dkms kernels kernel-tests kernel-check kmod-lint vm-check vm-bench uml-check deps check demo bench bench-fidelity bench-policies asan install help fuzz fuzz-programs bench-programs clean
 .SECONDARY:
 -include $(shell find $(O) -path '$(O)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -10,6 +10,7 @@
 #include "exec/cpu_kernels.h"
 #include "exec/measure.h"
 #include "util/clock.h"
+#include "util/hash.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -31,15 +32,26 @@ struct bench_options {
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
 	long runs, warmup, seconds, replan;
-	bool peak, load, codec_error;
+	bool peak, load, codec_error, once;
 	enum format format;
 };
+
+#define MAX_KNOWN 1024 /* distinct plans of one configuration */
 
 struct row {
 	char policy[24];
 	long threads, depth;
 	struct kerf_bench_stats ms;
 	double per_s, gflops, peak_gflops, predicted_ms;
+	double sent_kb, energy_j; /* of one request, predicted */
+	uint32_t plan;		  /* of the distinct ones: rows of one plan have one number */
+};
+
+/* Plans measured so far with one configuration, and their rows by depth. */
+struct known {
+	uint32_t n;
+	uint64_t hash[MAX_KNOWN];
+	struct row *row[MAX_KNOWN]; /* [n_depth]; NULL: it failed */
 };
 
 static const char help[] =
@@ -55,6 +67,8 @@ static const char help[] =
 	"  --depth LIST        requests in flight\n"
 	"  --policy LIST|all   policies, one after the other; one that has no plan is told and left out\n"
 	"  --cut LIST|all      with --policy cut: the cuts to measure one by one\n"
+	"  --once              a plan that was measured already is not measured again: its row\n"
+	"                      says the same\n"
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
 	"  --wire              alone: a remote slice against a plain TCP echo\n"
@@ -71,8 +85,8 @@ static const struct option longs[] = {
 	{"warmup", required_argument, NULL, 'w'},   {"threads", required_argument, NULL, 'T'},
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
 	{"cut", required_argument, NULL, 'C'},	    {"peak", no_argument, NULL, 'K'},
-	{"codec-error", no_argument, NULL, 'E'},
-	{"load", no_argument, NULL, 'M'},	    
+	{"codec-error", no_argument, NULL, 'E'},    {"load", no_argument, NULL, 'M'},
+	{"once", no_argument, NULL, 'O'},
 	{"format", required_argument, NULL, 'F'},   KERF_CLI_LONG_OPTIONS,
 };
 
@@ -176,6 +190,7 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 		case 'M': o->load = true; break;
 		case 'E': o->codec_error = true; break;
 		case 'K': o->peak = true; break;
+		case 'O': o->once = true; break;
 		case 'F': r = parse_format(o, optarg, err); break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
 		}
@@ -369,7 +384,7 @@ static void print_head(const struct bench_options *o)
 		printf("| policy | threads | depth | n | min ms | median ms | p90 ms | p99 ms | req/s | GFLOP/s | peak | ratio | predicted ms |\n"
 		       "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 	else if (o->format == CSV)
-		printf("policy,threads,depth,n,min_ms,median_ms,p90_ms,p99_ms,req_s,gflops,peak_gflops,ratio,predicted_ms\n");
+		printf("policy,threads,depth,n,min_ms,median_ms,p90_ms,p99_ms,req_s,gflops,peak_gflops,ratio,predicted_ms,sent_kb,energy_j,plan\n");
 	else
 		printf("[");
 }
@@ -378,45 +393,99 @@ static void print_row(const struct bench_options *o, const struct row *r, bool f
 {
 	static const char *const layout[] = {
 		[MD] = "| %s | %ld | %ld | %u | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f | %.2f | %.3f | %.3f |\n",
-		[CSV] = "%s,%ld,%ld,%u,%.6f,%.6f,%.6f,%.6f,%.4f,%.3f,%.3f,%.4f,%.6f\n",
-		[JSON] = "{\"policy\":\"%s\",\"threads\":%ld,\"depth\":%ld,\"n\":%u,\"min_ms\":%.6f,\"median_ms\":%.6f,\"p90_ms\":%.6f,\"p99_ms\":%.6f,\"req_s\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,\"ratio\":%.4f,\"predicted_ms\":%.6f}",
+		[CSV] = "%s,%ld,%ld,%u,%.6f,%.6f,%.6f,%.6f,%.4f,%.3f,%.3f,%.4f,%.6f,%.3f,%.6f,%u\n",
+		[JSON] = "{\"policy\":\"%s\",\"threads\":%ld,\"depth\":%ld,\"n\":%u,\"min_ms\":%.6f,\"median_ms\":%.6f,\"p90_ms\":%.6f,\"p99_ms\":%.6f,\"req_s\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,\"ratio\":%.4f,\"predicted_ms\":%.6f,\"sent_kb\":%.3f,\"energy_j\":%.6f,\"plan\":%u}",
 	};
 
 	if (o->format == JSON && !first)
 		printf(",\n");
 	printf(layout[o->format], r->policy, r->threads, r->depth, r->ms.n, r->ms.min, r->ms.median,
 	       r->ms.p90, r->ms.p99, r->per_s, r->gflops, r->peak_gflops,
-	       r->peak_gflops > 0 ? r->gflops / r->peak_gflops : 0, r->predicted_ms);
+	       r->peak_gflops > 0 ? r->gflops / r->peak_gflops : 0, r->predicted_ms, r->sent_kb,
+	       r->energy_j, r->plan);
 	fflush(stdout);
+}
+
+static uint64_t plan_hash(const struct kerf_plan *plan)
+{
+	uint64_t h = kerf_hash_mix(KERF_HASH_INIT, &plan->exit, sizeof(plan->exit));
+	uint32_t i;
+
+	for (i = 0; i < plan->n_step; i++) {
+		const struct kerf_plan_step *s = &plan->step[i];
+		int64_t what[] = {s->engine, s->n_op, s->rows.begin, s->rows.end,
+				  s->channels.begin, s->channels.end, s->padded};
+
+		h = kerf_hash_mix(h, what, sizeof(what));
+		h = kerf_hash_mix(h, s->op, s->n_op * sizeof(*s->op));
+	}
+	for (i = 0; i < plan->n_edge; i++) {
+		const struct kerf_plan_edge *e = &plan->edge[i];
+		int64_t what[] = {e->value, e->from, e->to, e->rows.begin, e->rows.end,
+				  e->channels.begin, e->channels.end, e->codec};
+
+		h = kerf_hash_mix(h, what, sizeof(what));
+	}
+	return h;
+}
+
+/* The plan's number among the distinct ones; *again: it is not the first of it. */
+static uint32_t plan_number(struct known *k, const struct kerf_plan *plan, bool *again)
+{
+	uint64_t hash = plan_hash(plan);
+	uint32_t i;
+
+	for (i = 0; i < k->n && k->hash[i] != hash; i++)
+		;
+	*again = i < k->n;
+	if (!*again && k->n < MAX_KNOWN)
+		k->hash[k->n++] = hash;
+	return i;
 }
 
 /* One plan at every depth. The peak is the mean of before and after. */
 static int bench_plan(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
-		      const char *policy, bool *first, struct kerf_err *err)
+		      const char *policy, struct known *known, bool *first, struct kerf_err *err)
 {
-	uint32_t d;
-	int r = 0;
+	bool again;
+	uint32_t at = plan_number(known, &s->plan, &again), d;
+	struct row *rows = calloc(o->n_depth, sizeof(*rows));
+	int r = rows ? 0 : -ENOMEM;
 
+	again &= o->once;
+	if (again && !known->row[at])
+		r = kerf_fail(err, -EIO, "its plan failed before");
 	for (d = 0; d < o->n_depth && !r; d++) {
-		struct row row = {.threads = threads,
-				  .depth = o->depth[d],
-				  .predicted_ms = s->plan.total_s * 1e3};
-		double before = o->peak ? peak(o, threads) : 0;
+		struct row *row = &rows[d];
+		double before = o->peak && !again ? peak(o, threads) : 0;
 
-		r = measure(o, s, &row, err);
+		*row = again ? known->row[at][d] : (struct row){.threads = threads, .depth = o->depth[d]};
+		row->plan = at;
+		row->predicted_ms = s->plan.total_s * 1e3;
+		row->sent_kb = s->plan.wire_bytes / 1e3;
+		row->energy_j = s->plan.energy_j;
+		if (!again)
+			r = measure(o, s, row, err);
 		if (r)
 			break;
-		snprintf(row.policy, sizeof(row.policy), "%s", policy);
-		row.gflops = model_gflop(s->graph) / (row.ms.median * 1e-3);
-		row.peak_gflops = o->peak ? (before + peak(o, threads)) / 2 : 0;
-		print_row(o, &row, *first);
+		snprintf(row->policy, sizeof(row->policy), "%s", policy);
+		row->gflops = model_gflop(s->graph) / (row->ms.median * 1e-3);
+		if (!again)
+			row->peak_gflops = o->peak ? (before + peak(o, threads)) / 2 : 0;
+		print_row(o, row, *first);
 		*first = false;
+	}
+	if (!r && !again && at < MAX_KNOWN) {
+		free(known->row[at]);
+		known->row[at] = rows;
+	} else {
+		free(rows);
 	}
 	return r;
 }
 
 static int bench_policy(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
-			const char *name, bool *first, struct kerf_err *err)
+			const char *name, struct known *known, bool *first, struct kerf_err *err)
 {
 	const struct kerf_policy *policy = kerf_policy_find(name);
 	char label[24];
@@ -435,12 +504,12 @@ static int bench_policy(const struct bench_options *o, long threads, struct kerf
 		snprintf(label, sizeof(label), "%s", s->plan.policy);
 	else
 		snprintf(label, sizeof(label), "cut %u", s->problem.p.cut);
-	return bench_plan(o, threads, s, label, first, err);
+	return bench_plan(o, threads, s, label, known, first, err);
 }
 
 /* Every cut of --cut, one by one. */
 static int bench_cuts(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
-		      bool *first, struct kerf_err *err)
+		      struct known *known, bool *first, struct kerf_err *err)
 {
 	bool all = o->cut && !strcmp(o->cut, "all");
 	uint32_t n = s->graph->n_op + 1, i;
@@ -454,7 +523,7 @@ static int bench_cuts(const struct bench_options *o, long threads, struct kerf_c
 			r = kerf_cli_number("--cut", text, 0, n - 1, &cut, err);
 		s->problem.p.cut = (uint32_t)cut;
 		if (!r)
-			r = bench_policy(o, threads, s, "cut", first, err);
+			r = bench_policy(o, threads, s, "cut", known, first, err);
 	}
 	free(copy);
 	return r;
@@ -465,6 +534,7 @@ static int bench_threads(const struct bench_options *o, long threads, bool *firs
 			 struct kerf_err *err)
 {
 	struct kerf_cli_options common = o->common;
+	struct known known = {.n = 0};
 	struct kerf_cli_setup s;
 	uint32_t p;
 	int r;
@@ -478,16 +548,18 @@ static int bench_threads(const struct bench_options *o, long threads, bool *firs
 		struct kerf_err why = {""};
 
 		if (o->policy[p] && !strcmp(o->policy[p], "cut") && s.problem.op_s)
-			r = bench_cuts(o, threads, &s, first, &why);
+			r = bench_cuts(o, threads, &s, &known, first, &why);
 		else
-			r = bench_policy(o, threads, &s, o->policy[p], first, &why);
+			r = bench_policy(o, threads, &s, o->policy[p], &known, first, &why);
 		/* Others may have a plan. */
-		if ((r == -EDOM || r == -ENODEV) && o->n_policy > 1) {
+		if ((r == -EDOM || r == -ENODEV || (o->once && r != -ENOMEM && r)) && o->n_policy > 1) {
 			fprintf(stderr, "kerf: policy %s: %s\n", o->policy[p], why.msg);
 			r = 0;
 		}
 		kerf_fail(r ? err : NULL, r, "%s", why.msg);
 	}
+	while (known.n)
+		free(known.row[--known.n]);
 	kerf_cli_setup_finish(&s);
 	return r;
 }
