@@ -65,7 +65,7 @@ net_address() {
 # Some operators, spread evenly: where to cut.
 cuts_of() {
 	"$KERF" inspect "$work/$1.onnx" | grep -c '^ *[0-9][0-9]*  ' |
-		awk -v n="$CUTS" '{ for (i = 1; i <= n; i++) printf "%s%d", i > 1 ? "," : "", i * $1 / (n + 1) }'
+		awk -v n="$CUTS" '{ for (i = 1; i <= n; i++) printf("%s%d", (i > 1 ? "," : ""), i * $1 / (n + 1)) }'
 }
 
 # measure HOSTS MODEL SIZE MBIT ENGINES
