@@ -178,9 +178,11 @@ static int collect_steps(const struct kerf_problem *p, const uint32_t *assign,
 	return 0;
 }
 
-static int add_edge(struct kerf_plan *plan, uint32_t v, uint32_t from, uint32_t to,
-		    const uint8_t *codec)
+/* Only float32 of known size travels by a codec. */
+static int add_edge(const struct kerf_graph *g, struct kerf_plan *plan, uint32_t v, uint32_t from,
+		    uint32_t to, const uint8_t *codec)
 {
+	bool plain = g->value[v].bounded || g->value[v].t.dtype != KERF_F32;
 	struct kerf_plan_edge *e = kerf_plan_add_edge(plan);
 
 	if (!e)
@@ -188,7 +190,7 @@ static int add_edge(struct kerf_plan *plan, uint32_t v, uint32_t from, uint32_t 
 	e->value = (int32_t)v;
 	e->from = from;
 	e->to = to;
-	e->codec = codec ? (enum kerf_codec)codec[v] : KERF_CODEC_NONE;
+	e->codec = codec && !plain ? (enum kerf_codec)codec[v] : KERF_CODEC_NONE;
 	return 0;
 }
 
@@ -213,10 +215,10 @@ static int join_steps(const struct kerf_problem *p, const uint32_t *step_of, con
 			if (to == from || to == KERF_PLAN_HOME || seen[to] == v + 1)
 				continue;
 			seen[to] = v + 1;
-			r = add_edge(plan, v, from, to, codec);
+			r = add_edge(g, plan, v, from, to, codec);
 		}
 		if (!r && x->is_out[v] && maker >= 0)
-			r = add_edge(plan, v, from, KERF_PLAN_HOME, codec);
+			r = add_edge(g, plan, v, from, KERF_PLAN_HOME, codec);
 	}
 	free(seen);
 	if (!r)

@@ -65,7 +65,4 @@ void kerf_choice_whole(const struct kerf_problem *p, uint32_t e, struct kerf_cho
 /* First engine of home; -ENODEV with a sentence if there is none. */
 int kerf_problem_home_engine(const struct kerf_problem *p, struct kerf_err *err);
 
-/* Keeps the cheaper of two plans in *best and frees the other; r is plan's verdict. */
-void kerf_plan_keep(struct kerf_plan *best, bool *have, struct kerf_plan *plan, int r);
-
 #endif

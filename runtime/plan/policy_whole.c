@@ -51,20 +51,6 @@ int kerf_plan_only(const struct kerf_graph *g, const char *engine, struct kerf_p
 	return r;
 }
 
-void kerf_plan_keep(struct kerf_plan *best, bool *have, struct kerf_plan *plan, int r)
-{
-	if (r)
-		return;
-	if (*have && best->total_s <= plan->total_s) {
-		kerf_plan_finish(plan);
-		return;
-	}
-	if (*have)
-		kerf_plan_finish(best);
-	*best = *plan;
-	*have = true;
-}
-
 void kerf_choice_whole(const struct kerf_problem *p, uint32_t e, struct kerf_choice *choice)
 {
 	struct kerf_plan plan;

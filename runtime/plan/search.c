@@ -361,10 +361,12 @@ static bool move_branches(struct kerf_search_run *r)
 		uint32_t now = x->best[br->first];
 		double block_s = 0;
 
-		if (!x->runs[br->end - 1])
+		/* An exit leaves operators out, perhaps in the middle of a block. */
+		for (k = br->begin; k < br->end && (x->runs[k] || x->branch_of[k] != b); k++)
+			if (x->runs[k])
+				block_s += p->op_s[(size_t)k * x->n_engine + x->best[k]];
+		if (k < br->end)
 			continue;
-		for (k = br->begin; k < br->end; k++)
-			block_s += p->op_s[(size_t)k * x->n_engine + x->best[k]];
 		for (e = 0; e < x->n_engine && !spent(r); e++) {
 			double s = p->engine[e].job_s;
 
