@@ -659,8 +659,13 @@ int kerf_fused_rounds(const struct kerf_fused *f, struct kerf_fused_search *o, u
 
 		r = kerf_fused_search(f, o, &b, &s, err);
 		if (!r)
-			r = kerf_bands_build(f->p, &b, &tried, err);
+			r = kerf_bands_build(f->p, &b, &tried, NULL);
 		kerf_bands_finish(&b);
+		/* Bands that cannot be sent what they read are no plan, not a failure. */
+		if (r == -EINVAL) {
+			kerf_choice_offer(f->p, c, &tried, r);
+			return 0;
+		}
 		if (r)
 			break;
 		worker_times(f->p, &tried, o, time);
