@@ -247,14 +247,19 @@ static uint32_t node_of(const struct way *w, uint32_t step)
 
 static enum kerf_codec codec_of(const struct way *w, uint32_t v)
 {
-	return w->codec ? (enum kerf_codec)w->codec[w->x->id[v]] : KERF_CODEC_NONE;
+	const struct kerf_value *value = &w->p->graph->value[w->x->id[v]];
+
+	/* As kerf_plan_from_assignment() has it. */
+	if (!w->codec || value->bounded || value->t.dtype != KERF_F32)
+		return KERF_CODEC_NONE;
+	return (enum kerf_codec)w->codec[w->x->id[v]];
 }
 
 static double wire_bytes(const struct way *w, uint32_t v)
 {
 	double raw = w->x->bytes[v];
 
-	if (!w->codec || w->p->graph->value[w->x->id[v]].t.dtype != KERF_F32)
+	if (codec_of(w, v) == KERF_CODEC_NONE)
 		return raw;
 	return codec_of(w, v) == KERF_CODEC_F16	   ? raw / 2
 	       : codec_of(w, v) == KERF_CODEC_INT8 ? raw / 4 + INT8_HEAD
