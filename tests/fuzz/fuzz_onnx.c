@@ -108,6 +108,19 @@ static void compare_tensor(const Onnx__TensorProto *p, struct kerf_wire_range by
 	free(data);
 }
 
+/* Entries of the metadata that are for kerf: none lost, none added. */
+static size_t our_entries(const Onnx__ModelProto *m)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->n_metadata_props; i++) {
+		const char *key = m->metadata_props[i]->key;
+
+		n += key && !strncmp(key, "kerf.", 5) && key[5];
+	}
+	return n;
+}
+
 static void compare_split(const uint8_t *data, size_t size)
 {
 	Onnx__ModelProto *whole = onnx__model_proto__unpack(NULL, size, data), *rest;
@@ -127,6 +140,7 @@ static void compare_split(const uint8_t *data, size_t size)
 	REQUIRE(b->n_initializer == 0);
 	REQUIRE(a->n_node == b->n_node && a->n_input == b->n_input && a->n_output == b->n_output);
 	REQUIRE(whole->n_opset_import == rest->n_opset_import);
+	REQUIRE(our_entries(whole) == our_entries(rest));
 	for (i = 0; i < a->n_node; i++) {
 		const Onnx__NodeProto *m = a->node[i], *n = b->node[i];
 
@@ -179,7 +193,11 @@ static void seed_conv(struct onnx_build *b)
 	n = onnx_build_node(b, "Flatten", "g", "f");
 	onnx_build_int(b, n, "axis", 1);
 	onnx_build_node(b, "Softmax", "f", "y");
+	onnx_build_output(b, "f", KERF_F32, "N,2");
 	onnx_build_output(b, "y", KERF_F32, "N,2");
+	onnx_build_metadata(b, "kerf.exit.f", "0.5");
+	onnx_build_metadata(b, "kerf.accuracy", "0.75");
+	onnx_build_metadata(b, "author", "nobody");
 }
 
 /* A chain of shapes, typed data of small dtypes, and a Constant node. */
