@@ -67,10 +67,10 @@ int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
 		      const struct kerf_plan *plan, double now_s);
 
 /*
- * The first call, unless a plan was adopted, always changes (to the first plan). now_s never goes back; p: the same graph,
- * engines and nodes each time, in another state, until the next call. move NULL: it costs nothing. 0; or the
- * policy's error if there is neither a plan in force that can run nor another: *d is then zero, and
- * the plan in force stays what it was.
+ * The first call, unless a plan was adopted, always changes (to the first plan). now_s never goes
+ * back; p: the same graph, engines and nodes each time, in another state, until the next call.
+ * move NULL: it costs nothing. 0; or the policy's error if there is neither a plan in force that can
+ * run nor another: *d is then zero, and the plan in force stays what it was.
  */
 int kerf_replan_decide(struct kerf_replan *r, const struct kerf_problem *p, double now_s,
 		       const struct kerf_replan_move *move, struct kerf_replan_decision *d,
