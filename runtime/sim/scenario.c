@@ -306,7 +306,7 @@ static void read_top(const struct kerf_field_at *at, struct kerf_scenario *s)
 			    "see_load");
 	kerf_field_number(at, "kerf_scenario", 1, 1, NAN);
 	kerf_field_name(at, "name", s->name, sizeof(s->name), "scenario");
-	kerf_field_name(at, "policy", s->policy, sizeof(s->policy), "mincut");
+	kerf_field_name(at, "policy", s->policy, sizeof(s->policy), "kerf");
 	if (!at->f->failed && !kerf_policy_find(s->policy))
 		at->f->failed = kerf_fail(at->f->err, -EINVAL, "%s: policy: unknown policy '%s'",
 					  at->f->path, s->policy);

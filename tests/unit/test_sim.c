@@ -283,7 +283,7 @@ static void test_no_request_vanishes_when_nodes_die(void **state)
 	uint32_t i;
 
 	for (i = 0; i < KERF_ARRAY_SIZE(media); i++) {
-		with_failures(media[i], ",\"policy\":\"mincut\"", &s, &sim);
+		with_failures(media[i], ",\"policy\":\"kerf\"", &s, &sim);
 		assert_int_equal(sim.world.lost, 0);
 		drop(&s, &sim);
 		/* A neighbour that dies again and again: who may not try again loses. */
@@ -295,14 +295,14 @@ static void test_no_request_vanishes_when_nodes_die(void **state)
 		assert_int_equal(sim.world.retried, 0);
 		drop(&s, &sim);
 		with_failures(media[i],
-			      ",\"policy\":\"mincut\",\"retries\":5,\"failures\":[{\"node\":\"e\","
+			      ",\"policy\":\"kerf\",\"retries\":5,\"failures\":[{\"node\":\"e\","
 			      "\"mean_up_s\":3,\"mean_down_s\":1}]", &s, &sim);
 		assert_true(sim.world.retried > 10 && sim.world.lost < lost_at_once / 4);
 		assert_true(sim.world.replans > 10);
 		drop(&s, &sim);
 		/* Homes that die lose what is theirs, and what comes while they are away. */
 		with_failures(media[i],
-			      ",\"policy\":\"mincut\",\"failures\":[{\"node\":\"d\",\"index\":3,"
+			      ",\"policy\":\"kerf\",\"failures\":[{\"node\":\"d\",\"index\":3,"
 			      "\"from_s\":20,\"to_s\":50},{\"node\":\"d\",\"index\":3,\"from_s\":25}]",
 			      &s, &sim);
 		assert_true(sim.world.node[3].lost > 600);
@@ -314,7 +314,7 @@ static void test_no_request_vanishes_when_nodes_die(void **state)
 
 static void test_same_seed_same_bytes(void **state)
 {
-	static const char failing[] = ",\"policy\":\"mincut\",\"seed\":%d,\"failures\":[{\"node\":\"e\","
+	static const char failing[] = ",\"policy\":\"kerf\",\"seed\":%d,\"failures\":[{\"node\":\"e\","
 				      "\"mean_up_s\":3,\"mean_down_s\":1}]";
 	char *text[3], more[200];
 	struct kerf_scenario s;
@@ -342,7 +342,7 @@ static void test_plans_follow_the_link(void **state)
 
 	snprintf(cluster, sizeof(cluster), CLUSTER, ",\"trace\":\"t\"");
 	snprintf(text, sizeof(text),
-		 "{\"kerf_scenario\":1,\"duration_s\":60,\"policy\":\"mincut\",\"see_load\":false,%s,"
+		 "{\"kerf_scenario\":1,\"duration_s\":60,\"policy\":\"kerf\",\"see_load\":false,%s,"
 		 "\"traces\":[{\"name\":\"t\",\"points_s_bit_s\":[[0,1e8],[20,0],[40,1e8]]}]}",
 		 cluster);
 	run(text, &s, &sim);
