@@ -574,9 +574,13 @@ static void look_around(struct remote_engine *e)
 
 		pthread_mutex_lock(&c->lock);
 		if (__atomic_load_n(&c->job, __ATOMIC_RELAXED) && !c->wire) {
+			if (c->canceled) {
+				complete(c, -ECANCELED);
+				continue;
+			}
 			if (launch(c)) {
 				mark_dead(e);
-				complete(c, c->canceled ? -ECANCELED : -EIO);
+				complete(c, -EIO);
 				continue;
 			}
 		} else if (c->started && now > c->deadline_ns) {
@@ -720,6 +724,8 @@ void remote_wire_cancel(struct kerf_job *job)
 		c->canceled = true;
 		if (c->wire)
 			shutdown(kerf_wire_fd(c->wire), SHUT_RDWR);
+		else
+			wake(e);
 	}
 	pthread_mutex_unlock(&c->lock);
 }

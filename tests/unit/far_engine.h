@@ -261,9 +261,10 @@ static inline void far_ran(struct kerf_job *job, int status)
 	struct far_part *p = r->part;
 	struct far_net *net = far_net_of(p);
 	struct far_end_list l = {.n = 0};
-	struct kerf_job *home = r->home;
+	struct kerf_job *home;
 
 	pthread_mutex_lock(&net->lock);
+	home = r->home;
 	net->runs++;
 	r->running = false;
 	r->ran = true;

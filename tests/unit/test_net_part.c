@@ -290,7 +290,8 @@ static void test_refusals(void **state)
 }
 
 /* A job of home's that waits for the slice's outcome. */
-static void begin_run(struct hand *h, struct band_request *q, uint64_t number)
+static void begin_run_then(struct hand *h, struct band_request *q, uint64_t number,
+			   void (*done)(struct kerf_job *job, int status), void *user)
 {
 	memset(q, 0, sizeof(*q));
 	pthread_mutex_init(&q->lock, NULL);
@@ -300,9 +301,14 @@ static void begin_run(struct hand *h, struct band_request *q, uint64_t number)
 	q->out[0].data = kerf_tensor_alloc((size_t)q->out[0].dims[0]);
 	q->left = 1;
 	q->job[0][0] = (struct kerf_job){.program = h->b.program[2][1], .out = &q->out[0],
-					 .done = band_done, .user = q, .request = number,
+					 .done = done, .user = user, .request = number,
 					 .why = &q->why[0][0]};
 	assert_int_equal(kerf_engine_submit(&q->job[0][0]), 0);
+}
+
+static void begin_run(struct hand *h, struct band_request *q, uint64_t number)
+{
+	begin_run_then(h, q, number, band_done, q);
 }
 
 static void ended(struct band_request *q, int status, const char *say)
@@ -425,6 +431,40 @@ static void test_deleted(void **state)
 	snprintf(request, sizeof(request), "DELETE /kerf/v1/slices/%s HTTP/1.1\r\nHost: x\r\n\r\n", h.id);
 	assert_int_equal(net_exchange(&node[0], request, NULL, 0), 200);
 	ended(&q, -EIO, "deleted");
+	hand_finish(&h);
+}
+
+struct after {
+	struct hand *h;
+	struct band_request first, second;
+};
+
+/* On the thread that connects: it cannot do that between the two calls. */
+static void submit_and_cancel(struct kerf_job *job, int status)
+{
+	struct after *a = job->user;
+
+	begin_run(a->h, &a->second, 111);
+	job->program->engine->ops->cancel(&a->second.job[0][0]);
+	job->user = &a->first;
+	band_done(job, status);
+}
+
+/* A job that is cancelled before its connection is made ends, and never reaches the peer. */
+static void test_cancel_unconnected(void **state)
+{
+	struct after a;
+	struct hand h;
+	struct kerf_job *job = &a.first.job[0][0];
+
+	hand_init(&h);
+	a.h = &h;
+	begin_run_then(&h, &a.first, 110, submit_and_cancel, &a);
+	job->program->engine->ops->cancel(job);
+	ended(&a.first, -ECANCELED, "");
+	ended(&a.second, -ECANCELED, "");
+	assert_int_equal(post(h.id, "ports/0", "Kerf-Request: 111\r\n", h.bytes[0], NULL, NULL, 0), 204);
+	run_once(&h.b, 120);
 	hand_finish(&h);
 }
 
@@ -620,7 +660,8 @@ int main(void)
 		cmocka_unit_test(test_mixed),	   cmocka_unit_test(test_one_band),
 		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_by_hand),
 		cmocka_unit_test(test_depth),	   cmocka_unit_test(test_broken_off),
-		cmocka_unit_test(test_deleted),	   cmocka_unit_test(test_prepare),
+		cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_cancel_unconnected),	   cmocka_unit_test(test_prepare),
 		cmocka_unit_test(test_death),	   cmocka_unit_test(test_close),
 	};
 	const struct CMUnitTest absent[] = {cmocka_unit_test(net_test_absent)};
