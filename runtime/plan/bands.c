@@ -633,10 +633,6 @@ int kerf_bands_build(const struct kerf_problem *p, const struct kerf_bands *band
 		kerf_plan_sort(plan);
 		r = kerf_plan_price(p, plan);
 	}
-	/* What padding costs is known when it was measured, and never before. */
-	for (i = 0; i < plan->n_step && !r; i++)
-		if (plan->step[i].padded)
-			plan->accuracy = 0;
 	if (r) {
 		kerf_fail(err, r, "%s",
 			  r == -EINVAL ? "an engine cannot run an operator given to it, or cannot "

@@ -37,16 +37,18 @@ const char *kerf_problem_node_name(const struct kerf_problem *p, uint32_t node)
 
 /* --- what a plan misses --- */
 
-/* The first step that has an operator which must stay, and is away; n_step: none. */
+/* The step that has the first operator which must stay, and is away; n_step: none. */
 static uint32_t strayed(const struct kerf_problem *p, const struct kerf_plan *plan)
 {
-	uint32_t i;
+	uint32_t at = plan->n_step, first = p->goal.keep, i;
 
 	for (i = 0; i < plan->n_step; i++)
-		if (plan->step[i].n_op && plan->step[i].op[0] < p->goal.keep &&
-		    p->engine[plan->step[i].engine].node != p->home)
-			break;
-	return i;
+		if (plan->step[i].n_op && plan->step[i].op[0] < first &&
+		    p->engine[plan->step[i].engine].node != p->home) {
+			at = i;
+			first = plan->step[i].op[0];
+		}
+	return at;
 }
 
 static bool exact(const struct kerf_plan *plan)

@@ -23,14 +23,15 @@
 /* Its grid of 8 x 8 has as many; bands of as few rows would be padding for the most part. */
 #define MOST_TILES 16
 
-static int try_tiles(const struct kerf_fused *f, struct kerf_choice *c)
+/* -ENODEV: home can run nothing of what each try leaves to it. */
+static int try_tiles(const struct kerf_fused *f, struct kerf_choice *c, struct kerf_err *err)
 {
 	uint32_t worker[KERF_MAX_ENGINES], engine[MOST_TILES], n, n_try, i, last;
 	struct kerf_fused_head h = {.engine = engine, .padded = true};
 	struct kerf_fused_try tries[KERF_FUSED_TRIES];
 	double speed[KERF_MAX_ENGINES];
 	struct kerf_bands b = {0};
-	int r = 0;
+	int r = 0, refused = 0;
 
 	n = kerf_fused_workers(f, worker, speed);
 	n_try = kerf_fused_heads(f, true, MOST_TILES, n, worker, tries);
@@ -40,15 +41,20 @@ static int try_tiles(const struct kerf_fused *f, struct kerf_choice *c)
 		h.last = tries[i].last;
 		h.n_tile = tries[i].n_tile;
 		kerf_fused_deal(f, &h, n, worker, engine);
-		r = kerf_fused_head(f, &h, &b, NULL);
+		r = kerf_fused_head(f, &h, &b, err);
 		if (!r && kerf_bands_padded(f->p, &b))
 			kerf_bands_offer(f->p, &b, "adcnn", c,
 					 "the first %u operators in %u tiles with padded borders: "
 					 "what that costs in accuracy is not known",
 					 f->block[h.last].end, h.n_tile);
 		kerf_bands_finish(&b);
+		/* Deeper tiles leave less. */
+		if (r == -ENODEV) {
+			refused = r;
+			r = 0;
+		}
 	}
-	return r;
+	return r || c->have || c->have_near || c->error ? r : refused;
 }
 
 int kerf_policy_adcnn(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
@@ -59,7 +65,7 @@ int kerf_policy_adcnn(const struct kerf_problem *p, struct kerf_plan *plan, stru
 
 	if (r)
 		return r;
-	r = try_tiles(f, &c);
+	r = try_tiles(f, &c, err);
 	if (!r && !c.have && !c.have_near && !c.error)
 		r = kerf_fail(err, -ENODEV, "no layers that padded tiles of whole rows can be made of");
 	kerf_fused_free(f);

@@ -38,7 +38,8 @@ struct kerf_planner {
 	const struct kerf_policy *from;
 };
 
-static double accuracy_of(const struct kerf_problem *p, int32_t exit, uint32_t codecs)
+/* Whether an exit is accurate enough with all of these codecs. */
+static bool accurate(const struct kerf_problem *p, int32_t exit, uint32_t codecs)
 {
 	double a = exit >= 0 ? p->graph->exit[exit].accuracy : p->graph->accuracy;
 	uint32_t c;
@@ -46,7 +47,7 @@ static double accuracy_of(const struct kerf_problem *p, int32_t exit, uint32_t c
 	for (c = KERF_CODEC_NONE + 1; c < KERF_N_CODECS && p->codec_loss; c++)
 		if (codecs >> c & 1)
 			a -= p->codec_loss[c];
-	return a;
+	return p->goal.accuracy <= 0 || a >= p->goal.accuracy;
 }
 
 static int search(struct kerf_planner *k, int32_t exit, uint32_t codecs, const uint32_t *hint)
@@ -92,7 +93,7 @@ static int search_all(struct kerf_planner *k)
 	for (exit = -1; exit < n_exit && !r; exit++) {
 		r = search(k, exit, 0, NULL);
 		for (codecs = all; codecs && !r; codecs = (codecs - 1) & all)
-			if (p->goal.accuracy <= 0 || accuracy_of(p, exit, codecs) >= p->goal.accuracy)
+			if (accurate(p, exit, codecs))
 				r = search(k, exit, codecs, NULL);
 	}
 	return r;
@@ -176,18 +177,33 @@ static int plan_first(struct kerf_planner *k)
 	return r ? r : ask_others(k);
 }
 
-/* From the last result; whatever else was best then is asked again. */
+/*
+ * From the last result, also with codecs; whatever else was best then is asked again. If none of
+ * these meets the goal any more, all of it.
+ */
 static int plan_again(struct kerf_planner *k)
 {
+	uint32_t all = k->p->goal.codecs & ~(1u << KERF_CODEC_NONE), codecs;
 	struct searched last = k->last;
 	int r = 0;
 
 	if (last.have)
 		r = search(k, last.exit, last.codecs, last.assign);
+	for (codecs = all; codecs && last.have && !r; codecs = (codecs - 1) & all) {
+		if (!accurate(k->p, last.exit, codecs))
+			continue;
+		if (codecs != last.codecs)
+			r = search(k, last.exit, codecs, last.assign);
+		/* Who may use all may leave out some. */
+		if (codecs == all)
+			break;
+	}
 	if (!r && (!last.have || last.exit >= 0 || last.codecs))
 		r = search(k, -1, 0, NULL);
 	k->optimal = false;
-	return !r && k->from ? ask(k, k->from) : r;
+	if (!r && k->from)
+		r = ask(k, k->from);
+	return r || k->choice.have ? r : plan_first(k);
 }
 
 int kerf_planner_new(const struct kerf_problem *p, const struct kerf_policy *policy,

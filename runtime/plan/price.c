@@ -383,6 +383,10 @@ static void totals(struct pricing *x)
 	for (i = KERF_CODEC_NONE + 1; i < KERF_N_CODECS; i++)
 		if (coded[i] && p->codec_loss && plan->accuracy > 0)
 			plan->accuracy = fmax(plan->accuracy - p->codec_loss[i], 0);
+	/* What padding costs is known when it was measured, and never before. */
+	for (i = 0; i < plan->n_step; i++)
+		if (plan->step[i].padded)
+			plan->accuracy = 0;
 }
 
 static bool in_order(const struct kerf_plan *plan)

@@ -11,7 +11,7 @@
 #define CUT_CELLS 300	     /* operators * engines for which minimum cuts are tried */
 #define LIST_CELLS 2048	     /* and list scheduling again, from a hint */
 #define EXACT_OPS 14
-#define EXACT_NODES 4000000
+#define EXACT_NODES 200000
 #define LIMIT_MISSED 1e100
 
 double kerf_search_score(const struct kerf_search_price *price)

@@ -4,6 +4,7 @@
  * two namespaces, without the link lines), on made ones, and each reason to keep a plan.
  */
 #include "graph/op.h"
+#include "plan/planner.h"
 #include "plan/replan.h"
 #include "telemetry/trace.h"
 #include "util/rng.h"
@@ -406,6 +407,48 @@ static void test_what_cannot_go_on_is_left(void **state)
 	drop_world(&w);
 }
 
+/* A link that becomes slow: codecs are taken up again, as they are by whoever plans anew. */
+static void test_codecs_are_taken_up(void **state)
+{
+	static const double loss[KERF_N_CODECS] = {0, 0.02, 0.01};
+	const double seconds_a_byte = 1e-8;
+	double floor[] = {0, 0.885}; /* both codecs may be used; one alone leaves enough */
+	unsigned i;
+
+	for (i = 0; i < KERF_ARRAY_SIZE(floor); i++) {
+		struct kerf_plan_node node[2] = {0};
+		struct kerf_plan plan, anew;
+		struct kerf_planner *planner;
+		struct kerf_err err = {""};
+		struct world w;
+
+		make_world(&w, 0.1);
+		node[0].codec_byte_s[KERF_CODEC_F16] = node[1].codec_byte_s[KERF_CODEC_F16] = 1;
+		node[0].codec_byte_s[KERF_CODEC_INT8] = node[1].codec_byte_s[KERF_CODEC_INT8] =
+			seconds_a_byte;
+		w.g->accuracy = 0.9;
+		w.p.node = node;
+		w.p.codec_loss = loss;
+		w.p.goal.codecs = 1u << KERF_CODEC_F16 | 1u << KERF_CODEC_INT8;
+		w.p.goal.accuracy = floor[i];
+		set_link(&w, 5e7, 0.1);
+		assert_int_equal(kerf_planner_new(&w.p, kerf_policy_find("kerf"), &planner), 0);
+		assert_int_equal(kerf_planner_plan(planner, &w.p, &plan, &err), 0);
+		assert_true(plan.accuracy == 0.9);
+		kerf_plan_finish(&plan);
+		set_link(&w, 1e7, 0.1);
+		assert_int_equal(kerf_policy_find("kerf")->plan(&w.p, &anew, &err), 0);
+		assert_true(anew.accuracy == 0.9 - loss[KERF_CODEC_INT8]);
+		if (kerf_planner_plan(planner, &w.p, &plan, &err))
+			fail_msg("%s", err.msg);
+		assert_true(plan.total_s <= anew.total_s * (1 + 1e-9));
+		kerf_plan_finish(&plan);
+		kerf_plan_finish(&anew);
+		kerf_planner_free(planner);
+		drop_world(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_moving_must_pay),
 		cmocka_unit_test(test_changes_are_rare),
 		cmocka_unit_test(test_what_cannot_go_on_is_left),
+		cmocka_unit_test(test_codecs_are_taken_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
