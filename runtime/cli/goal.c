@@ -62,7 +62,7 @@ static int limit(const char *text, const struct kerf_cluster *c, uint32_t home,
 	r = number("--memory NODE=", eq + 1, 1e9, &mb, err);
 	if (r)
 		return r;
-	if ((size_t)(eq - text) == strlen("here") && !strncmp(text, "here", strlen("here"))) {
+	if ((size_t)(eq - text) == strlen("home") && !strncmp(text, "home", strlen("home"))) {
 		node[home].memory_bytes = mb * 1e6;
 		return 0;
 	}

@@ -34,7 +34,7 @@ enum {
 	"                      + P a second between requests\n"                                    \
 	"  --deadline MS       of one request; exit status 3 if no plan meets it\n"                \
 	"  --accuracy X        at least, from 0 to 1\n"                                            \
-	"  --memory NODE=MB    at most, on the node of an engine of --on, or here\n"               \
+	"  --memory NODE=MB    at most, on the node of an engine of --on, or home\n"               \
 	"  --keep N            the first N operators stay here\n"                                  \
 	"  --codecs LIST       what values may travel as: f16,int8\n"                              \
 	"  --inexact           tiles with a wrong border may be used\n"                            \

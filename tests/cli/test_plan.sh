@@ -51,7 +51,7 @@ expect 2 'all weights are 0' "$KERF" plan "$model" --objective weighted:0,0
 expect 3 'misses deadline .*; --deadline [0-9.e+-]* would be met' "$KERF" plan "$model" --deadline 0.000001
 expect 0 '^plan by ' "$KERF" plan "$model" --deadline 100000
 expect 3 'memory.*--memory cpu=' \
-	"$KERF" run "$model" --random 1 --memory here=0.000001 --policy local
+	"$KERF" run "$model" --random 1 --memory home=0.000001 --policy local
 expect 3 'memory' "$KERF" bench "$model" --runs 1 --memory cpu=0.000001 --policy local
 expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --memory cpu=100000 --memory ref=100000
 expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --keep 3 --codecs f16,int8 --inexact --exits --accuracy 0.5
