@@ -534,6 +534,25 @@ static inline bool far_busy(const struct far_part *p)
 	return false;
 }
 
+/* The k-th run from now on fails (< 0: none); what an earlier request left behind does not count. */
+static inline void far_fail_run(struct far_net *net, int k)
+{
+	const struct far_part *p;
+
+	pthread_mutex_lock(&net->lock);
+	for (p = net->parts; p;) {
+		if (!far_busy(p)) {
+			p = p->next;
+			continue;
+		}
+		/* Meanwhile another may begin. */
+		pthread_cond_wait(&net->idle, &net->lock);
+		p = net->parts;
+	}
+	net->fail_run = k;
+	pthread_mutex_unlock(&net->lock);
+}
+
 static inline void far_release(struct kerf_program *program)
 {
 	struct far_part *p = (struct far_part *)program, **at;

@@ -367,9 +367,9 @@ static void test_jobs_fail(void **state)
 		s = must_open(c.g, &c.plan, &c.w, 1);
 		assert_int_equal(kerf_io_make(c.g, 7, &io), 0);
 		for (k = 0;; k++) {
-			c.w.net.fail_run = k;
+			far_fail_run(&c.w.net, k);
 			r = kerf_session_run(s, io.in, io.out, NULL);
-			c.w.net.fail_run = -1;
+			far_fail_run(&c.w.net, -1);
 			if (!r)
 				break;
 			assert_int_equal(r, -EIO);
@@ -466,7 +466,7 @@ static void test_many_at_once(void **state)
 	s = must_open(c.g, &c.plan, &c.w, DEPTH);
 	for (i = 0; i < REQUESTS; i++)
 		assert_int_equal(kerf_io_make(c.g, (uint64_t)i, &io[i]), 0);
-	c.w.net.fail_run = 97;
+	far_fail_run(&c.w.net, 97);
 	while (sent < REQUESTS) {
 		int r = kerf_session_submit(s, io[sent].in, io[sent].out, count, &m);
 
