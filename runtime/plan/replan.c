@@ -15,6 +15,7 @@
 #define FEW 3	      /* ordinary deviations: a step counts no more */
 #define LEAST 1e-3    /* deviation, as a share, that is ordinary anyway */
 #define MOST_FLIPS 6  /* doublings */
+#define ENOUGH 0.5    /* a plan of half the cost is better by enough, whatever was before */
 
 struct kerf_replan {
 	struct kerf_replan_options opt;
@@ -23,7 +24,7 @@ struct kerf_replan {
 	bool have;
 	struct kerf_plan plan; /* in force */
 	double since_s;
-	double mean, deviation; /* of its cost, and as a share of it */
+	double last, deviation; /* its cost when it was looked at last; what it wavers by, a share */
 	uint32_t flips;
 	struct left {
 		uint64_t id;
@@ -308,20 +309,23 @@ static void say_change(const struct kerf_replan *r, const struct kerf_problem *p
 
 /* --- deciding --- */
 
-/* The plan in force as this state prices it, and how it has wavered. */
+/*
+ * The plan in force as this state prices it, and how it wavers from one look to the next: where a
+ * link gets better or worse for long (somebody walks), that is no noise.
+ */
 static void watch(struct kerf_replan *r, double cost)
 {
 	double off;
 
 	if (!(cost < INFINITY))
 		return;
-	if (!(r->mean > 0)) {
-		r->mean = cost;
-		return;
+	if (r->last > 0) {
+		/* Two independent samples differ by root two of what each is off the mean. */
+		off = fabs(cost - r->last) / fmin(cost, r->last) * 0.7071;
+		off = fmin(off, FEW * fmax(r->deviation, LEAST));
+		r->deviation += MEMORY * (off - r->deviation);
 	}
-	off = fmin(fabs(cost / r->mean - 1), FEW * fmax(r->deviation, LEAST));
-	r->deviation += MEMORY * (off - r->deviation);
-	r->mean += MEMORY * (cost - r->mean);
+	r->last = cost;
 }
 
 static bool was_left(const struct kerf_replan *r, uint64_t id, double now_s)
@@ -334,7 +338,7 @@ static bool was_left(const struct kerf_replan *r, uint64_t id, double now_s)
 	return false;
 }
 
-static int take(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_plan *next,
+static int take(struct kerf_replan *r, const struct kerf_problem *p, const struct kerf_plan *next,
 		double now_s, struct kerf_replan_decision *d)
 {
 	struct kerf_plan copy;
@@ -345,7 +349,8 @@ static int take(struct kerf_replan *r, const struct kerf_problem *p, struct kerf
 	if (ret)
 		return ret;
 	if (r->have) {
-		if (was_left(r, id_of(next), now_s))
+		/* What is clearly better is an answer, not a flip. */
+		if (was_left(r, id_of(next), now_s) && d->gain < 2 * d->needed)
 			r->flips = KERF_MIN(r->flips + 1, MOST_FLIPS);
 		memmove(&r->left[1], &r->left[0], (N_LEFT - 1) * sizeof(r->left[0]));
 		r->left[0] = (struct left){id_of(&r->plan), now_s};
@@ -355,9 +360,8 @@ static int take(struct kerf_replan *r, const struct kerf_problem *p, struct kerf
 	r->plan = copy;
 	r->have = true;
 	r->since_s = now_s;
-	r->mean = d->new_cost;
+	r->last = d->new_cost;
 	d->change = true;
-	d->plan = *next;
 	return 0;
 }
 
@@ -379,6 +383,8 @@ static int weigh(struct kerf_replan *r, const struct kerf_problem *p, struct ker
 		d->needed += r->opt.spread * spread / d->old_cost;
 	if (was_left(r, id_of(next), now_s))
 		d->needed *= (double)(2u << r->flips);
+	/* A gain is below 1: without a bound what is much better could never be taken. */
+	d->needed = fmin(d->needed, ENOUGH);
 	/* A cost is per request, whatever its unit: seconds saved are those of the latency. */
 	per_s = move->requests_s > 0 ? move->requests_s : 1 / fmax(next->total_s, 1e-9);
 	saved = fmax(r->plan.total_s - next->total_s, d->gain * r->plan.total_s) * per_s;
@@ -421,68 +427,86 @@ int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
 	r->plan = copy;
 	r->have = true;
 	r->since_s = now_s;
-	r->mean = cost;
+	r->last = cost;
 	return 0;
+}
+
+/* The plan in force in this state; whether it misses the goal, or cannot run. */
+static bool misses(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_replan_decision *d)
+{
+	d->old_cost = r->have ? cost_in(p, &r->plan) : INFINITY;
+	return !(d->old_cost < INFINITY) || !(kerf_plan_violation(p, &r->plan) <= 0);
+}
+
+int kerf_replan_offer(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_plan *next,
+		      double now_s, const struct kerf_replan_move *move,
+		      struct kerf_replan_decision *d)
+{
+	static const struct kerf_replan_move nothing = {0};
+	double before = r->deviation;
+	bool missed;
+	int ret = 0;
+
+	memset(d, 0, sizeof(*d));
+	missed = misses(r, p, d);
+	if (r->flips && now_s - r->since_s > r->opt.settle_s)
+		r->flips = 0;
+	if (!next) {
+		/* What runs still runs, if it can. */
+		if (!(d->old_cost < INFINITY)) {
+			memset(d, 0, sizeof(*d));
+			return -ENODEV;
+		}
+		say(d, "kept: no plan meets the goal now");
+		return 0;
+	}
+	d->new_cost = kerf_plan_cost(p, next);
+	if (!r->have) {
+		say(d, "the first plan");
+		ret = take(r, p, next, now_s, d);
+	} else if (missed) {
+		d->gain = 1;
+		say(d, d->old_cost < INFINITY ? "changed at once: the plan in force misses the goal"
+					      : "changed at once: the plan in force cannot run any more");
+		ret = take(r, p, next, now_s, d);
+	} else if (id_of(next) == id_of(&r->plan)) {
+		say(d, "kept: it is still the best");
+	} else {
+		ret = weigh(r, p, next, now_s, move ? move : &nothing, d);
+		if (ret == 1)
+			ret = take(r, p, next, now_s, d);
+	}
+	/* The step that was answered is no noise; nor does noise hide a step it came before. */
+	if (d->change)
+		r->deviation = before;
+	else
+		watch(r, d->old_cost);
+	if (ret)
+		memset(d, 0, sizeof(*d));
+	return ret;
 }
 
 int kerf_replan_decide(struct kerf_replan *r, const struct kerf_problem *p, double now_s,
 		       const struct kerf_replan_move *move, struct kerf_replan_decision *d,
 		       struct kerf_err *err)
 {
-	static const struct kerf_replan_move nothing = {0};
 	struct kerf_plan next;
-	double missed = INFINITY, before = r->deviation;
-	int ret;
+	int ret = 0, made;
 
 	memset(d, 0, sizeof(*d));
-	if (!r->planner) {
+	if (!r->planner)
 		ret = kerf_planner_new(p, r->policy, &r->planner);
-		if (ret)
-			return ret;
-	}
-	d->old_cost = INFINITY;
-	if (r->have) {
-		d->old_cost = cost_in(p, &r->plan);
-		missed = d->old_cost < INFINITY ? kerf_plan_violation(p, &r->plan) : INFINITY;
-	}
-	if (r->flips && now_s - r->since_s > r->opt.settle_s)
-		r->flips = 0;
-	ret = kerf_planner_plan(r->planner, p, &next, err);
-	if (ret) {
-		/* What runs still runs, if it can. */
-		if (ret == -ENOMEM || !(d->old_cost < INFINITY))
-			goto fail;
-		say(d, "kept: no plan meets the goal now");
-		return 0;
-	}
-	d->new_cost = kerf_plan_cost(p, &next);
-	if (!r->have) {
-		say(d, "the first plan");
-		ret = take(r, p, &next, now_s, d);
-	} else if (!(missed <= 0)) {
-		d->gain = 1;
-		say(d, d->old_cost < INFINITY ? "changed at once: the plan in force misses the goal"
-					      : "changed at once: the plan in force cannot run any more");
-		ret = take(r, p, &next, now_s, d);
-	} else if (id_of(&next) == id_of(&r->plan)) {
-		say(d, "kept: it is still the best");
-	} else {
-		ret = weigh(r, p, &next, now_s, move ? move : &nothing, d);
-		if (ret == 1)
-			ret = take(r, p, &next, now_s, d);
-	}
-	if (!d->change)
-		kerf_plan_finish(&next);
-	/* The step that was answered is no noise; nor does noise hide a step it came before. */
+	if (ret)
+		return ret;
+	made = kerf_planner_plan(r->planner, p, &next, err);
+	if (made == -ENOMEM)
+		return made;
+	ret = kerf_replan_offer(r, p, made ? NULL : &next, now_s, move, d);
+	if (made)
+		return ret ? made : 0;
 	if (d->change)
-		r->deviation = before;
+		d->plan = next;
 	else
-		watch(r, d->old_cost);
-	if (!ret)
-		return 0;
-fail:
-	if (d->change)
-		kerf_plan_finish(&d->plan);
-	memset(d, 0, sizeof(*d));
+		kerf_plan_finish(&next);
 	return ret;
 }

@@ -14,7 +14,7 @@
  *	  difference of the two plans must not outweigh the difference itself,
  *	- doubles each time a plan that was left not long ago would be taken again;
  *
- * it must pay for its move within `horizon_s`, and come `interval_s` after the one before. A plan
+ * but never more than half of it; it must pay for its move within `horizon_s`, and come `interval_s` after the one before. A plan
  * that cannot run any more, or misses a limit that another meets, is left at once.
  *
  * So a link that wavers within its own spread changes nothing, and a real step, whose gain is
@@ -75,5 +75,15 @@ int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
 int kerf_replan_decide(struct kerf_replan *r, const struct kerf_problem *p, double now_s,
 		       const struct kerf_replan_move *move, struct kerf_replan_decision *d,
 		       struct kerf_err *err);
+
+/*
+ * The same where the caller has the policy's plan for p already, priced in it (NULL: there is none).
+ * next stays the caller's, with its predictions as they were; d->plan is empty: what is in force
+ * if d->change is a copy of next. 0; -ENOMEM; -ENODEV: neither is there a next, nor can what is in
+ * force run.
+ */
+int kerf_replan_offer(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_plan *next,
+		      double now_s, const struct kerf_replan_move *move,
+		      struct kerf_replan_decision *d);
 
 #endif

@@ -1,28 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A home looks at its neighbourhood when a request arrives and refresh_s have passed since it last
- * did, or a request failed. What it sees, in steps, is the key of a plan: node groups, who is there, loads, and classes and
- * rates of links, all in the home's numbering. So homes that look alike share plans.
+ * did, or a request failed. What it sees, in steps, is the key of a plan: node groups, who is there,
+ * loads, and classes and rates of links, all in the home's numbering. So homes that look alike share
+ * plans, and the planner (plan/planner.h) that makes them: one for each model and row of node groups.
  *
  * A plan is made for what is seen: an engine with a line of n jobs (smoothed) is taken for 1 + n
  * times slower, as telemetry has it of a CPU that others use. What its jobs then take is priced
- * without that: the line itself is simulated.
+ * without that: the line itself is simulated. A node that is down stays in the problem; there is no
+ * path to it, and nothing runs there.
  *
- * The plan in force is left when it cannot run any more, or when the plan for what is seen now
- * costs GAIN less than it would.
+ * Whether the plan for what is seen now takes the place of the one in force says the controller
+ * (plan/replan.h), one for each home and model, with the simulation's time for the clock.
  */
 #include "sim/planner.h"
 
 #include "cost/profile.h"
 #include "graph/op.h"
+#include "plan/planner.h"
+#include "plan/replan.h"
 #include "sim/random.h"
 #include "util/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define GAIN 0.05
 #define MAX_PLANS 16384
+#define MAX_PLANNERS 256 /* kept; a row of groups has its place among them */
 #define RATE_STEPS 8 /* to an octave */
 #define LOAD_STEPS 4
 #define NONE KERF_SIM_NONE
@@ -37,16 +41,25 @@ struct made {
 	struct made *next; /* of its bucket */
 	uint64_t hash;
 	uint32_t n_key, refs;
-	struct kerf_plan plan; /* numbered as its problem */
-	struct kerf_flow flow; /* numbered as the home */
+	struct kerf_plan plan; /* nodes are the home's slots */
+	struct kerf_flow flow;
 	uint8_t *key;
 	bool fails;
 };
 
 /* A home's plan for one model. */
 struct in_force {
-	struct made *made;
+	struct made *made; /* NULL: none yet */
+	struct kerf_replan *replan;
+	bool fails; /* it cannot run now, nor is there another */
 	double seen_s; /* when it last looked */
+};
+
+/* Who plans for homes with one row of node groups. */
+struct shared {
+	struct kerf_planner *planner;
+	uint32_t n_key;
+	uint8_t *key;
 };
 
 struct kerf_sim_planner {
@@ -57,17 +70,17 @@ struct kerf_sim_planner {
 	uint32_t *group_of; /* per node */
 	uint32_t *link_class;
 	struct in_force *force; /* [home * n_model + model] */
+	size_t n_force;
 	struct made **bucket;
 	uint32_t n_bucket, n_made;
+	struct shared *shared; /* [MAX_PLANNERS] */
 	/* One problem at a time. */
 	struct kerf_problem p;
 	struct kerf_link_model *link;
 	struct kerf_plan_node *node;
 	double *op_s, *fixed_s;
-	uint32_t slot_of[KERF_MAX_ENGINES];   /* node of the problem -> slot */
-	uint32_t engine_of[KERF_MAX_ENGINES]; /* engine of the problem -> of the home */
 	uint8_t *key;
-	size_t n_key;
+	size_t n_key, n_groups; /* bytes of it; of those, model and node groups */
 };
 
 uint32_t kerf_sim_engine_class(const struct kerf_sim *sim, uint32_t engine)
@@ -152,7 +165,8 @@ int kerf_sim_planner_new(struct kerf_sim *sim, kerf_sim_load_fn load, void *user
 	pl->model = calloc(s->n_model, sizeof(*pl->model));
 	pl->n_bucket = 4096;
 	pl->bucket = calloc(pl->n_bucket, sizeof(struct made *));
-	if (!pl->model || !pl->bucket)
+	pl->shared = calloc(MAX_PLANNERS, sizeof(*pl->shared));
+	if (!pl->model || !pl->bucket || !pl->shared)
 		return -ENOMEM;
 	for (i = 0; i < s->n_model && !r; i++) {
 		struct model *m = &pl->model[i];
@@ -173,8 +187,8 @@ int kerf_sim_planner_new(struct kerf_sim *sim, kerf_sim_load_fn load, void *user
 	pl->fixed_s = calloc((size_t)most * KERF_MAX_ENGINES, sizeof(double));
 	pl->link = calloc(KERF_MAX_ENGINES * KERF_MAX_ENGINES, sizeof(*pl->link));
 	pl->node = calloc(KERF_MAX_ENGINES, sizeof(*pl->node));
-	/* Of each slot a group, whether it is there and its engines' loads; of each pair a link. */
-	pl->key = malloc(16 + KERF_MAX_ENGINES * 8 + KERF_MAX_ENGINES * KERF_MAX_ENGINES * 8);
+	/* Of each slot a group and whether it is there; engines' loads; of each pair a link. */
+	pl->key = malloc(16 + KERF_MAX_ENGINES * 12 + KERF_MAX_ENGINES * KERF_MAX_ENGINES * 8);
 	return pl->op_s && pl->fixed_s && pl->link && pl->node && pl->key ? 0 : -ENOMEM;
 }
 
@@ -188,7 +202,8 @@ int kerf_sim_planner_begin(struct kerf_sim *sim, uint32_t *link_class)
 	pl->link_class = link_class;
 	pl->class_of = calloc(w->n_engine + 1, sizeof(*pl->class_of));
 	pl->group_of = calloc(w->n_node + 1, sizeof(*pl->group_of));
-	pl->force = calloc((size_t)w->n_home * s->n_model + 1, sizeof(*pl->force));
+	pl->n_force = (size_t)w->n_home * s->n_model;
+	pl->force = calloc(pl->n_force + 1, sizeof(*pl->force));
 	if (!pl->class_of || !pl->group_of || !pl->force)
 		return -ENOMEM;
 	for (i = 0; i < s->n_node; i++)
@@ -224,47 +239,44 @@ static void put(struct kerf_sim_planner *pl, uint32_t v)
 	pl->n_key += sizeof(v);
 }
 
-/* The engines of the problem, and how much slower each seems. */
-static void see_engines(struct kerf_sim *sim, const struct kerf_sim_home *h, double now,
+/* The engines of the problem, and how much slower each seems: INFINITY, its node is down. */
+static void see_engines(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model, double now,
 			double slowdown[KERF_MAX_ENGINES])
 {
 	struct kerf_sim_planner *pl = sim->planner;
 	const struct kerf_sim_world *w = &sim->world;
 	struct kerf_problem *p = &pl->p;
-	uint32_t node_of_slot[KERF_MAX_ENGINES], i;
+	uint32_t i, slot = 0;
 
-	p->n_node = p->n_engine = 0;
+	p->n_node = h->n_slot;
+	p->n_engine = h->n_engine;
+	pl->n_key = 0;
+	put(pl, model);
 	for (i = 0; i < h->n_slot; i++) {
-		bool there = !w->node[h->slot[i]].down;
-
-		put(pl, pl->group_of[h->slot[i]] * 2 + there);
-		node_of_slot[i] = NONE;
-		if (!there)
-			continue;
-		node_of_slot[i] = p->n_node;
-		pl->node[p->n_node] = sim->s->node[pl->group_of[h->slot[i]]].about;
-		pl->slot_of[p->n_node++] = i;
+		put(pl, pl->group_of[h->slot[i]]);
+		pl->node[i] = sim->s->node[pl->group_of[h->slot[i]]].about;
 	}
+	pl->n_groups = pl->n_key;
 	for (i = 0; i < h->n_engine; i++) {
 		const struct kerf_sim_engine *e = &w->engine[h->engine[i]];
 		const struct kerf_scenario_engine *class = &sim->s->engine[pl->class_of[h->engine[i]]];
 		int step = 0;
-		uint32_t slot;
 
-		for (slot = 0; h->slot[slot] != e->node; slot++)
-			;
-		if (node_of_slot[slot] == NONE)
+		while (h->slot[slot] != e->node)
+			slot++;
+		p->engine[i] = (struct kerf_plan_engine){.name = class->name,
+							 .node = slot,
+							 .job_s = class->job_s,
+							 .active_w = class->active_w};
+		slowdown[i] = INFINITY;
+		if (w->node[e->node].down) {
+			put(pl, NONE);
 			continue;
+		}
 		if (sim->s->see_load)
 			step = to_octaves(1 + kerf_sim_server_mean(&e->server, now, w->smooth_s), LOAD_STEPS);
 		put(pl, (uint32_t)step);
-		slowdown[p->n_engine] = octaves(step, LOAD_STEPS);
-		pl->engine_of[p->n_engine] = i;
-		p->engine[p->n_engine++] =
-			(struct kerf_plan_engine){.name = class->name,
-						  .node = node_of_slot[slot],
-						  .job_s = class->job_s,
-						  .active_w = class->active_w};
+		slowdown[i] = octaves(step, LOAD_STEPS);
 	}
 }
 
@@ -272,11 +284,12 @@ static void see_engines(struct kerf_sim *sim, const struct kerf_sim_home *h, dou
 static void see_links(struct kerf_sim *sim, const struct kerf_sim_home *h, double now)
 {
 	struct kerf_sim_planner *pl = sim->planner;
+	const struct kerf_sim_node *node = sim->world.node;
 	uint32_t n = pl->p.n_node, i, k;
 
 	for (i = 0; i < n; i++)
 		for (k = 0; k < n; k++) {
-			uint32_t at = h->link[pl->slot_of[i] * h->n_slot + pl->slot_of[k]];
+			uint32_t at = h->link[i * n + k];
 			struct kerf_link_model *m = &pl->link[i * n + k];
 			const struct kerf_sim_link *l;
 			int step = 0;
@@ -284,9 +297,11 @@ static void see_links(struct kerf_sim *sim, const struct kerf_sim_home *h, doubl
 			*m = (struct kerf_link_model){.rate_bytes_s = i == k ? INFINITY : 0};
 			if (i == k)
 				continue;
-			put(pl, at == NONE ? NONE : pl->link_class[at]);
-			if (at == NONE)
+			if (at == NONE || node[h->slot[i]].down || node[h->slot[k]].down) {
+				put(pl, NONE);
 				continue;
+			}
+			put(pl, pl->link_class[at]);
 			l = &sim->world.link[at];
 			*m = l->model;
 			if (!l->trace)
@@ -317,12 +332,13 @@ static void fill_costs(struct kerf_sim *sim, const struct kerf_sim_home *h, uint
 	p->goal = sim->s->goal;
 	p->seed = sim->s->seed;
 	for (i = 0; i < p->n_engine; i++) {
-		uint32_t class = pl->class_of[h->engine[pl->engine_of[i]]];
+		uint32_t class = pl->class_of[h->engine[i]];
 		double slow = slowdown ? slowdown[i] : 1;
+		bool there = slow < INFINITY;
 
 		for (o = 0; o < m->graph->n_op; o++) {
-			pl->op_s[(size_t)o * p->n_engine + i] = m->op_s[class][o] * slow;
-			pl->fixed_s[(size_t)o * p->n_engine + i] = m->fixed_s[class][o] * slow;
+			pl->op_s[(size_t)o * p->n_engine + i] = there ? m->op_s[class][o] * slow : INFINITY;
+			pl->fixed_s[(size_t)o * p->n_engine + i] = there ? m->fixed_s[class][o] * slow : 0;
 		}
 	}
 }
@@ -359,37 +375,50 @@ static void shrink(struct kerf_sim_planner *pl)
 	}
 }
 
-/* Plans for what is in pl->p, and numbers the flow as the home does. */
+/* The planner of the node groups in pl->key; NULL: no memory. */
+static struct kerf_planner *planner_of(struct kerf_sim_planner *pl)
+{
+	uint64_t hash = kerf_hash_mix(KERF_HASH_INIT, pl->key, pl->n_groups);
+	struct shared *at = &pl->shared[hash % MAX_PLANNERS];
+
+	if (at->planner && at->n_key == pl->n_groups && !memcmp(at->key, pl->key, pl->n_groups))
+		return at->planner;
+	kerf_planner_free(at->planner);
+	at->planner = NULL;
+	free(at->key);
+	at->n_key = (uint32_t)pl->n_groups;
+	at->key = malloc(pl->n_groups);
+	if (!at->key || kerf_planner_new(&pl->p, pl->policy, &at->planner))
+		return NULL;
+	memcpy(at->key, pl->key, pl->n_groups);
+	return at->planner;
+}
+
+/* Plans for what is in pl->p; its flow has what jobs take on engines without a line. */
 static int plan_now(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model,
-		    struct made *made, struct kerf_err *err)
+		    const double slowdown[KERF_MAX_ENGINES], struct made *made, struct kerf_err *err)
 {
 	struct kerf_sim_planner *pl = sim->planner;
-	uint32_t i;
+	struct kerf_planner *planner = planner_of(pl);
 	int r;
 
+	if (!planner)
+		return -ENOMEM;
 	sim->plans_made++;
-	r = pl->policy->plan(&pl->p, &made->plan, err);
+	r = kerf_planner_plan(planner, &pl->p, &made->plan, err);
 	if (r)
 		return r;
 	fill_costs(sim, h, model, NULL);
 	r = kerf_plan_price(&pl->p, &made->plan);
 	if (!r)
 		r = kerf_flow_make(&pl->p, &made->plan, &made->flow);
-	for (i = 0; i < made->flow.n_task && !r; i++) {
-		struct kerf_flow_task *t = &made->flow.task[i];
-
-		if (t->message) {
-			t->from = pl->slot_of[t->from];
-			t->to = pl->slot_of[t->to];
-		} else {
-			t->engine = pl->engine_of[t->engine];
-		}
-	}
+	fill_costs(sim, h, model, slowdown);
 	return r;
 }
 
 /* The plan for pl->key; NULL: no memory. */
-static struct made *look_up(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model)
+static struct made *look_up(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model,
+			    const double slowdown[KERF_MAX_ENGINES])
 {
 	struct kerf_sim_planner *pl = sim->planner;
 	uint64_t hash = kerf_hash_mix(KERF_HASH_INIT, pl->key, pl->n_key);
@@ -409,7 +438,7 @@ static struct made *look_up(struct kerf_sim *sim, const struct kerf_sim_home *h,
 	if (!made)
 		return NULL;
 	made->key = malloc(pl->n_key);
-	r = made->key ? plan_now(sim, h, model, made, &err) : -ENOMEM;
+	r = made->key ? plan_now(sim, h, model, slowdown, made, &err) : -ENOMEM;
 	if (r == -ENOMEM) {
 		made_free(made);
 		return NULL;
@@ -427,42 +456,7 @@ static struct made *look_up(struct kerf_sim *sim, const struct kerf_sim_home *h,
 	return made;
 }
 
-/* Who is there, as the key has it: plans of other neighbourhoods are numbered otherwise. */
-static bool same_nodes(const struct made *a, const struct made *b, const struct kerf_sim_home *h)
-{
-	size_t n = (1 + h->n_slot) * sizeof(uint32_t);
-
-	return !memcmp(a->key, b->key, n);
-}
-
-/* Whether the plan in force may stay beside the one made for what is seen now. */
-static bool stays(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model,
-		  const struct made *old, const struct made *new,
-		  const double slowdown[KERF_MAX_ENGINES])
-{
-	struct kerf_sim_planner *pl = sim->planner;
-	struct kerf_plan *plan = (struct kerf_plan *)&old->plan;
-	double old_cost, new_cost;
-	bool meets;
-
-	if (old->fails || !same_nodes(old, new, h))
-		return false;
-	if (new->fails)
-		return true;
-	fill_costs(sim, h, model, slowdown);
-	if (kerf_plan_price(&pl->p, plan))
-		return false;
-	old_cost = kerf_plan_cost(&pl->p, plan);
-	meets = !kerf_plan_meets(&pl->p, plan, NULL);
-	if (kerf_plan_price(&pl->p, (struct kerf_plan *)&new->plan))
-		return true;
-	new_cost = kerf_plan_cost(&pl->p, &new->plan);
-	if (!meets && !kerf_plan_meets(&pl->p, &new->plan, NULL))
-		return false;
-	return new_cost > old_cost * (1 - GAIN);
-}
-
-static void take(struct kerf_sim_planner *pl, struct in_force *f, struct made *made)
+static void take(struct in_force *f, struct made *made)
 {
 	made->refs++;
 	if (f->made)
@@ -470,39 +464,50 @@ static void take(struct kerf_sim_planner *pl, struct in_force *f, struct made *m
 	f->made = made;
 }
 
+/* Home looks: the plan for what it sees is offered to its controller. */
+static int look(struct kerf_sim *sim, uint32_t home, uint32_t model, double now, struct in_force *f)
+{
+	/* Every node has the model; sessions are ready at once. */
+	const struct kerf_replan_move move = {.nodes_have = UINT64_MAX};
+	struct kerf_sim_planner *pl = sim->planner;
+	const struct kerf_sim_home *h = &sim->world.home[home];
+	double slowdown[KERF_MAX_ENGINES];
+	struct kerf_replan_decision d;
+	struct made *made;
+	int r;
+
+	f->seen_s = now;
+	see_engines(sim, h, model, now, slowdown);
+	see_links(sim, h, now);
+	fill_costs(sim, h, model, slowdown);
+	made = look_up(sim, h, model, slowdown);
+	if (!made)
+		return -ENOMEM;
+	r = f->replan ? 0 : kerf_replan_new(sim->s->policy, &sim->s->replan, &f->replan, NULL);
+	if (!r && !made->fails)
+		r = kerf_plan_price(&pl->p, &made->plan);
+	if (!r)
+		r = kerf_replan_offer(f->replan, &pl->p, made->fails ? NULL : &made->plan, now, &move, &d);
+	if (r == -ENOMEM)
+		return r;
+	f->fails = r != 0;
+	if (r || !d.change)
+		return 0;
+	if (f->made)
+		kerf_sim_world_count_replan(&sim->world, home);
+	take(f, made);
+	return 0;
+}
+
 const struct kerf_flow *kerf_sim_choose(void *user, uint32_t home, uint32_t model, double now,
 					bool again, void **plan)
 {
 	struct kerf_sim *sim = user;
-	struct kerf_sim_planner *pl = sim->planner;
-	const struct kerf_sim_home *h = &sim->world.home[home];
-	struct in_force *f = &pl->force[(size_t)home * sim->s->n_model + model];
-	double slowdown[KERF_MAX_ENGINES];
-	struct made *made;
+	struct in_force *f = &sim->planner->force[(size_t)home * sim->s->n_model + model];
 
-	if (!f->made || again || now >= f->seen_s + sim->s->refresh_s) {
-		f->seen_s = now;
-		pl->n_key = 0;
-		put(pl, model);
-		see_engines(sim, h, now, slowdown);
-		see_links(sim, h, now);
-		fill_costs(sim, h, model, slowdown);
-		if (!f->made || f->made->n_key != pl->n_key ||
-		    memcmp(f->made->key, pl->key, pl->n_key)) {
-			made = look_up(sim, h, model);
-			if (!made) {
-				sim->world.no_memory = true;
-				return NULL;
-			}
-			if (f->made && made != f->made && !stays(sim, h, model, f->made, made, slowdown)) {
-				kerf_sim_world_count_replan(&sim->world, home);
-				take(pl, f, made);
-			} else if (!f->made) {
-				take(pl, f, made);
-			}
-		}
-	}
-	if (f->made->fails)
+	if (!f->replan || again || now >= f->seen_s + sim->s->refresh_s)
+		sim->world.no_memory |= look(sim, home, model, now, f) != 0;
+	if (!f->made || f->fails)
 		return NULL;
 	f->made->refs++;
 	*plan = f->made;
@@ -529,6 +534,13 @@ void kerf_sim_planner_free(struct kerf_sim_planner *pl)
 			pl->bucket[i] = made->next;
 			made_free(made);
 		}
+	for (i = 0; pl->shared && i < MAX_PLANNERS; i++) {
+		kerf_planner_free(pl->shared[i].planner);
+		free(pl->shared[i].key);
+	}
+	free(pl->shared);
+	for (i = 0; pl->force && i < pl->n_force; i++)
+		kerf_replan_free(pl->force[i].replan);
 	free(pl->bucket);
 	free(pl->class_of);
 	free(pl->group_of);

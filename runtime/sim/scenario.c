@@ -299,11 +299,38 @@ static void read_goal(const struct kerf_field_at *top, struct kerf_goal *g)
 	}
 }
 
+/* What is not there is the default, which the options have as 0; a 0 is theirs below it. */
+static double option(const struct kerf_field_at *at, const char *key, double max)
+{
+	double x = kerf_field_number(at, key, 0, max, 0);
+
+	return kerf_field_has(at, key) && !(x > 0) ? -1 : x;
+}
+
+static void read_replan(const struct kerf_field_at *up, struct kerf_replan_options *o)
+{
+	struct kerf_field_at at = {.f = up->f, .where = "replan"};
+
+	if (up->f->failed || !json_object_object_get_ex(up->o, "replan", &at.o))
+		return;
+	if (!json_object_is_type(at.o, json_type_object)) {
+		kerf_field_fail(up, "replan", "an object", at.o);
+		return;
+	}
+	kerf_field_only(&at, "gain noise spread interval_s horizon_s settle_s");
+	o->gain = option(&at, "gain", 1);
+	o->noise = option(&at, "noise", 1e3);
+	o->spread = option(&at, "spread", 1e3);
+	o->interval_s = option(&at, "interval_s", MAX_S);
+	o->horizon_s = option(&at, "horizon_s", MAX_S);
+	o->settle_s = option(&at, "settle_s", MAX_S);
+}
+
 static void read_top(const struct kerf_field_at *at, struct kerf_scenario *s)
 {
 	kerf_field_only(at, "kerf_scenario name seed duration_s warmup_s requests policy goal models engines "
 			    "nodes links traces arrivals failures retries detect_s refresh_s smooth_s "
-			    "see_load");
+			    "see_load replan");
 	kerf_field_number(at, "kerf_scenario", 1, 1, NAN);
 	kerf_field_name(at, "name", s->name, sizeof(s->name), "scenario");
 	kerf_field_name(at, "policy", s->policy, sizeof(s->policy), "kerf");
@@ -320,6 +347,7 @@ static void read_top(const struct kerf_field_at *at, struct kerf_scenario *s)
 	s->smooth_s = kerf_field_number(at, "smooth_s", 1e-6, MAX_S, 2);
 	s->see_load = kerf_field_bool(at, "see_load", true);
 	read_goal(at, &s->goal);
+	read_replan(at, &s->replan);
 }
 
 static void read_lists(const struct kerf_field_at *at, struct kerf_scenario *s)

@@ -8,6 +8,7 @@
 #define KERF_SIM_SCENARIO_H
 
 #include "plan/plan.h"
+#include "plan/replan.h"
 #include "sim/core.h"
 #include "util/err.h"
 
@@ -85,6 +86,7 @@ struct kerf_scenario {
 	uint32_t retries;
 	bool see_load;
 	struct kerf_goal goal;
+	struct kerf_replan_options replan;
 	uint32_t n_model, n_engine, n_node, n_link, n_trace, n_arrivals, n_failure;
 	struct kerf_scenario_model *model;
 	struct kerf_scenario_engine *engine;

@@ -325,6 +325,64 @@ static void test_step_at_once(void **state)
 	drop_world(&w);
 }
 
+/* Somebody walks: fast and slow by turns, each time at once, however often. */
+static void test_steps_come_again_and_again(void **state)
+{
+	struct kerf_replan *r;
+	struct world w;
+	uint64_t away = 0;
+	uint32_t i;
+
+	make_world(&w, 0.1);
+	assert_int_equal(kerf_replan_new(NULL, NULL, &r, NULL), 0);
+	for (i = 0; i < 60; i++) {
+		set_link(&w, i % 6 < 3 ? 5e7 : 1e5, 0.2);
+		assert_int_equal(decide(r, &w, 2 * i, NULL, &away, NULL), i % 3 == 0);
+	}
+	kerf_replan_free(r);
+	drop_world(&w);
+}
+
+/* A plan that comes from elsewhere is weighed as one's own is. */
+static void test_an_offer_is_weighed(void **state)
+{
+	struct kerf_replan *own, *other;
+	struct kerf_replan_decision d, o;
+	struct kerf_planner *planner;
+	struct kerf_plan plan;
+	struct world w;
+	uint32_t i, changes = 0;
+	double cost;
+
+	make_world(&w, 0.1);
+	set_link(&w, 5e7, 0.2);
+	assert_int_equal(kerf_replan_new(NULL, NULL, &own, NULL), 0);
+	assert_int_equal(kerf_replan_new(NULL, NULL, &other, NULL), 0);
+	assert_int_equal(kerf_planner_new(&w.p, kerf_policy_find(NULL), &planner), 0);
+	assert_int_equal(kerf_replan_offer(other, &w.p, NULL, 0, NULL, &o), -ENODEV);
+	for (i = 0; i < 40; i++) {
+		set_link(&w, 1e5 * (1 + i * 7 % 11 * 20), 0.2);
+		assert_int_equal(kerf_replan_decide(own, &w.p, 2 * i, NULL, &d, NULL), 0);
+		assert_int_equal(kerf_planner_plan(planner, &w.p, &plan, NULL), 0);
+		cost = kerf_plan_cost(&w.p, &plan);
+		assert_int_equal(kerf_replan_offer(other, &w.p, &plan, 2 * i, NULL, &o), 0);
+		assert_true(kerf_plan_cost(&w.p, &plan) == cost && !o.plan.n_step);
+		assert_int_equal(o.change, d.change);
+		assert_string_equal(o.reason, d.reason);
+		changes += o.change;
+		kerf_plan_finish(&plan);
+		if (d.change)
+			kerf_plan_finish(&d.plan);
+	}
+	assert_true(changes > 2);
+	assert_int_equal(kerf_replan_offer(other, &w.p, NULL, 100, NULL, &o), 0);
+	assert_false(o.change);
+	kerf_planner_free(planner);
+	kerf_replan_free(own);
+	kerf_replan_free(other);
+	drop_world(&w);
+}
+
 static void test_moving_must_pay(void **state)
 {
 	struct kerf_replan_move move = {.requests_s = 0.01, .prepare_step_s = 0.1};
@@ -456,6 +514,8 @@ int main(void)
 		cmocka_unit_test(test_steps_are_answered),
 		cmocka_unit_test(test_noise_is_borne),
 		cmocka_unit_test(test_step_at_once),
+		cmocka_unit_test(test_steps_come_again_and_again),
+		cmocka_unit_test(test_an_offer_is_weighed),
 		cmocka_unit_test(test_moving_must_pay),
 		cmocka_unit_test(test_changes_are_rare),
 		cmocka_unit_test(test_what_cannot_go_on_is_left),

@@ -354,6 +354,37 @@ static void test_plans_follow_the_link(void **state)
 	drop(&s, &sim);
 }
 
+/* How often plans change on a link that is fast and slow by turns. */
+static uint64_t replans(const char *options)
+{
+	char text[2000], cluster[1500];
+	struct kerf_scenario s;
+	struct kerf_sim sim;
+	uint64_t n;
+
+	snprintf(cluster, sizeof(cluster), CLUSTER, ",\"trace\":\"t\"");
+	snprintf(text, sizeof(text),
+		 "{\"kerf_scenario\":1,\"duration_s\":60,\"policy\":\"kerf\",\"see_load\":false,%s%s,"
+		 "\"traces\":[{\"name\":\"t\",\"period_s\":8,\"points_s_bit_s\":[[0,1e8],[4,1e4]]}]}",
+		 options, cluster);
+	run(text, &s, &sim);
+	count_up(&sim);
+	n = sim.world.replans;
+	drop(&s, &sim);
+	return n;
+}
+
+/* Homes change their plans as the controller of plan/replan.h says, with its options. */
+static void test_replanning_is_the_controllers(void **state)
+{
+	uint64_t often = replans("");
+
+	assert_true(often > 8 * 10);
+	assert_int_equal(replans("\"replan\":{},"), often);
+	assert_int_equal(replans("\"replan\":{\"interval_s\":1e6},"), 0);
+	assert_true(replans("\"replan\":{\"interval_s\":9},") <= 8 * 6);
+}
+
 static void test_a_trace_is_integrated(void **state)
 {
 	double t[] = {0, 2, 3}, rate[] = {10, 0, 100};
@@ -472,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_no_request_vanishes_when_nodes_die),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_plans_follow_the_link),
+		cmocka_unit_test(test_replanning_is_the_controllers),
 		cmocka_unit_test(test_a_trace_is_integrated),
 		cmocka_unit_test(test_events_come_by_time),
 		cmocka_unit_test(test_logarithm),
