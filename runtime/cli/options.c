@@ -141,7 +141,7 @@ static bool nothing_to_decide(const struct kerf_cli_options *o, const struct ker
 {
 	const struct kerf_policy *policy = o->policy ? kerf_policy_find(o->policy) : NULL;
 
-	return c->n_engine == 1 && !o->goal.asked &&
+	return c->n_engine == 1 && !o->goal.asked && !o->priced &&
 	       (!policy || policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT);
 }
 

@@ -24,6 +24,7 @@ struct kerf_cli_options {
 	uint32_t depth, cut;
 	struct kerf_cli_goal goal;
 	bool json;
+	bool priced; /* what the plan costs is asked for, also where there is no choice */
 	struct kerf_cli_telemetry_options measure;
 	struct kerf_telemetry *telemetry; /* NULL: none; kerf_cli_options_open() */
 };

@@ -307,7 +307,7 @@ static int show(const struct plan_options *o, const struct kerf_cli_setup *s, st
 
 int kerf_cmd_plan(int argc, char **argv)
 {
-	struct plan_options o = {.explain = false};
+	struct plan_options o = {.common = {.priced = true}};
 	struct kerf_err err = {""};
 	struct kerf_cli_setup s;
 	int r = parse(argc, argv, &o, &err), status = KERF_EXIT_OK;

@@ -74,16 +74,15 @@ static bool padded(const struct kerf_plan *plan)
 	return false;
 }
 
-/* A codec that something travels in though it is not allowed; NONE if there is none. */
-static enum kerf_codec forbidden(const struct kerf_problem *p, const struct kerf_plan *plan)
+/* Codecs that something travels in, as bits. */
+static uint32_t codecs_used(const struct kerf_plan *plan)
 {
-	uint32_t i;
+	uint32_t i, bits = 0;
 
 	for (i = 0; i < plan->n_edge; i++)
-		if (plan->edge[i].codec != KERF_CODEC_NONE && plan->edge[i].bytes > 0 &&
-		    !(p->goal.codecs >> plan->edge[i].codec & 1))
-			return plan->edge[i].codec;
-	return KERF_CODEC_NONE;
+		if (plan->edge[i].codec != KERF_CODEC_NONE && plan->edge[i].bytes > 0)
+			bits |= 1u << plan->edge[i].codec;
+	return bits;
 }
 
 static double above(double found, double limit)
@@ -113,7 +112,7 @@ double kerf_plan_violation(const struct kerf_problem *p, const struct kerf_plan 
 
 	if (g->keep && strayed(p, plan) < plan->n_step)
 		sum += KERF_GOAL_BROKEN;
-	if (forbidden(p, plan) != KERF_CODEC_NONE)
+	if (codecs_used(plan) & ~g->codecs)
 		sum += KERF_GOAL_BROKEN;
 	if (!g->inexact && padded(plan))
 		sum += KERF_GOAL_BROKEN;
@@ -135,9 +134,11 @@ static double up(double x)
 	return ceil(x * (1 - 1e-12) / unit) * unit;
 }
 
+#define MOST_NODES 3 /* in a sentence */
+
 /* What is missed, and the options that would let the plan through. */
 struct misses {
-	char what[400], options[160];
+	char what[512], options[512];
 };
 
 static void KERF_PRINTF(3, 4) append(char *text, size_t size, const char *fmt, ...)
@@ -153,12 +154,24 @@ static void KERF_PRINTF(3, 4) append(char *text, size_t size, const char *fmt, .
 #define MISS(m, ...) append((m)->what, sizeof((m)->what), __VA_ARGS__)
 #define OPTION(m, ...) append((m)->options, sizeof((m)->options), __VA_ARGS__)
 
+static void append_codecs(char *text, size_t size, uint32_t codecs)
+{
+	const char *comma = "";
+	uint32_t c;
+
+	for (c = 0; c < KERF_N_CODECS; c++)
+		if (codecs >> c & 1) {
+			append(text, size, "%s%s", comma, kerf_codec_name((enum kerf_codec)c));
+			comma = ",";
+		}
+}
+
 static void list_broken(const struct kerf_problem *p, const struct kerf_plan *plan,
 			struct misses *m)
 {
 	const struct kerf_goal *g = &p->goal;
 	uint32_t i = strayed(p, plan);
-	enum kerf_codec codec = forbidden(p, plan);
+	uint32_t codecs = codecs_used(plan);
 
 	if (g->keep && i < plan->n_step) {
 		uint32_t o = plan->step[i].op[0];
@@ -167,9 +180,13 @@ static void list_broken(const struct kerf_problem *p, const struct kerf_plan *pl
 		     p->graph->op[o].name, p->engine[plan->step[i].engine].name);
 		OPTION(m, " --keep %u", o);
 	}
-	if (codec != KERF_CODEC_NONE) {
-		MISS(m, "codecs: a value travels as %s; ", kerf_codec_name(codec));
-		OPTION(m, " --codecs %s", kerf_codec_name(codec));
+	if (codecs & ~g->codecs) {
+		MISS(m, "codecs: values travel as ");
+		append_codecs(m->what, sizeof(m->what), codecs & ~g->codecs);
+		MISS(m, "; ");
+		OPTION(m, " --codecs ");
+		append_codecs(m->options, sizeof(m->options),
+			      codecs | (g->codecs & ~(1u << KERF_CODEC_NONE)));
 	}
 	if (!g->inexact && padded(plan)) {
 		MISS(m, "exactness: tiles are padded where the image goes on; ");
@@ -181,19 +198,38 @@ static void list_broken(const struct kerf_problem *p, const struct kerf_plan *pl
 	}
 }
 
+/* All nodes that are over, the first MOST_NODES by name. */
+static void list_memory(const struct kerf_problem *p, const struct kerf_plan *plan,
+			struct misses *m)
+{
+	double bytes[KERF_MAX_NODES], limit, needed;
+	uint32_t i, n = 0;
+	const char *name;
+
+	if (kerf_plan_memory(p, plan, bytes))
+		return;
+	for (i = 0; i < p->n_node; i++) {
+		if (above(bytes[i], p->node[i].memory_bytes) <= 0 || n++ >= MOST_NODES)
+			continue;
+		name = kerf_problem_node_name(p, i);
+		limit = p->node[i].memory_bytes / 1e6;
+		needed = up(bytes[i] / 1e6);
+		MISS(m, "memory of %.32s %.4g MB: it needs %.4g MB; ", name, limit, needed);
+		OPTION(m, " --memory %.64s=%.4g", name, needed);
+	}
+	if (n > MOST_NODES) {
+		MISS(m, "and memory of %u more nodes; ", n - MOST_NODES);
+		OPTION(m, " and --memory of %u more", n - MOST_NODES);
+	}
+}
+
 static void list_short(const struct kerf_problem *p, const struct kerf_plan *plan,
 		       struct misses *m)
 {
 	const struct kerf_goal *g = &p->goal;
 
-	if (plan->over > 0) {
-		const char *name = kerf_problem_node_name(p, plan->over_node);
-		double limit = p->node[plan->over_node].memory_bytes / 1e6;
-		double needed = up(limit * (1 + plan->over));
-
-		MISS(m, "memory of %.64s %.4g MB: it needs %.4g MB; ", name, limit, needed);
-		OPTION(m, " --memory %.64s=%.4g", name, needed);
-	}
+	if (plan->over > 0)
+		list_memory(p, plan, m);
 	if (above(plan->total_s, g->deadline_s) > 0) {
 		MISS(m, "deadline %.4g ms: it takes %.4g ms; ", g->deadline_s * 1e3,
 		     up(plan->total_s * 1e3));
@@ -356,7 +392,9 @@ int kerf_choice_end(const struct kerf_problem *p, struct kerf_choice *c, struct 
 	} else if (c->error == -ENOMEM) {
 		r = -ENOMEM;
 	} else {
-		r = kerf_problem_check(p, err);
+		/* A plan that runs tells more than what the whole model would need: exits leave some out. */
+		r = c->have_near && p->goal.exits ? say(p, &c->near, "the nearest", err)
+						  : kerf_problem_check(p, err);
 		if (!r && c->have_near)
 			r = say(p, &c->near, "the nearest", err);
 		if (!r)

@@ -149,7 +149,6 @@ struct kerf_plan {
 	char reason[512]; /* one sentence for people */
 	/* By what share of its memory limit the node that misses it by most does; 0: none does. */
 	double over;
-	uint32_t over_node;
 };
 
 /*
@@ -194,6 +193,9 @@ int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assi
  * direction between two nodes go one after the other. -EINVAL as above. price.c tells more.
  */
 int kerf_plan_price(const struct kerf_problem *p, struct kerf_plan *plan);
+
+/* bytes[n_node]: what each node needs for the steps of this plan. 0 or -ENOMEM. */
+int kerf_plan_memory(const struct kerf_problem *p, const struct kerf_plan *plan, double *bytes);
 
 /* What goal's objective makes of a priced plan: less is better. */
 double kerf_plan_cost(const struct kerf_problem *p, const struct kerf_plan *plan);

@@ -370,10 +370,8 @@ static void totals(struct pricing *x)
 
 		plan->memory_bytes = fmax(plan->memory_bytes, bytes);
 		if (p->node && p->node[i].memory_bytes > 0 &&
-		    bytes / p->node[i].memory_bytes - 1 > fmax(plan->over, 1e-12)) {
+		    bytes / p->node[i].memory_bytes - 1 > fmax(plan->over, 1e-12))
 			plan->over = bytes / p->node[i].memory_bytes - 1;
-			plan->over_node = i;
-		}
 		if (p->node && (i == p->home || x->peak[i] > 0))
 			plan->energy_j += p->node[i].idle_w * plan->total_s;
 	}
@@ -433,18 +431,44 @@ static size_t lay_out(struct pricing *x, char *room)
 	return at;
 }
 
+/* Zeroed room for one price; NULL: no memory. */
+static char *begin(struct pricing *x)
+{
+	char *room = calloc(1, lay_out(x, NULL));
+
+	if (!room)
+		return NULL;
+	lay_out(x, room);
+	memset(x->holder, 0xff, x->p->graph->n_op * sizeof(*x->holder));
+	memset(x->counted, 0xff, x->p->graph->n_value * sizeof(*x->counted));
+	return room;
+}
+
+int kerf_plan_memory(const struct kerf_problem *p, const struct kerf_plan *plan, double *bytes)
+{
+	struct kerf_plan same = *plan;
+	struct pricing x = {.p = p, .plan = &same};
+	char *room = begin(&x);
+	uint32_t i;
+
+	if (!room)
+		return -ENOMEM;
+	use_memories(&x);
+	for (i = 0; i < p->n_node; i++)
+		bytes[i] = x.weights[i] + x.peak[i];
+	free(room);
+	return 0;
+}
+
 int kerf_plan_price(const struct kerf_problem *p, struct kerf_plan *plan)
 {
 	struct pricing x = {.p = p, .plan = plan};
-	char *room = calloc(1, lay_out(&x, NULL));
+	char *room = begin(&x);
 	uint32_t i;
 	int r;
 
 	if (!room)
 		return -ENOMEM;
-	lay_out(&x, room);
-	memset(x.holder, 0xff, p->graph->n_op * sizeof(*x.holder));
-	memset(x.counted, 0xff, p->graph->n_value * sizeof(*x.counted));
 	plan->over = plan->total_s = plan->period_s = plan->energy_j = plan->wire_bytes =
 		plan->memory_bytes = 0;
 	if (!in_order(plan))

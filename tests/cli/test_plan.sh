@@ -36,6 +36,10 @@ expect 0 'policy remote: no engine of another node' "$KERF" plan "$model" --on c
 
 expect 3 '^policy local: .*misses deadline' "$KERF" plan "$model" --on cpu,ref --explain --deadline 0.000001
 
+# one engine leaves no choice, and what it costs is told all the same
+expect 0 '"total_s":[0-9.e-]*[1-9]' "$KERF" plan "$model" --on cpu --json
+expect 0 '^policy neurosurgeon: [0-9.]* ms' "$KERF" plan "$model" --on cpu --explain
+
 # objectives
 for o in latency throughput energy memory weighted:1,2 weighted:1,0,3; do
 	expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref --objective $o

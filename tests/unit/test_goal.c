@@ -82,7 +82,14 @@ static void test_misses_are_named(void **state)
 	s.p.goal.codecs = 1 << KERF_CODEC_F16;
 	err.msg[0] = 0;
 	assert_int_equal(kerf_plan_meets(&s.p, &plan, &err), -EDOM);
-	assert_says(err, "travels as int8; --codecs int8 would be met");
+	assert_says(err, "travel as int8; --codecs f16,int8 would be met");
+	/* All that are used; the option leaves none of them out. */
+	plan.edge[plan.n_edge - 1].codec = KERF_CODEC_F16;
+	s.p.goal.codecs = 0;
+	err.msg[0] = 0;
+	assert_int_equal(kerf_plan_meets(&s.p, &plan, &err), -EDOM);
+	assert_says(err, "travel as f16,int8; --codecs f16,int8 would be met");
+	s.p.goal.codecs = 1 << KERF_CODEC_F16;
 	s.p.goal.codecs |= 1 << KERF_CODEC_INT8;
 	assert_int_equal(kerf_plan_meets(&s.p, &plan, NULL), 0);
 
@@ -109,6 +116,60 @@ static void test_misses_are_named(void **state)
 	assert_says(err, "deadline 1 ms");
 	assert_says(err, " --exits --deadline ");
 	kerf_plan_finish(&plan);
+	rig_drop(&s);
+}
+
+/* Every node that is over is named, and all that is proposed together is met. */
+static void test_all_nodes_are_named(void **state)
+{
+	struct kerf_err err = {""};
+	struct kerf_plan plan;
+	double here, one;
+	struct rig s;
+
+	rig_chain(&s, 2);
+	s.node[0].memory_bytes = 1000;
+	s.node[1].memory_bytes = 10000;
+	assert_int_equal(rig_plan(&s, "011", &plan), 0);
+	assert_int_equal(kerf_plan_meets(&s.p, &plan, &err), -EDOM);
+	assert_says(err, "memory of here 0.001 MB: it needs 0.005 MB; ");
+	assert_says(err, "memory of one 0.01 MB: it needs 0.014 MB; ");
+	assert_int_equal(sscanf(strstr(err.msg, "--memory"), "--memory here=%lf --memory one=%lf",
+				&here, &one), 2);
+	s.node[0].memory_bytes = here * 1e6;
+	s.node[1].memory_bytes = one * 1e6;
+	kerf_plan_price(&s.p, &plan);
+	assert_int_equal(kerf_plan_meets(&s.p, &plan, NULL), 0);
+	kerf_plan_finish(&plan);
+	rig_drop(&s);
+}
+
+/*
+ * An operator behind an exit that nobody can run is no reason where exits are allowed: the
+ * sentence is about the nearest plan.
+ */
+static void test_near_exit(void **state)
+{
+	struct kerf_choice c = {.have = false};
+	struct kerf_exit exit = {.output = 0, .accuracy = 0.5};
+	struct kerf_err err = {""};
+	struct kerf_plan plan;
+	struct rig s;
+
+	rig_chain(&s, 2);
+	s.op_s[4] = s.op_s[5] = INFINITY;
+	s.g->exit = &exit;
+	s.g->n_exit = 1;
+	s.p.goal.exits = true;
+	s.p.goal.deadline_s = 1e-3;
+	assert_int_equal(rig_plan(&s, "00-", &plan), 0);
+	plan.exit = 0;
+	assert_int_equal(kerf_plan_price(&s.p, &plan), 0);
+	kerf_choice_offer(&s.p, &c, &plan, 0);
+	assert_int_equal(kerf_choice_end(&s.p, &c, &plan, &err), -EDOM);
+	assert_says(err, "the nearest plan misses deadline 1 ms: it takes 2 ms");
+	s.g->exit = NULL;
+	s.g->n_exit = 0;
 	rig_drop(&s);
 }
 
@@ -249,6 +310,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objectives),
 		cmocka_unit_test(test_misses_are_named),
+		cmocka_unit_test(test_all_nodes_are_named),
+		cmocka_unit_test(test_near_exit),
 		cmocka_unit_test(test_unknown_accuracy),
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_problems_without_a_plan),
