@@ -345,7 +345,9 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 		drive(&l, o->warmup, 0);
 	wall = drive(&l, o->runs, (double)o->seconds);
 	if (l.failed) {
-		r = kerf_fail(err, l.status, "a request failed: %s", kerf_job_text(l.status));
+		kerf_live_why(l.live, err);
+		r = kerf_fail(err, l.status, "%s", kerf_job_text(l.status));
+		kerf_err_prefix(err, "a request failed");
 		goto out;
 	}
 	row->per_s = l.n_ms / wall;

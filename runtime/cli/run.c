@@ -237,8 +237,11 @@ static int run(const struct run_options *o, struct kerf_err *err)
 		r = kerf_session_run(session, io.in, io.out, NULL);
 		kerf_cli_telemetry_requests(r ? NULL : o->common.telemetry, 1,
 					    (double)(kerf_now_ns() - begin) * 1e-9);
-		kerf_fail(r ? err : NULL, r, "%s: the run failed: %s", o->common.model,
-			  kerf_job_text(r));
+		if (r) {
+			kerf_session_why(session, err);
+			kerf_fail(err, r, "%s", kerf_job_text(r));
+			kerf_err_prefix(err, "%s: the run failed", o->common.model);
+		}
 	}
 	if (!r && o->n_output)
 		r = write_outputs(o, s.graph, &io, err);

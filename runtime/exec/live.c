@@ -32,6 +32,7 @@ struct kerf_live {
 	struct held *now;
 	struct call *call, *free;
 	uint64_t requests, failures;
+	struct kerf_err why; /* of the last that failed */
 };
 
 static int hold(struct kerf_live *l, const struct kerf_plan *plan, struct held **h,
@@ -157,10 +158,23 @@ static void leave(struct call *c, bool counts, int status)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static void keep_why(struct call *c, int status)
+{
+	struct kerf_err why = {""};
+
+	if (!status || status == -EAGAIN)
+		return;
+	kerf_session_why(c->held->session, &why);
+	pthread_mutex_lock(&c->live->lock);
+	c->live->why = why;
+	pthread_mutex_unlock(&c->live->lock);
+}
+
 static void call_done(void *user, int status)
 {
 	struct call *c = user;
 
+	keep_why(c, status);
 	c->done(c->user, status);
 	leave(c, true, status);
 }
@@ -189,8 +203,17 @@ int kerf_live_run(struct kerf_live *l, const struct kerf_tensor *in, struct kerf
 	if (!c)
 		return -EAGAIN;
 	r = kerf_session_run(c->held->session, in, out, NULL);
+	keep_why(c, r);
 	leave(c, r != -EAGAIN, r);
 	return r;
+}
+
+void kerf_live_why(struct kerf_live *l, struct kerf_err *err)
+{
+	pthread_mutex_lock(&l->lock);
+	if (l->why.msg[0])
+		kerf_fail(err, 0, "%s", l->why.msg);
+	pthread_mutex_unlock(&l->lock);
 }
 
 void kerf_live_stats(struct kerf_live *l, struct kerf_session_stats *st)

@@ -31,6 +31,9 @@ int kerf_live_submit(struct kerf_live *l, const struct kerf_tensor *in, struct k
 		     kerf_session_done done, void *user);
 int kerf_live_run(struct kerf_live *l, const struct kerf_tensor *in, struct kerf_tensor *out);
 
+/* As kerf_session_why(), of all plans. */
+void kerf_live_why(struct kerf_live *l, struct kerf_err *err);
+
 /* Requests and failures of all plans together; the rest of the one in force. */
 void kerf_live_stats(struct kerf_live *l, struct kerf_session_stats *st);
 

@@ -29,6 +29,37 @@ static struct remote_engine *engine_of(struct kerf_engine *e)
 	return (struct remote_engine *)e;
 }
 
+static bool still_there(void *user, bool moved)
+{
+	struct remote_engine *e = user;
+
+	if (moved)
+		remote_life_heard(e);
+	return !remote_wire_lost(e, NULL);
+}
+
+int remote_call(struct remote_engine *e, struct kerf_http_call *call, bool ok,
+		struct kerf_http_result *res, struct kerf_err *err)
+{
+	struct kerf_err why = {""};
+	int r = remote_wire_lost(e, &why);
+
+	if (!r) {
+		call->going = still_there;
+		call->user = e;
+		__atomic_store_n(&e->calling_ns, kerf_now_ns(), __ATOMIC_RELAXED);
+		r = (ok ? kerf_http_call_ok : kerf_http_call)(e->client, call, res, &why);
+		__atomic_store_n(&e->calling_ns, 0, __ATOMIC_RELAXED);
+		if (r && remote_wire_lost(e, NULL)) {
+			why.msg[0] = 0;
+			remote_wire_lost(e, &why);
+		} else if (r == -ECONNREFUSED || r == -ETIMEDOUT) {
+			remote_wire_lose(e, &why);
+		}
+	}
+	return r ? kerf_fail(err, r, "%s", why.msg) : 0;
+}
+
 /* --- Opening --- */
 
 static void copy_text(struct json_object *o, const char *name, char *dst, size_t n)
@@ -129,6 +160,7 @@ static int remote_open(const char *spec, const struct kerf_engine_config *cfg,
 	e->base.ops = &kerf_engine_remote;
 	e->insecure = cfg->insecure;
 	e->observer = cfg->observer;
+	e->patience_ns = cfg->patience_ms * 1000000ull;
 	r = kerf_url_split(spec, e->url, sizeof(e->url), &host, &rest, err);
 	if (r)
 		goto free_engine;
@@ -192,10 +224,10 @@ static bool remote_supports(struct kerf_engine *engine, const struct kerf_graph 
 static int model_stored(struct remote_engine *e, const char *path, int64_t *stored, bool *complete,
 			struct kerf_err *err)
 {
-	const struct kerf_http_call call = {.method = "GET", .path = path};
+	struct kerf_http_call call = {.method = "GET", .path = path};
 	struct kerf_http_result res;
 	struct json_object *o;
-	int r = kerf_http_call(e->client, &call, &res, err);
+	int r = remote_call(e, &call, false, &res, err);
 
 	*stored = 0;
 	*complete = false;
@@ -234,7 +266,7 @@ static int upload_model(struct remote_engine *e, const char *path, const struct 
 
 		snprintf(range, sizeof(range), "Content-Range: bytes %zu-%zu/%zu", at, at + n - 1,
 			 f->size);
-		r = kerf_http_call_ok(e->client, &call, &res, err);
+		r = remote_call(e, &call, true, &res, err);
 		if (r)
 			return r;
 		free(res.body);
@@ -370,7 +402,7 @@ static int post_slice(struct remote_engine *e, struct remote_program *p,
 		return r;
 	call.body = text;
 	call.size = strlen(text);
-	r = kerf_http_call_ok(e->client, &call, &res, err);
+	r = remote_call(e, &call, true, &res, err);
 	free(text);
 	if (r)
 		return r;
@@ -386,7 +418,7 @@ static int post_slice(struct remote_engine *e, struct remote_program *p,
 static void delete_slice(struct remote_engine *e, const struct remote_program *p)
 {
 	char path[128];
-	const struct kerf_http_call call = {.method = "DELETE", .path = path, .timeout_ms = 2000};
+	struct kerf_http_call call = {.method = "DELETE", .path = path, .timeout_ms = 2000};
 	struct kerf_http_result res;
 
 	if (!p->id[0])
@@ -394,7 +426,7 @@ static void delete_slice(struct remote_engine *e, const struct remote_program *p
 	snprintf(path, sizeof(path), "/kerf/v1/slices/%s", p->id);
 	pthread_mutex_lock(&e->call_lock);
 	/* A peer that is gone has no slice left; a node drops idle ones by itself. */
-	if (!kerf_http_call(e->client, &call, &res, NULL))
+	if (!remote_call(e, &call, false, &res, NULL))
 		free(res.body);
 	pthread_mutex_unlock(&e->call_lock);
 }

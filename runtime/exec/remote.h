@@ -36,9 +36,17 @@ struct remote_engine {
 	struct remote_conn *conn;
 	uint32_t n_conn; /* of them to be used; grows */
 	bool dead, stop;
+	struct kerf_err lost; /* why it is dead */
 	bool look; /* the reactor's: a connection needs its attention */
 	int epoll_fd, event_fd;
 	pthread_t reactor;
+
+	/* Signs of life (remote_life.c): the reactor's, but for those that any thread sets. */
+	uint64_t patience_ns;
+	struct kerf_wire *question;	 /* NULL: none is under way */
+	uint64_t asked_ns, heard_ns;	 /* asked: 0: not */
+	bool heard;			 /* something moved since the last look; any thread */
+	uint64_t calling_ns;		 /* since when a call is under way, 0: none; any thread */
 };
 
 struct remote_program {
@@ -64,6 +72,28 @@ void remote_wire_finish(struct remote_engine *e);
 void remote_wire_grow(struct remote_engine *e, uint32_t n);
 int remote_wire_submit(struct kerf_job *job);
 void remote_wire_cancel(struct kerf_job *job);
+
+/* 0 or -ENODEV, with the reason why the engine is dead. */
+int remote_wire_lost(struct remote_engine *e, struct kerf_err *err);
+/* The peer is gone: the engine is dead. why's sentence, or none. */
+void remote_wire_lose(struct remote_engine *e, const struct kerf_err *why);
+
+/* remote_life.c. A patience of 0 becomes 10 s. */
+void remote_life_init(struct remote_engine *e);
+void remote_life_finish(struct remote_engine *e);
+int remote_life_tick_ms(const struct remote_engine *e); /* how often to look */
+void remote_life_heard(struct remote_engine *e); /* something moved; any thread */
+void remote_life_answered(struct remote_engine *e);
+/* A look; since_ns: when the oldest thing that is waited for began, 0: there is none. May block 2 s. */
+bool remote_life_lost(struct remote_engine *e, uint64_t since_ns, struct kerf_err *why);
+
+/*
+ * kerf_http_call(), ok: kerf_http_call_ok(), broken off when the peer is lost, and not begun if it is
+ * already. A peer that cannot be reached or does not answer in time is lost for others too. With
+ * e->call_lock, once there are jobs.
+ */
+int remote_call(struct remote_engine *e, struct kerf_http_call *call, bool ok,
+		struct kerf_http_result *res, struct kerf_err *err);
 
 /* remote_profile.c */
 int kerf_remote_profile(struct kerf_program *program, const struct kerf_tensor *in,

@@ -33,15 +33,15 @@ int kerf_remote_profile(struct kerf_program *program, const struct kerf_tensor *
 	struct remote_program *p = (struct remote_program *)program;
 	struct remote_engine *e = (struct remote_engine *)program->engine;
 	char path[128];
-	const struct kerf_http_call call = {.method = "POST", .path = path, .body = "",
-					    .timeout_ms = PROFILE_MS};
+	struct kerf_http_call call = {.method = "POST", .path = path, .body = "",
+				      .timeout_ms = PROFILE_MS};
 	struct kerf_http_result res;
 	struct json_object *o;
 	int r;
 
 	snprintf(path, sizeof(path), "/kerf/v1/slices/%s/profile", p->id);
 	pthread_mutex_lock(&e->call_lock);
-	r = kerf_http_call_ok(e->client, &call, &res, NULL);
+	r = remote_call(e, &call, true, &res, NULL);
 	pthread_mutex_unlock(&e->call_lock);
 	if (r)
 		return r;

@@ -7,8 +7,9 @@
  * straight into the job's outputs.
  *
  * A connection may have been closed by the peer while it was idle: a job that got no
- * byte of a reply is sent once more on a new connection. If that cannot be made, the
- * engine is dead: every job ends with -EIO and submit says -ENODEV.
+ * byte of a reply is sent once more on a new connection. If that cannot be made, or the
+ * peer gives no sign of life (remote_life.c), the engine is dead: every job ends with -EIO and
+ * submit says -ENODEV. Jobs that fail say why, with the peer's address.
  *
  * An observer, if there is one, is told of each connection and of what each job's exchange took
  * (kerf_state.h, struct kerf_transfer): two reads of the clock and three calls a job.
@@ -22,15 +23,17 @@
 #include "net/json.h"
 #include "util/clock.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* In which nothing of a job moves, while the peer lives. */
 #define JOB_LIMIT_NS (120ull * 1000000000u)
-#define TICK_MS 1000
 /* Head and first bytes of the inputs leave in one write. */
 #define FIRST_SEND (32u << 10)
 /* More than this, and the thread that waits does the sending. */
@@ -51,6 +54,8 @@ struct remote_conn {
 	bool started;		/* job is on its way */
 	bool canceled, retried, wants_out;
 	uint64_t deadline_ns;
+	bool moved; /* something did, since it was looked at */
+	int unsent; /* in the socket, when it was looked at */
 
 	/* Sending: the first bytes lie in tx, the rest in the job's inputs. */
 	size_t tx_size, tx_done;
@@ -187,6 +192,9 @@ static void start_send(struct remote_conn *c)
 	c->in_data = c->waited = false;
 	c->received = 0;
 	c->started = true;
+	c->moved = false;
+	c->unsent = 0;
+	c->head.status = 0;
 	kerf_job_start(c->job);
 	c->deadline_ns = c->job->start_ns + JOB_LIMIT_NS;
 	tell_started(c);
@@ -444,12 +452,33 @@ static void keep_refusal(const struct remote_conn *c)
 	struct json_object *o;
 	const char *text;
 
-	if (!c->job->why || c->received > REFUSAL_MAX ||
-	    kerf_json_parse(c->rx, c->received, &o, NULL))
+	if (!c->job->why)
 		return;
-	if (!kerf_json_string(o, "error", &text, NULL))
-		kerf_fail(c->job->why, -EIO, "%s: %s", c->e->url, text);
-	json_object_put(o);
+	if (c->received <= REFUSAL_MAX && !kerf_json_parse(c->rx, c->received, &o, NULL)) {
+		if (!kerf_json_string(o, "error", &text, NULL))
+			kerf_fail(c->job->why, -EIO, "%s: %s", c->e->url, text);
+		json_object_put(o);
+	}
+	kerf_fail(c->job->why, -EIO, "%s: HTTP status %d", c->e->url, c->head.status);
+}
+
+/* The connection's end, for who wants to know. */
+static void say_broken(const struct remote_conn *c, int how)
+{
+	const struct remote_program *p = program_of(c->job);
+	unsigned long long got = c->received, want = p->out_bytes;
+
+	if (how == -ETIMEDOUT)
+		kerf_fail(c->job->why, how, "%s: nothing of the job moved for %u s", c->e->url,
+			  (unsigned)(JOB_LIMIT_NS / 1000000000u));
+	else if (how == -EPROTO && c->rx_size && c->head.status)
+		kerf_fail(c->job->why, how, "%s: a reply of %llu bytes with HTTP status %d, expected %llu",
+			  c->e->url, (unsigned long long)c->head.length, c->head.status, want);
+	else if (how == -EPROTO)
+		kerf_fail(c->job->why, how, "%s: what came is no HTTP reply", c->e->url);
+	else
+		kerf_fail(c->job->why, how, "%s: the connection %s after %llu bytes of %llu", c->e->url,
+			  how == -EPIPE ? "was closed" : "broke", got, want);
 }
 
 static void finish_job(struct kerf_job *job, int status)
@@ -477,17 +506,28 @@ static bool take_next(struct remote_conn *c)
 	return job != NULL;
 }
 
-static void mark_dead(struct remote_engine *e)
+void remote_wire_lose(struct remote_engine *e, const struct kerf_err *why)
 {
 	pthread_mutex_lock(&e->lock);
 	e->dead = true;
+	kerf_fail(&e->lost, -EIO, "%s", why && why->msg[0] ? why->msg : e->url);
 	pthread_mutex_unlock(&e->lock);
 }
 
-/* Connects if need be and sends. The reactor's, as it may block. Under c->lock. */
-static int launch(struct remote_conn *c)
+int remote_wire_lost(struct remote_engine *e, struct kerf_err *err)
 {
-	int r = c->wire ? 0 : do_connect(c, NULL);
+	int r;
+
+	pthread_mutex_lock(&e->lock);
+	r = e->dead ? kerf_fail(err, -ENODEV, "%s", e->lost.msg) : 0;
+	pthread_mutex_unlock(&e->lock);
+	return r;
+}
+
+/* Connects if need be and sends. The reactor's, as it may block. Under c->lock. */
+static int launch(struct remote_conn *c, struct kerf_err *err)
+{
+	int r = c->wire ? 0 : do_connect(c, err);
 
 	if (r)
 		return r;
@@ -504,7 +544,7 @@ static void complete(struct remote_conn *c, int status)
 	struct kerf_job *job = c->job;
 
 	job->busy_ns = status ? 0 : c->head.busy_ns;
-	if (take_next(c) && launch(c))
+	if (take_next(c) && launch(c, NULL))
 		c->e->look = true;
 	pthread_mutex_unlock(&c->lock);
 	finish_job(job, status);
@@ -514,21 +554,30 @@ static void complete(struct remote_conn *c, int status)
 static void broken(struct remote_conn *c, int why)
 {
 	bool again = !c->rx_size && !c->canceled && !c->retried && why != -ETIMEDOUT;
+	struct kerf_err err = {""};
 
 	disconnect(c);
 	if (again) {
 		c->retried = true;
-		if (!launch(c)) {
+		if (!launch(c, &err)) {
 			pthread_mutex_unlock(&c->lock);
 			return;
 		}
-		mark_dead(c->e);
+		remote_wire_lose(c->e, &err);
+		remote_wire_lost(c->e, c->job->why);
 	}
+	say_broken(c, why);
 	complete(c, c->canceled ? -ECANCELED : why == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
+}
+
+static uint64_t moved_bytes(const struct remote_conn *c)
+{
+	return c->tx_done + c->sent + c->rx_size + c->received;
 }
 
 static void on_event(struct remote_conn *c, uint32_t events)
 {
+	uint64_t before;
 	char byte;
 	int r = 0, got;
 
@@ -540,10 +589,15 @@ static void on_event(struct remote_conn *c, uint32_t events)
 		pthread_mutex_unlock(&c->lock);
 		return;
 	}
+	before = moved_bytes(c);
 	if (c->wants_out && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 		r = push(c, SIZE_MAX);
 	/* Even when sending failed, the peer may have said why. */
 	got = pull(c);
+	if (moved_bytes(c) != before) {
+		c->moved = true;
+		remote_life_heard(c->e);
+	}
 	if (got)
 		r = got;
 	if (r < 0) {
@@ -563,10 +617,26 @@ static void on_event(struct remote_conn *c, uint32_t events)
 	}
 }
 
-/* Jobs that were given an unconnected connection, and jobs that take too long. */
-static void look_around(struct remote_engine *e)
+/* What the peer's kernel has taken of what the socket holds is a sign of life too. */
+static void look_at(struct remote_conn *c, uint64_t now)
 {
-	uint64_t now = kerf_now_ns();
+	int unsent = 0;
+
+	if (!ioctl(kerf_wire_fd(c->wire), SIOCOUTQ, &unsent) && unsent < c->unsent) {
+		c->moved = true;
+		remote_life_heard(c->e);
+	}
+	c->unsent = unsent;
+	if (c->moved)
+		c->deadline_ns = now + JOB_LIMIT_NS;
+	c->moved = false;
+}
+
+/* Jobs that were given an unconnected connection, and jobs that take too long. When the oldest began. */
+static uint64_t look_around(struct remote_engine *e)
+{
+	uint64_t now = kerf_now_ns(), oldest = 0;
+	struct kerf_err err = {""};
 	uint32_t i;
 
 	for (i = 0; i < __atomic_load_n(&e->n_conn, __ATOMIC_ACQUIRE); i++) {
@@ -578,17 +648,57 @@ static void look_around(struct remote_engine *e)
 				complete(c, -ECANCELED);
 				continue;
 			}
-			if (launch(c)) {
-				mark_dead(e);
+			if (launch(c, &err)) {
+				remote_wire_lose(e, &err);
+				remote_wire_lost(e, c->job->why);
 				complete(c, -EIO);
 				continue;
 			}
-		} else if (c->started && now > c->deadline_ns) {
-			broken(c, -ETIMEDOUT);
-			continue;
+		} else if (c->started && c->wire) {
+			look_at(c, now);
+			if (now > c->deadline_ns) {
+				broken(c, -ETIMEDOUT);
+				continue;
+			}
 		}
+		if (c->started && (!oldest || c->job->start_ns < oldest))
+			oldest = c->job->start_ns;
 		pthread_mutex_unlock(&c->lock);
 	}
+	return oldest;
+}
+
+/* The peer is lost: whoever has a connection waits for nothing. */
+static void fail_started(struct remote_engine *e)
+{
+	uint32_t i;
+
+	for (i = 0; i < __atomic_load_n(&e->n_conn, __ATOMIC_ACQUIRE); i++) {
+		struct remote_conn *c = &e->conn[i];
+
+		pthread_mutex_lock(&c->lock);
+		disconnect(c);
+		if (!__atomic_load_n(&c->job, __ATOMIC_RELAXED)) {
+			pthread_mutex_unlock(&c->lock);
+			continue;
+		}
+		remote_wire_lost(e, c->job->why);
+		complete(c, c->canceled ? -ECANCELED : -EIO);
+	}
+}
+
+/* Whether the peer lives, if anybody waits for it. */
+static void look_for_life(struct remote_engine *e, uint64_t oldest)
+{
+	uint64_t calling = __atomic_load_n(&e->calling_ns, __ATOMIC_RELAXED);
+	struct kerf_err why = {""};
+
+	if (calling && (!oldest || calling < oldest))
+		oldest = calling;
+	if (!remote_life_lost(e, oldest, &why))
+		return;
+	remote_wire_lose(e, &why);
+	fail_started(e);
 }
 
 /* A dead engine takes no more jobs; those that wait will never get a connection. */
@@ -605,6 +715,7 @@ static void fail_queue(struct remote_engine *e)
 	pthread_mutex_unlock(&e->lock);
 	for (; job; job = next) {
 		next = job->next;
+		remote_wire_lost(e, job->why);
 		finish_job(job, -EIO);
 	}
 }
@@ -613,22 +724,25 @@ static void *react(void *arg)
 {
 	struct remote_engine *e = arg;
 	struct epoll_event ev[16];
-	uint64_t word, looked = 0;
-	int n, i;
+	uint64_t word, looked = 0, oldest;
+	int n, i, tick_ms = remote_life_tick_ms(e);
 
 	while (!__atomic_load_n(&e->stop, __ATOMIC_ACQUIRE)) {
-		n = epoll_wait(e->epoll_fd, ev, KERF_ARRAY_SIZE(ev), TICK_MS);
+		n = epoll_wait(e->epoll_fd, ev, KERF_ARRAY_SIZE(ev), tick_ms);
 		for (i = 0; i < n; i++) {
-			if (ev[i].data.ptr)
+			if (ev[i].data.ptr == &e->question)
+				remote_life_answered(e);
+			else if (ev[i].data.ptr)
 				on_event(ev[i].data.ptr, ev[i].events);
 			else if (read(e->event_fd, &word, sizeof(word)) > 0)
 				e->look = true;
 		}
 		/* A next job may fail to start while we look: hence the loop. */
-		while (e->look || kerf_now_ns() - looked > TICK_MS * 1000000ull) {
+		while (e->look || kerf_now_ns() - looked > (uint64_t)tick_ms * 1000000u) {
 			e->look = false;
 			looked = kerf_now_ns();
-			look_around(e);
+			oldest = look_around(e);
+			look_for_life(e, oldest);
 		}
 		fail_queue(e);
 	}
@@ -675,6 +789,7 @@ int remote_wire_submit(struct kerf_job *job)
 
 	pthread_mutex_lock(&e->lock);
 	if (e->dead) {
+		kerf_fail(job->why, -ENODEV, "%s", e->lost.msg);
 		pthread_mutex_unlock(&e->lock);
 		return -ENODEV;
 	}
@@ -765,6 +880,7 @@ int remote_wire_init(struct remote_engine *e, uint32_t n, struct kerf_err *err)
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
 	int r = -ENOMEM;
 
+	remote_life_init(e);
 	e->queue_tail = &e->queue;
 	e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -804,6 +920,7 @@ void remote_wire_finish(struct remote_engine *e)
 	__atomic_store_n(&e->stop, true, __ATOMIC_RELEASE);
 	wake(e);
 	pthread_join(e->reactor, NULL);
+	remote_life_finish(e);
 	free_conns(e);
 	close(e->epoll_fd);
 	close(e->event_fd);

@@ -6,6 +6,7 @@
 #include "util/completion.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 /* Of one step of one request. */
 struct work {
 	struct kerf_job job;
+	struct kerf_err why;
 	struct kerf_tensor *io;	   /* job.in, then job.out */
 	struct kerf_tensor *fed;   /* per input: memory put together, or none */
 	struct kerf_tensor to, back; /* a part's messages */
@@ -44,6 +46,7 @@ struct kerf_session {
 	pthread_cond_t idle;
 	uint32_t busy;
 	uint64_t numbers; /* of requests begun */
+	struct kerf_err why; /* of the last one that failed */
 	struct kerf_session_stats stats;
 };
 
@@ -81,7 +84,7 @@ static int make_work(struct kerf_session *s, struct request *q, uint32_t i)
 	if (!w->io || !w->fed)
 		return -ENOMEM;
 	w->job = (struct kerf_job){.program = step->program, .in = w->io, .out = w->io + g->n_in + 1,
-				   .done = job_done, .user = q};
+				   .done = job_done, .user = q, .why = &w->why};
 	if (step->way == KERF_PART) {
 		r = get_message(s, &step->to, &w->to);
 		return r ? r : get_message(s, &step->back, &w->back);
@@ -299,6 +302,7 @@ static void submit_step(struct request *q, uint32_t index)
 	}
 	if (q->times)
 		q->times[index].submit_ns = kerf_now_ns() - q->begin_ns;
+	w->why.msg[0] = 0;
 	r = kerf_engine_submit(&w->job);
 	if (r)
 		job_done(&w->job, r);
@@ -367,6 +371,22 @@ static void launch(struct request *q, uint32_t index)
 			launch(q, step->then[i]);
 }
 
+/* With the lock held: the request fails by this step. */
+static void keep_why(struct request *q, uint32_t index, int status)
+{
+	struct kerf_session *s = q->session;
+	const struct kerf_route *step = &s->routes.step[index];
+	const struct kerf_graph *g = step->slice;
+	struct kerf_engine_info info = {.name = "?"};
+	struct kerf_err *why = &q->work[index].why;
+
+	step->engine->ops->describe(step->engine, &info);
+	kerf_fail(why, status, "%s", kerf_job_text(status));
+	s->why.msg[0] = 0;
+	kerf_fail(&s->why, status, "step %u of %u, %u operators from '%.40s' on, on %.80s: %.300s",
+		  index, s->routes.n_step, g->n_op, g->n_op ? g->op[0].name : "", info.name, why->msg);
+}
+
 static void job_done(struct kerf_job *job, int status)
 {
 	struct request *q = job->user;
@@ -379,12 +399,16 @@ static void job_done(struct kerf_job *job, int status)
 		q->times[me].done_ns = kerf_now_ns() - q->begin_ns;
 		q->times[me].busy_ns = job->busy_ns;
 	}
-	if (!status)
+	if (!status) {
 		status = take_results(q, step, w);
+		kerf_fail(status ? &w->why : NULL, status, "its message of %zu bytes is not what an encoder makes",
+			  step->back.bytes);
+	}
 	pthread_mutex_lock(&s->lock);
 	w->flying = false;
 	if (status && !q->status) {
 		q->status = status;
+		keep_why(q, me, status);
 		for (i = 0; i < s->routes.n_step; i++)
 			cancel_step(q, i);
 	}
@@ -465,6 +489,14 @@ int kerf_session_run(struct kerf_session *s, const struct kerf_tensor *in, struc
 	kerf_completion_init(&c);
 	r = begin(s, in, out, wake, &c, times);
 	return r ? r : kerf_completion_wait(&c);
+}
+
+void kerf_session_why(struct kerf_session *s, struct kerf_err *err)
+{
+	pthread_mutex_lock(&s->lock);
+	if (s->why.msg[0])
+		kerf_fail(err, 0, "%s", s->why.msg);
+	pthread_mutex_unlock(&s->lock);
 }
 
 uint32_t kerf_session_steps(const struct kerf_session *s)

@@ -51,6 +51,12 @@ int kerf_session_submit(struct kerf_session *s, const struct kerf_tensor *in,
 int kerf_session_run(struct kerf_session *s, const struct kerf_tensor *in, struct kerf_tensor *out,
 		     struct kerf_step_time *times);
 
+/*
+ * Why the last request that failed did: which step, on which engine or node, and what it says. It is
+ * known before that request's done is called, or run returns; err is left as it is if none failed.
+ */
+void kerf_session_why(struct kerf_session *s, struct kerf_err *err);
+
 uint32_t kerf_session_steps(const struct kerf_session *s);
 void kerf_session_stats(struct kerf_session *s, struct kerf_session_stats *st);
 

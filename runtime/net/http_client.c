@@ -33,7 +33,9 @@ int kerf_url_split(const char *url, char *base, size_t base_size, const char **h
 #include <curl/curl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <linux/sockios.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 struct kerf_http_client {
@@ -41,6 +43,8 @@ struct kerf_http_client {
 	char base[256];
 	char *reply;
 	size_t size, max;
+	const struct kerf_http_call *call;
+	curl_off_t moved; /* as it was when the call was looked at */
 };
 
 struct kerf_wire {
@@ -154,6 +158,25 @@ static size_t on_reply(char *data, size_t one, size_t n, void *user)
 	return n;
 }
 
+/* What lies in the socket still has not been taken. */
+static int on_progress(void *user, curl_off_t all_down, curl_off_t down, curl_off_t all_up,
+		       curl_off_t up)
+{
+	struct kerf_http_client *c = user;
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	curl_off_t moved = down + up;
+	int unsent;
+
+	if (!c->call->going)
+		return 0;
+	if (!curl_easy_getinfo(c->curl, CURLINFO_ACTIVESOCKET, &fd) && fd != CURL_SOCKET_BAD &&
+	    !ioctl(fd, SIOCOUTQ, &unsent))
+		moved -= unsent;
+	up = c->moved;
+	c->moved = moved;
+	return !c->call->going(c->call->user, moved != up);
+}
+
 int kerf_http_client_open(const char *base, bool insecure, struct kerf_http_client **out,
 			  struct kerf_err *err)
 {
@@ -172,6 +195,9 @@ int kerf_http_client_open(const char *base, bool insecure, struct kerf_http_clie
 	}
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_reply);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+	curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, c);
+	curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
 	*out = c;
 	return 0;
 }
@@ -209,6 +235,8 @@ int kerf_http_call(struct kerf_http_client *c, const struct kerf_http_call *call
 		return -ENOMEM;
 	}
 	c->size = 0;
+	c->moved = 0;
+	c->call = call;
 	c->max = call->max_reply ? call->max_reply : 1u << 20;
 	curl_easy_setopt(c->curl, CURLOPT_URL, url);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, list);

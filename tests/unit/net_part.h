@@ -252,12 +252,11 @@ static inline void band_done(struct kerf_job *job, int status)
 	pthread_mutex_unlock(&q->lock);
 }
 
-/* x as bytes to every band of the first layer; replies of the last into out. */
-static inline void band_submit(struct bands *b, struct band_request *q, const struct kerf_tensor *x,
-			       uint64_t number)
+/* Jobs for x as bytes to every band of the first layer; replies of the last into out. */
+static inline void band_wants(struct bands *b, struct band_request *q, const struct kerf_tensor *x,
+			      uint64_t number)
 {
 	uint32_t i, k;
-	int r;
 
 	memset(q, 0, sizeof(*q));
 	pthread_mutex_init(&q->lock, NULL);
@@ -280,6 +279,18 @@ static inline void band_submit(struct bands *b, struct band_request *q, const st
 			q->job[i][k] = (struct kerf_job){.program = p, .in = &q->in, .out = &q->out[k],
 							 .done = band_done, .user = q, .request = number,
 							 .why = &q->why[i][k]};
+		}
+}
+
+static inline void band_submit(struct bands *b, struct band_request *q, const struct kerf_tensor *x,
+			       uint64_t number)
+{
+	uint32_t i, k;
+	int r;
+
+	band_wants(b, q, x, number);
+	for (i = 0; i < 2; i++)
+		for (k = 0; k < b->n; k++) {
 			r = kerf_engine_submit(&q->job[i][k]);
 			if (r)
 				band_done(&q->job[i][k], r);
