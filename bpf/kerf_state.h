@@ -22,7 +22,7 @@
 #include <linux/types.h>
 
 #define KERF_STATE_MAGIC 0x6b657266u /* "kerf" */
-#define KERF_STATE_VERSION 1u
+#define KERF_STATE_VERSION 2u
 
 #define KERF_STATE_LINKS 256
 #define KERF_STATE_CPUS 512
@@ -248,7 +248,8 @@ struct kerf_node_load {
  * t * high_ppm / 1e6 + high_ns: part of the error grows with the time, part does not.
  *
  * latency_ns may be below 0, the sum may not: a shaper lets the first bytes after a pause
- * through at line speed, so the line that fits all larger transfers begins below 0.
+ * through at line speed, so the line that fits all larger transfers begins below 0. least_ns is
+ * what the smallest message takes: to be sent, to come, and to wake who waits for it.
  *
  * Slow start, after a pause or on a new connection: windows of window_bytes, twice that, ...
  * leave, and before each but the first the sender waits until a round of round_ns is over, if the
@@ -265,6 +266,7 @@ struct kerf_link_estimate {
 	__s64 low_ns, high_ns;
 	__u64 window_bytes; /* 0: no waits */
 	__u64 round_ns;
+	__u64 least_ns; /* 0: not known */
 };
 
 /* A node and the path to it. node[0] is this one: no link, url empty. */
@@ -377,7 +379,7 @@ _Static_assert(sizeof(struct kerf_cpu_rec) == 128, "ABI");
 _Static_assert(sizeof(struct kerf_engine_rec) == 128, "ABI");
 _Static_assert(sizeof(struct kerf_zone_rec) == 64, "ABI");
 _Static_assert(sizeof(struct kerf_engine_load) == 64, "ABI");
-_Static_assert(sizeof(struct kerf_link_estimate) == 80, "ABI");
+_Static_assert(sizeof(struct kerf_link_estimate) == 88, "ABI");
 _Static_assert(sizeof(struct kerf_transfer_rec) == 96, "ABI");
 _Static_assert(sizeof(struct kerf_state) % 8 == 0, "ABI");
 

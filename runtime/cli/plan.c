@@ -67,6 +67,8 @@ static void print_link(const char *what, const struct kerf_link_estimate *e)
 {
 	printf("  %s %.3f ms + bytes / %.3f MB/s", what, (double)e->latency_ns * 1e-6,
 	       (double)e->rate_bytes_s * 1e-6);
+	if (e->least_ns)
+		printf(", %.3f ms at least", (double)e->least_ns * 1e-6);
 	if (e->window_bytes && (double)e->round_ns * 1e-9 * (double)e->rate_bytes_s >
 				       (double)e->window_bytes)
 		printf(" + slow start from %.1f KB in %.1f ms", (double)e->window_bytes * 1e-3,
@@ -179,6 +181,7 @@ static struct json_object *link_json(const struct kerf_link_estimate *e)
 
 	snprintf(name, sizeof(name), "%.11s", e->estimator);
 	json_object_object_add(o, "latency_s", json_object_new_double((double)e->latency_ns * 1e-9));
+	json_object_object_add(o, "least_s", json_object_new_double((double)e->least_ns * 1e-9));
 	json_object_object_add(o, "rate_bytes_s", json_object_new_double((double)e->rate_bytes_s));
 	json_object_object_add(o, "low", json_object_new_double(e->low_ppm * 1e-6));
 	json_object_object_add(o, "low_s", json_object_new_double((double)e->low_ns * 1e-9));

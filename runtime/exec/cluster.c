@@ -362,10 +362,12 @@ static void fill_node(const struct kerf_cluster *c, uint32_t e, const struct ker
 		cp->p.engine[e].active_w = engine->active_w;
 }
 
+/* Where nobody measured the least, it is half a round. */
 static struct kerf_link_model link_model(const struct kerf_link_estimate *e)
 {
 	return (struct kerf_link_model){
 		.latency_s = (double)e->latency_ns * 1e-9,
+		.least_s = (double)(e->least_ns ? e->least_ns : e->round_ns / 2) * 1e-9,
 		.rate_bytes_s = (double)e->rate_bytes_s,
 		.window_bytes = (double)e->window_bytes,
 		.round_s = (double)e->round_ns * 1e-9,

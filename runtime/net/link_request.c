@@ -69,6 +69,7 @@ static const struct field {
 	FIELD(high_ns, -MOST_S * NS_S, MOST_S * NS_S),
 	FIELD(window_bytes, 0, MOST_BYTES_S),
 	FIELD(round_ns, 0, MOST_S * NS_S),
+	FIELD(least_ns, 0, MOST_S * NS_S),
 #undef FIELD
 };
 

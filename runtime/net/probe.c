@@ -22,7 +22,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define SMALL_REQUESTS 7
+#define SMALL_REQUESTS 9
+/* Between them: messages of a plan come after work, and meet threads that sleep. */
+#define SMALL_PAUSE_NS 1000000
 #define FIRST_BYTES (8u << 10)
 #define MAX_BYTES (16u << 20) /* what the node's sink and source take at once */
 #define MAX_STREAMS 16
@@ -36,12 +38,14 @@
 /* The interval of two transfers that agree, and of a rate that nothing confirmed. */
 #define SURE 1.05
 #define UNSURE 2.0
+/* A transfer that took less than this share of its bytes at the rate passed by a bucket. */
+#define WHOLE 0.2
 #define INITIAL_WINDOW 10 /* segments: RFC 6928 */
 #define STALL_MS 5000
 #define BUFFER (256u << 10)
 
 const struct kerf_probe_limits kerf_probe_short = {
-	.bytes = 1u << 20, .link_ms = 40, .stream_ms = 15, .agree = 1.1, .share = 0.5, .wall_ms = 30000};
+	.bytes = 6u << 20, .link_ms = 40, .stream_ms = 15, .agree = 1.1, .share = 0.5, .wall_ms = 30000};
 const struct kerf_probe_limits kerf_probe_thorough = {
 	.bytes = 32u << 20, .link_ms = 4000, .stream_ms = 500, .agree = 1.05, .share = 1,
 	.wall_ms = 60000};
@@ -207,12 +211,14 @@ static int compare(const void *a, const void *b)
 
 static int measure_latency(struct train *p, struct kerf_probe *s)
 {
+	const struct timespec pause = {.tv_nsec = SMALL_PAUSE_NS};
 	double t[SMALL_REQUESTS];
 	struct tcp_info ti;
 	socklen_t n = sizeof(ti);
 	int i, r;
 
 	for (i = 0; i < SMALL_REQUESTS; i++) {
+		nanosleep(&pause, NULL);
 		r = send_head(p, "GET", "/v2/health/live", 0);
 		if (!r)
 			r = recv_head(p);
@@ -241,6 +247,7 @@ static int measure_latency(struct train *p, struct kerf_probe *s)
 struct stream {
 	double rate, mean; /* bytes a second, of the second half and of all */
 	double took_s; /* the round trip not counted */
+	double bytes;
 };
 
 static double number(struct json_object *o, const char *name)
@@ -336,12 +343,23 @@ static void rest(const struct train *p, double took_s)
 }
 
 /*
- * What the last transfer took beside its bytes at their rate: below 0 by what the shaper's bucket
- * let through at once. Above it, it was something else: a window that opened.
+ * What transfers took beside their bytes at the rate: below 0 by what the shaper's bucket let
+ * through at once. Above it, it was something else: a window that opened. All of them met the same
+ * bucket, so the one that tells of the least is right: a rate that was found too low would make
+ * any number of bytes look as if they had passed at once. What passed whole tells nothing of that.
  */
-static double beside_s(const struct stream *st, double bytes)
+static double beside_s(const struct stream *st, uint32_t n, double rate)
 {
-	return fmin(st->took_s - bytes / st->rate, 0);
+	double least = -INFINITY;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		double s = st[i].took_s - st[i].bytes / rate;
+
+		if (i + 1 == n || st[i].took_s > WHOLE * st[i].bytes / rate)
+			least = fmax(least, s);
+	}
+	return fmin(least, 0);
 }
 
 static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est)
@@ -349,44 +367,50 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 	double stream_s = fmax(p->limits->stream_ms * 1e-3, STREAM_RTTS * p->rtt_s);
 	double left_s = fmax(p->limits->link_ms * 1e-3, 3 * stream_s), spread = UNSURE, before, size;
 	size_t bytes = FIRST_BYTES, left = p->limits->bytes, last = FIRST_BYTES;
-	struct stream st = {.rate = 0};
-	uint32_t i;
+	struct stream all[MAX_STREAMS] = {{.rate = 0}}, *st = all;
+	uint32_t i, n;
 	int r;
 
 	for (i = 0; i < MAX_STREAMS; i++) {
-		before = st.rate;
-		r = up ? stream_up(p, bytes, &st) : stream_down(p, bytes, &st);
+		before = st->rate;
+		st = &all[i];
+		st->bytes = (double)bytes;
+		r = up ? stream_up(p, bytes, st) : stream_down(p, bytes, st);
 		if (r)
 			return r;
 		/* Too few marks, or marks all at once: the whole of it is what there is. */
-		if (!(st.rate > 0) || !isfinite(st.rate))
-			st.rate = (double)bytes / st.took_s;
+		if (!(st->rate > 0) || !isfinite(st->rate))
+			st->rate = (double)bytes / st->took_s;
 		left -= bytes;
-		left_s -= st.took_s;
-		if (i && believable(p, &st, before, bytes / 2 >= last, stream_s)) {
-			spread = fmax(ratio(st.rate, before), SURE);
+		left_s -= st->took_s;
+		if (i && believable(p, st, before, bytes / 2 >= last, stream_s)) {
+			spread = fmax(ratio(st->rate, before), SURE);
 			break;
 		}
-		size = st.took_s < stream_s / 4 ? (double)bytes * GROWTH
-						: fmax(st.rate * stream_s, FIRST_BYTES);
-		if (st.took_s < MANY_RTTS * p->rtt_s)
+		size = st->took_s < stream_s / 4 ? (double)bytes * GROWTH
+						: fmax(st->rate * stream_s, FIRST_BYTES);
+		if (st->took_s < MANY_RTTS * p->rtt_s)
 			size = fmax(size, (double)bytes * 2);
-		size = fmin(size, fmin((double)KERF_MIN(left, MAX_BYTES), left_s * st.rate));
+		size = fmin(size, fmin((double)KERF_MIN(left, MAX_BYTES), left_s * st->rate));
 		/* What is left to spend would tell less than was found. */
 		if (size < FIRST_BYTES || size < (double)bytes / 2)
 			break;
 		last = bytes;
 		bytes = (size_t)size;
-		rest(p, st.took_s);
+		rest(p, st->took_s);
 	}
+	/* Nothing confirmed it: then no more than all of the transfer shows. */
+	if (spread == UNSURE)
+		st->rate = fmin(st->rate, p->limits->agree * st->bytes / st->took_s);
+	n = (uint32_t)(st - all) + 1;
 	*est = (struct kerf_link_estimate){
 		.updated_ns = kerf_now_ns(),
-		.latency_ns = (int64_t)((up ? p->request_s : 0) * 1e9 +
-					beside_s(&st, (double)bytes) * 1e9),
-		.rate_bytes_s = (uint64_t)fmin(fmax(st.rate, 1), 1e15),
+		.latency_ns = (int64_t)((p->request_s / 2 + beside_s(all, n, st->rate)) * 1e9),
+		.least_ns = (uint64_t)(p->request_s / 2 * 1e9),
+		.rate_bytes_s = (uint64_t)fmin(fmax(st->rate, 1), 1e15),
 		.low_ppm = (uint32_t)(1e6 / spread),
 		.high_ppm = (uint32_t)(1e6 * spread),
-		.transfers = KERF_MIN(i + 1, (uint32_t)MAX_STREAMS),
+		.transfers = n,
 		/* What the first request meets: its connection is new. */
 		.window_bytes = INITIAL_WINDOW * (uint64_t)p->mss_bytes,
 		.round_ns = (uint64_t)(p->rtt_s * 1e9),

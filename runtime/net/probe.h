@@ -35,7 +35,7 @@ struct kerf_probe {
 	double request_s; /* median of a small request, what the node held it not counted */
 	double tcp_rate_bytes_s; /* TCP_INFO's delivery rate while sending; 0: not limited by the path */
 	uint64_t bytes;	  /* sent and received */
-	struct kerf_link_estimate up, down; /* kerf_state.h; the round trip is in up */
+	struct kerf_link_estimate up, down; /* kerf_state.h; each has half of request_s */
 };
 
 /*

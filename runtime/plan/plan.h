@@ -46,11 +46,16 @@ struct kerf_plan_node {
 };
 
 /*
- * Time t to move n bytes from node a to b: latency_s + n / rate_bytes_s, and the waits of slow
- * start (util/link_time.h). As struct kerf_link_estimate of kerf_state.h.
+ * Time t to move n bytes from node a to b: latency_s + n / rate_bytes_s, least_s at least, and the
+ * waits of slow start (util/link_time.h). As struct kerf_link_estimate of kerf_state.h.
+ *
+ * A latency below 0, or below least_s, is a shaper's bucket of (least_s - latency_s) * rate_bytes_s
+ * bytes that pass at once. It fills at that rate while nothing is sent: messages that come soon
+ * after one another find it empty, and then each takes n / rate_bytes_s.
  */
 struct kerf_link_model {
 	double latency_s;    /* may be below 0 */
+	double least_s;	     /* that any message takes, to send, carry and receive it */
 	double rate_bytes_s; /* INFINITY within a node; 0: no path */
 	double window_bytes, round_s; /* of slow start; 0: no waits */
 	/* With 80 % probability between low * t - low_s and high * t + high_s; all 0: not told. */
@@ -102,6 +107,13 @@ struct kerf_problem {
 /* Seconds to move bytes between nodes; 0 within one, INFINITY without a path. */
 double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
 			       double bytes);
+
+/*
+ * The same for a message that is ready wait_s before the bytes of those before it have gone: until
+ * it is there. *hold_s: how long its own bytes take, during which no other's go.
+ */
+double kerf_problem_carry_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
+			    double bytes, double wait_s, double *hold_s);
 
 /* One job: these operators on that engine. Steps stand in an executable order. */
 struct kerf_plan_step {
@@ -189,8 +201,8 @@ int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assi
 /*
  * Fills everything that is predicted from steps and edges, as a session runs them: a step starts
  * when its pieces are there and its engine is free. What comes from home for a step is one
- * message, what goes to home is one, what comes from each other step is one; messages of one
- * direction between two nodes go one after the other. -EINVAL as above. price.c tells more.
+ * message, what goes to home is one, what comes from each other step is one; bytes of messages of one
+ * direction between two nodes go one after the other, while their latencies pass at the same time. -EINVAL as above. price.c tells more.
  */
 int kerf_plan_price(const struct kerf_problem *p, struct kerf_plan *plan);
 

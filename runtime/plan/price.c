@@ -3,7 +3,9 @@
  * What a plan costs: a simulation of one request alone, step by step in the plan's order.
  *
  * A message carries all pieces that go together (plan.h) and starts when the last of them is made
- * and the direction between its two nodes is free; what comes from home starts a job's exchange,
+ * and the bytes before it have gone their way between its two nodes (its latency keeps no other
+ * waiting, and a shaper's bucket is as full as the time since lets it be: Turner's leaky bucket, as
+ * ITU-T I.371's virtual scheduling has it); what comes from home starts a job's exchange,
  * what goes to home is its reply. A value relayed by home is in a reply, and then in a message
  * from home. A step computes when its messages have arrived and its engine is free. Engines
  * work, and links carry, at the same time.
@@ -27,13 +29,24 @@
 double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
 			       double bytes)
 {
+	double hold_s;
+
+	return kerf_problem_carry_s(p, from, to, bytes, 0, &hold_s);
+}
+
+double kerf_problem_carry_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
+			    double bytes, double wait_s, double *hold_s)
+{
 	const struct kerf_link_model *l = &p->link[from * p->n_node + to];
 
+	*hold_s = 0;
 	if (from == to)
 		return 0;
 	if (l->rate_bytes_s <= 0)
 		return INFINITY;
-	return kerf_link_time_s(bytes, l->latency_s, 1 / l->rate_bytes_s, l->window_bytes, l->round_s);
+	*hold_s = bytes / l->rate_bytes_s;
+	return kerf_link_wait_s(bytes, wait_s, l->latency_s, l->least_s, 1 / l->rate_bytes_s,
+				l->window_bytes, l->round_s);
 }
 
 #define NONE UINT32_MAX
@@ -84,17 +97,19 @@ static double carry(struct pricing *x, uint32_t from, uint32_t to, double bytes,
 {
 	const struct kerf_problem *p = x->p;
 	size_t at = (size_t)from * p->n_node + to;
-	double s = kerf_problem_transfer_s(p, from, to, bytes);
+	double hold, s;
 
 	*start = fmax(ready, x->link_free[at]);
 	if (from == to)
 		return ready;
-	x->link_free[at] = *start + s;
-	x->link_busy[at] += s;
+	s = kerf_problem_carry_s(p, from, to, bytes, *start - ready, &hold);
+	x->link_free[at] = *start + hold;
+	x->link_busy[at] += hold;
+	*start = fmin(*start, ready + s);
 	x->plan->wire_bytes += bytes;
 	if (p->node)
 		x->plan->energy_j += bytes * (p->node[from].send_j_byte + p->node[to].receive_j_byte);
-	return *start + s;
+	return ready + s;
 }
 
 static bool by_home(const struct pricing *x, const struct kerf_plan_edge *e)

@@ -161,6 +161,7 @@ static void shift_links(const struct kerf_problem *p, bool slow, struct kerf_lin
 		if (!(times > 0) || !(l->rate_bytes_s > 0))
 			continue;
 		link[i].latency_s = l->latency_s * times + (slow ? l->high_s : -l->low_s);
+		link[i].least_s = l->least_s * times;
 		link[i].rate_bytes_s = l->rate_bytes_s / times;
 		link[i].round_s = l->round_s * times;
 	}

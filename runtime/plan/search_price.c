@@ -393,19 +393,19 @@ static double carry(struct way *w, uint32_t from, uint32_t to, double bytes, dou
 {
 	struct kerf_search *x = w->x;
 	size_t at = (size_t)from * x->n_node + to;
-	double s, start;
+	double s, start, hold;
 
 	if (from == to)
 		return ready;
-	s = kerf_problem_transfer_s(w->p, from, to, bytes);
 	start = max(ready, x->link_free[at]);
-	x->link_free[at] = start + s;
-	x->link_busy[at] += s;
+	s = kerf_problem_carry_s(w->p, from, to, bytes, start - ready, &hold);
+	x->link_free[at] = start + hold;
+	x->link_busy[at] += hold;
 	w->price->wire_bytes += bytes;
 	if (w->p->node)
 		w->price->energy_j +=
 			bytes * (w->p->node[from].send_j_byte + w->p->node[to].receive_j_byte);
-	return start + s;
+	return ready + s;
 }
 
 static bool by_home(const struct way *w, uint32_t from, uint32_t to)

@@ -249,18 +249,24 @@ static struct kerf_sim_link *link_of(struct kerf_sim_world *w, const struct kerf
 	return i == NONE ? NULL : &w->link[i];
 }
 
-static double message_s(const struct kerf_sim_world *w, const struct kerf_sim_link *l, double bytes)
+/* Until the message is there; *hold_s: of that, how long its bytes keep others from the link. */
+static double message_s(const struct kerf_sim_world *w, const struct kerf_sim_link *l, double bytes,
+			double *hold_s)
 {
 	const struct kerf_link_model *m = &l->model;
-	double at = w->now + l->shift_s, rate, fixed;
+	double at = w->now + l->shift_s, rate, fixed, took;
 
-	if (!l->trace)
-		return kerf_link_time_s(bytes, m->latency_s, 1 / m->rate_bytes_s, m->window_bytes,
-					m->round_s);
+	if (!l->trace) {
+		took = kerf_link_wait_s(bytes, 0, m->latency_s, m->least_s, 1 / m->rate_bytes_s,
+					m->window_bytes, m->round_s);
+		*hold_s = fmin(bytes / m->rate_bytes_s, took);
+		return took;
+	}
 	rate = kerf_sim_trace_rate(l->trace, at);
-	fixed = fmax(m->latency_s, 0) +
+	fixed = fmax(m->latency_s, m->least_s) +
 		(rate > 0 ? kerf_slow_start_s(bytes, 1 / rate, m->window_bytes, m->round_s) : 0);
-	return kerf_sim_trace_end(l->trace, at + fixed, bytes) - at;
+	*hold_s = kerf_sim_trace_end(l->trace, at, bytes) - at;
+	return *hold_s + fixed;
 }
 
 static bool is_down(const struct kerf_sim_world *w, const struct kerf_sim_link *l)
@@ -276,7 +282,7 @@ static void serve_next(struct kerf_sim_world *w, struct kerf_sim_server *s)
 		struct kerf_sim_request *r = item->request;
 		const struct kerf_flow_task *t = &r->flow->task[item->task];
 		struct kerf_sim_link *l = t->message ? link_of(w, r, t) : NULL;
-		double took;
+		double took, hold;
 
 		s->first = item->next;
 		if (!s->first)
@@ -288,7 +294,9 @@ static void serve_next(struct kerf_sim_world *w, struct kerf_sim_server *s)
 		}
 		if (l) {
 			s->at = (uint32_t)(l - w->link);
-			took = message_s(w, l, t->bytes);
+			took = message_s(w, l, t->bytes, &hold);
+			item->late_s = took - hold;
+			took = hold;
 		} else {
 			const struct kerf_sim_engine *e = &w->engine[w->home[r->home].engine[t->engine]];
 
@@ -390,9 +398,9 @@ static void end_of_service(struct kerf_sim_world *w, struct kerf_sim_server *s)
 	count_work(w, s, t);
 	if (!r->aborted) {
 		release(w, r, item->task, false);
-		if (t->coding_s > 0 && !r->aborted) {
+		if (item->late_s + t->coding_s > 0 && !r->aborted) {
 			r->refs++;
-			push(w, w->now + t->coding_s, EVENT_CODED, item, 0);
+			push(w, w->now + item->late_s + t->coding_s, EVENT_CODED, item, 0);
 		} else {
 			release(w, r, item->task, true);
 		}

@@ -29,6 +29,7 @@ struct kerf_sim_item {
 	struct kerf_sim_request *request;
 	struct kerf_sim_item *next;
 	uint32_t n_before, task;
+	double late_s; /* of a message: from when its bytes had gone until it was there */
 };
 
 /* What serves one task at a time: an engine, a direction of a link, or a medium of several. */

@@ -128,6 +128,7 @@ static const struct kerf_trace_field estimate[] = {
 	SIGNED(S, high_ns),
 	UNSIGNED(S, window_bytes),
 	UNSIGNED(S, round_ns),
+	UNSIGNED(S, least_ns),
 	END,
 #undef S
 };

@@ -27,14 +27,26 @@ static inline double kerf_slow_start_s(double bytes, double byte_s, double windo
 	return wait;
 }
 
-/* Seconds for bytes. A line that begins below 0 says nothing about the smallest transfers. */
+/*
+ * Seconds for bytes that are ready wait_s before those ahead of them have gone. A line that begins
+ * below 0 says nothing about the smallest transfers: none takes less than least_s.
+ */
+static inline double kerf_link_wait_s(double bytes, double wait_s, double latency_s,
+				      double least_s, double byte_s, double window_bytes,
+				      double round_s)
+{
+	double wire = bytes * byte_s, t = wait_s + latency_s + wire;
+
+	if (least_s < wire / 10)
+		least_s = wire / 10;
+	return (t > least_s ? t : least_s) +
+	       kerf_slow_start_s(bytes, byte_s, window_bytes, round_s);
+}
+
 static inline double kerf_link_time_s(double bytes, double latency_s, double byte_s,
 				      double window_bytes, double round_s)
 {
-	double wire = bytes * byte_s, t = latency_s + wire;
-
-	return (t > wire / 10 ? t : wire / 10) +
-	       kerf_slow_start_s(bytes, byte_s, window_bytes, round_s);
+	return kerf_link_wait_s(bytes, 0, latency_s, 0, byte_s, window_bytes, round_s);
 }
 
 #endif

@@ -432,7 +432,11 @@ static void test_probe(void **state)
 	assert_true(told.up_bytes <= limits.bytes && told.down_bytes <= limits.bytes + 20 * 4096);
 	assert_true(found.bytes >= told.up_bytes + told.down_bytes && found.bytes < 250000);
 	assert_true(found.up.rate_bytes_s && found.down.rate_bytes_s);
-	assert_true(found.down.latency_ns <= 0 && found.request_s > 0);
+	/* A message each way is one of the probe's small exchanges. */
+	assert_true(found.request_s > 0 && found.up.least_ns && found.down.least_ns);
+	assert_true(fabs((double)(found.up.least_ns + found.down.least_ns) * 1e-9 - found.request_s) < 1e-8);
+	assert_true(found.down.latency_ns <= (int64_t)found.down.least_ns &&
+		    found.up.latency_ns <= (int64_t)found.up.least_ns);
 	assert_true(found.up.transfers == told.up && found.up.low_ppm < 1000000 &&
 		    found.up.high_ppm > 1000000 && found.up.updated_ns <= kerf_now_ns());
 	assert_string_equal(found.up.estimator, "probe");

@@ -43,6 +43,44 @@ static void test_one_cut(void **state)
 	rig_drop(&s);
 }
 
+/* A shaper's bucket serves the first message; the next finds it as full as time has let it be. */
+static void test_bucket(void **state)
+{
+	struct kerf_plan plan;
+	struct rig s;
+	double hold;
+	uint32_t i;
+
+	rig_begin(&s, 250);
+	for (i = 0; i < 5; i++)
+		rig_add(&s, i, i, 250, 0);
+	rig_end(&s, 2);
+	for (i = 0; i < 10; i++)
+		s.op_s[i] = 1e-4;
+	s.link[1].least_s = 1e-4;
+	s.link[1].latency_s = -5e-4;
+	s.link[2].rate_bytes_s = 1e9;
+	assert_int_equal(rig_plan(&s, "01010", &plan), 0);
+	/* There at 0.1 + 1 - 0.5 ms; the second is ready at 0.801, the first one's bytes go until 1.1. */
+	near(plan.total_s, 1.1e-3 + 1e-3 - 5e-4 + 1e-4 + 1e-6 + 1e-4);
+	kerf_plan_finish(&plan);
+	/* One so large that both go by it at once takes the least. */
+	s.link[1].latency_s = -5e-3;
+	assert_int_equal(rig_plan(&s, "01010", &plan), 0);
+	near(plan.total_s, 5 * 1e-4 + 2 * 1e-4 + 2 * 1e-6);
+	kerf_plan_finish(&plan);
+
+	/* Latencies pass at the same time, bytes do not. */
+	s.link[1].latency_s = 1e-2;
+	near(kerf_problem_carry_s(&s.p, 0, 1, 1000, 0, &hold), 1.1e-2);
+	near(hold, 1e-3);
+	near(kerf_problem_carry_s(&s.p, 0, 1, 1000, hold, &hold), 1.2e-2);
+	near(kerf_problem_transfer_s(&s.p, 0, 1, 1000), 1.1e-2);
+	near(kerf_problem_carry_s(&s.p, 1, 1, 1000, 0, &hold), 0);
+	near(hold, 0);
+	rig_drop(&s);
+}
+
 /* Between two other nodes: by a link of theirs, or by home, where it is in two messages. */
 static void test_ways_between_others(void **state)
 {
@@ -402,6 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_cut),
+		cmocka_unit_test(test_bucket),
 		cmocka_unit_test(test_ways_between_others),
 		cmocka_unit_test(test_messages_of_one_direction_queue),
 		cmocka_unit_test(test_reply_holds_a_piece_once),
