@@ -236,18 +236,34 @@ static int sweep(struct kerf_fused *f, struct kerf_tile *room, uint32_t j)
 	}
 }
 
+/* Made before, with as many blocks as there may be. */
+static struct kerf_fused *made_already(const struct kerf_problem *p, uint32_t reach, uint32_t most)
+{
+	if (reach == 1)
+		return most ? NULL : p->layers;
+	if (reach != KERF_FUSED_REACH || !p->fused || most > KERF_FUSED_BLOCKS)
+		return NULL;
+	return most == KERF_FUSED_BLOCKS || p->fused->n <= most ? p->fused : NULL;
+}
+
 int kerf_fused_make(const struct kerf_problem *p, uint32_t reach, uint32_t most,
 		    struct kerf_fused **fused)
 {
-	struct kerf_fused *f = calloc(1, sizeof(*f));
+	struct kerf_fused *f = made_already(p, reach, most);
 	struct kerf_tile room = {0};
 	uint32_t j, e;
 	size_t pairs;
 
-	*fused = NULL;
+	*fused = f;
+	if (f) {
+		f->users++;
+		return 0;
+	}
+	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
 	f->p = p;
+	f->users = 1;
 	f->reach = reach;
 	if (kerf_tile_open(p->graph, &room) || make_blocks(p, &room, most, f))
 		goto fail;
@@ -277,7 +293,7 @@ fail:
 
 void kerf_fused_free(struct kerf_fused *f)
 {
-	if (!f)
+	if (!f || --f->users)
 		return;
 	free(f->block);
 	free(f->since);

@@ -37,6 +37,7 @@ struct kerf_fused_s {
 
 struct kerf_fused {
 	const struct kerf_problem *p;
+	uint32_t users; /* who have yet to free it */
 	uint32_t n, reach;
 	struct kerf_block *block;
 	uint32_t *since; /* per block j: blocks i..j can be fused if i >= since[j] */
@@ -47,7 +48,9 @@ struct kerf_fused {
 
 /*
  * At most `reach` blocks, and KERF_FUSED_OPS operators, are fused; with 1 the blocks are layers, as kerf_bands_units() tells them.
- * Graphs of more blocks than `most` (0: any number) get longer ones. 0 or -ENOMEM.
+ * Graphs of more blocks than `most` (0: any number) get longer ones. 0 or -ENOMEM. What the problem
+ * has already (p->fused of KERF_FUSED_REACH and KERF_FUSED_BLOCKS, p->layers of 1 and 0) is not made
+ * again: one more user.
  */
 int kerf_fused_make(const struct kerf_problem *p, uint32_t reach, uint32_t most,
 		    struct kerf_fused **fused);

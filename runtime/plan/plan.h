@@ -82,6 +82,8 @@ struct kerf_goal {
 	bool exits;	     /* earlier exits may be taken */
 };
 
+struct kerf_fused;
+
 struct kerf_problem {
 	const struct kerf_graph *graph;
 	const struct kerf_outline *outline; /* of graph */
@@ -98,6 +100,8 @@ struct kerf_problem {
 	uint32_t cut;  /* for the policy "cut": operators that stay at home */
 	struct kerf_goal goal;
 	uint64_t seed; /* of policies that draw random numbers */
+	/* What kerf_fused_make() hands out again where it would make the same; NULL: nothing. */
+	struct kerf_fused *fused, *layers;
 	/* Rates of home's busiest link as they were, oldest first, bytes/s: for policies that look
 	 * back (edgent). NULL, 0: nothing known. */
 	const double *past_rate;

@@ -4,8 +4,10 @@
  * set of codecs that the goal allows, and the plans of the other policies where they may be
  * better. docs/planner.md tells more.
  */
+#include "plan/fused.h"
 #include "plan/planner.h"
 #include "plan/policy.h"
+#include "plan/rebalance.h"
 #include "plan/search.h"
 
 #include <math.h>
@@ -99,10 +101,11 @@ static int search_all(struct kerf_planner *k)
 	return r;
 }
 
-static int ask(struct kerf_planner *k, const struct kerf_policy *policy)
+static int ask(struct kerf_planner *k, const struct kerf_problem *p,
+	       const struct kerf_policy *policy)
 {
 	struct kerf_plan plan;
-	int r = policy->plan(k->p, &plan, NULL);
+	int r = policy->plan(p, &plan, NULL);
 
 	if (r == -ENOMEM)
 		return r;
@@ -111,14 +114,48 @@ static int ask(struct kerf_planner *k, const struct kerf_policy *policy)
 	return 0;
 }
 
-/*
- * Those that are not asked about large graphs, because their time grows faster than the graph
- * or is long: qdmp finds the cuts of dads, and cogent draws at random from those that
- * neurosurgeon, autosplit and spinn go through.
- */
-static bool is_slow(const struct kerf_policy *policy)
+static bool limits_memory(const struct kerf_problem *p)
 {
-	return policy->plan == kerf_policy_dads || policy->plan == kerf_policy_cogent;
+	uint32_t i;
+
+	for (i = 0; p->node && i < p->n_node; i++)
+		if (p->node[i].memory_bytes > 0)
+			return true;
+	return p->goal.objective == KERF_FOR_MEMORY;
+}
+
+static uint32_t engines_here(const struct kerf_problem *p)
+{
+	uint32_t e, n = 0;
+
+	for (e = 0; e < p->n_engine; e++)
+		n += p->engine[e].node == p->home;
+	return n;
+}
+
+/*
+ * Those whose plans cannot be better than another's that is asked. Cogent draws from the cuts that
+ * neurosurgeon goes through, unless there are codecs or exits (with several engines here cuts may
+ * cost less than they seem to, see scan.h, so what is drawn may be better). Patches one by one on one engine are
+ * slower than the whole model there, and need more energy: they are for memory. Padded tiles are
+ * for goals that allow them.
+ * Large: a graph about which those are not asked whose time grows faster than the graph or is
+ * long: qdmp finds the cuts of dads, and cogent draws at random from those that neurosurgeon,
+ * autosplit and spinn go through.
+ */
+static bool is_idle(const struct kerf_problem *p, const struct kerf_policy *policy)
+{
+	bool large = (uint64_t)p->graph->n_op * p->n_engine > ALL_CELLS;
+
+	if (policy->plan == kerf_policy_dads)
+		return large;
+	if (policy->plan == kerf_policy_cogent)
+		return large || !(p->goal.exits || p->goal.codecs >> 1 || engines_here(p) > 1);
+	if (policy->plan == kerf_policy_mcunet)
+		return !limits_memory(p);
+	if (policy->plan == kerf_policy_adcnn)
+		return !p->goal.inexact;
+	return policy->plan == kerf_policy_kerf;
 }
 
 /* Whether its plans are assignments, one step between two changes of engine. */
@@ -128,26 +165,30 @@ static bool assigns(const struct kerf_policy *policy)
 	       policy->plan == kerf_policy_cogent;
 }
 
-/* No assignment is better than an optimal one. */
+/* No assignment is better than an optimal one. What several policies begin with is made once. */
 static int ask_others(struct kerf_planner *k)
 {
-	bool large = (uint64_t)k->p->graph->n_op * k->p->n_engine > ALL_CELLS;
+	struct kerf_problem p = *k->p;
 	const struct kerf_policy *policy;
 	uint32_t i;
-	int r = 0;
+	int r = kerf_fused_make(k->p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &p.fused);
 
+	if (!r)
+		r = kerf_fused_make(k->p, 1, 0, &p.layers);
 	for (i = 0; !r && (policy = kerf_policy_at(i)); i++)
-		if (policy->plan != kerf_policy_kerf && !(large && is_slow(policy)) &&
-		    !(k->optimal && assigns(policy)))
-			r = ask(k, policy);
+		if (!is_idle(&p, policy) && !(k->optimal && assigns(policy)))
+			r = ask(k, &p, policy);
+	kerf_fused_free(p.fused);
+	kerf_fused_free(p.layers);
 	return r;
 }
 
-static void explain(const struct kerf_planner *k, struct kerf_plan *plan)
+/* moved: bands have other sizes than the policy gave them. */
+static void explain(const struct kerf_planner *k, bool moved, struct kerf_plan *plan)
 {
 	const struct kerf_problem *p = k->p;
 	double here = 0, there = 0;
-	char from[64] = "";
+	char from[80] = "";
 	uint32_t i, away = 0;
 
 	for (i = 0; i < plan->n_step; i++) {
@@ -158,7 +199,8 @@ static void explain(const struct kerf_planner *k, struct kerf_plan *plan)
 		away += far;
 	}
 	if (strcmp(plan->policy, "kerf"))
-		snprintf(from, sizeof(from), ", by the plan of %.32s", plan->policy);
+		snprintf(from, sizeof(from), ", by the plan of %.32s%s", plan->policy,
+			 moved ? ", its bands moved" : "");
 	snprintf(plan->reason, sizeof(plan->reason),
 		 "%u of %u steps away: %.2f ms of work here, %.2f ms there, %.0f KB on links; %s%s",
 		 away, plan->n_step, here * 1e3, there * 1e3, plan->wire_bytes / 1e3,
@@ -202,7 +244,7 @@ static int plan_again(struct kerf_planner *k)
 		r = search(k, -1, 0, NULL);
 	k->optimal = false;
 	if (!r && k->from)
-		r = ask(k, k->from);
+		r = ask(k, k->p, k->from);
 	return r || k->choice.have ? r : plan_first(k);
 }
 
@@ -239,6 +281,7 @@ void kerf_planner_free(struct kerf_planner *k)
 int kerf_planner_plan(struct kerf_planner *k, const struct kerf_problem *p, struct kerf_plan *plan,
 		      struct kerf_err *err)
 {
+	bool moved;
 	int r;
 
 	if (k->policy->plan != kerf_policy_kerf)
@@ -257,13 +300,18 @@ int kerf_planner_plan(struct kerf_planner *k, const struct kerf_problem *p, stru
 		kerf_choice_drop(&k->choice);
 		return r;
 	}
+	r = kerf_rebalance(p, &k->choice, &moved);
+	if (r) {
+		kerf_choice_drop(&k->choice);
+		return r;
+	}
 	r = kerf_choice_end(p, &k->choice, plan, err);
 	k->again = !r;
 	if (r)
 		return r;
 	k->goal = p->goal;
 	k->from = strcmp(plan->policy, "kerf") ? kerf_policy_find(plan->policy) : NULL;
-	explain(k, plan);
+	explain(k, moved, plan);
 	return 0;
 }
 
