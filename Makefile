@@ -97,7 +97,7 @@ endif
 
 # --- sources ----------------------------------------------------------------
 
-ROOMS := util graph cost plan exec telemetry net sim node
+ROOMS := util graph cost plan exec telemetry net steer sim node
 SRC := runtime/api.c $(wildcard $(ROOMS:%=runtime/%/*.c))
 CLI_SRC := $(wildcard runtime/cli/*.c)
 ifneq ($(WITH_NCURSES),yes)
@@ -229,6 +229,12 @@ $(O)/tests/fuzz/fuzz_uapi: KERF_CPPFLAGS += -I/usr/include/drm
 $(O)/tests/net/bpf_try: tests/net/bpf_try.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(KERF_CPPFLAGS) $(CPPFLAGS) $(KERF_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+# An application of libkerf's
+$(O)/tests/net/replan_app: tests/net/replan_app.c $(O)/libkerf.so
+	@mkdir -p $(@D)
+	$(CC) -Iruntime $(CPPFLAGS) $(KERF_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -L$(O) -lkerf \
+		-Wl,-rpath,$(abspath $(O))
 
 # The emulated network (docs/telemetry.md); the scripts of tests/net/ make what they use of it.
 $(O)/tests/net/%: tests/net/%.c

@@ -3,10 +3,12 @@
 #include "kerf.h"
 
 #include "exec/cluster.h"
-#include "exec/session.h"
+#include "exec/live.h"
 #include "graph/import.h"
 #include "plan/goal.h"
 #include "plan/plan_json.h"
+#include "steer/steer.h"
+#include "steer/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +17,15 @@
 struct kerf_handle {
 	struct kerf_graph *graph;
 	struct kerf_cluster cluster;
-	struct kerf_plan plan;
-	struct kerf_session *session;
+	struct kerf_plan plan; /* the first */
+	struct kerf_live *live;
 	struct slot *slot; /* tensors of requests in flight */
 	uint32_t depth;
+	/* If its plan may be changed: who measures, what is known, who decides. */
+	struct kerf_telemetry *telemetry;
+	struct kerf_cluster_view *view;
+	struct kerf_cluster_problem *problem;
+	struct kerf_steer *steer;
 };
 
 /* The session wants tensors where callers give pointers; one set for each request. */
@@ -49,8 +56,10 @@ static int take_config(const struct kerf_config *from, struct kerf_config *to,
 			return kerf_fail(err, -E2BIG, "config: a field that this version has not");
 	memcpy(to, from, KERF_MIN(from->size, sizeof(*to)));
 	if ((to->flags & ~(KERF_INSECURE | KERF_INEXACT | KERF_EXITS)) || to->reserved ||
-	    to->reserved2 || to->threads < 0)
+	    to->reserved2 || to->reserved3 || to->threads < 0)
 		return kerf_fail(err, -EINVAL, "config: unknown flag, or negative threads");
+	if (to->replan_ms < KERF_REPLAN_ASKED)
+		return kerf_fail(err, -EINVAL, "config: replan_ms %d", to->replan_ms);
 	return 0;
 }
 
@@ -72,8 +81,9 @@ static int take_goal(const struct kerf_config *cfg, struct kerf_goal *goal, bool
 		return kerf_fail(err, -EINVAL,
 				 "config: deadline_ms %g, accuracy %g: expected 0 to 1e9, 0 to 1",
 				 cfg->deadline_ms, cfg->accuracy);
-	if (cfg->plan && (cfg->policy || *asked))
-		return kerf_fail(err, -EINVAL, "config: beside a plan, policy and goals have no meaning");
+	if (cfg->plan && (cfg->policy || *asked || cfg->replan_ms))
+		return kerf_fail(err, -EINVAL,
+				 "config: beside a plan, policy, goals and replan_ms have no meaning");
 	if (cfg->objective)
 		r = kerf_goal_objective(goal, cfg->objective, err);
 	if (!r && cfg->codecs)
@@ -121,13 +131,52 @@ static void free_shapes(struct kerf_load_options *load)
 	free((void *)load->fix);
 }
 
+/* Telemetry if the plan may be changed; before engines are opened, which tell it. */
+static int measure(struct kerf_handle *k, const struct kerf_config *cfg,
+		   struct kerf_engine_config *engine, struct kerf_err *err)
+{
+	const struct kerf_telemetry_config telemetry = {.best = KERF_SOURCE_NONE};
+	int r;
+
+	if (!cfg->replan_ms)
+		return 0;
+	r = kerf_telemetry_open(&telemetry, &k->telemetry, err);
+	if (!r)
+		engine->observer = kerf_telemetry_observer(k->telemetry);
+	return r;
+}
+
+static int make_problem(struct kerf_handle *k, const struct kerf_engine_config *engine,
+			struct kerf_err *err)
+{
+	const struct kerf_profile_options profile = {.seconds = 0};
+	int r;
+
+	k->view = calloc(1, sizeof(*k->view));
+	k->problem = calloc(1, sizeof(*k->problem));
+	if (!k->view || !k->problem)
+		return -ENOMEM;
+	r = kerf_cluster_probe(&k->cluster, engine, k->view, err);
+	if (r)
+		return r;
+	kerf_view_loads(k->telemetry, &k->cluster, true, k->view);
+	return kerf_cluster_problem(&k->cluster, k->graph, &profile, k->view, k->problem, err);
+}
+
+static void drop_problem(struct kerf_handle *k)
+{
+	if (k->problem)
+		kerf_cluster_problem_finish(k->problem);
+	free(k->problem);
+	free(k->view);
+	k->problem = NULL;
+	k->view = NULL;
+}
+
 static int make_plan(struct kerf_handle *k, const struct kerf_config *cfg,
 		     const struct kerf_engine_config *engine, struct kerf_err *err)
 {
 	const struct kerf_policy *policy = kerf_policy_find(cfg->policy);
-	const struct kerf_profile_options profile = {.seconds = 0};
-	struct kerf_cluster_view view = {0};
-	struct kerf_cluster_problem problem;
 	struct kerf_goal goal;
 	bool asked;
 	int r = take_goal(cfg, &goal, &asked, err);
@@ -142,17 +191,30 @@ static int make_plan(struct kerf_handle *k, const struct kerf_config *cfg,
 	if (k->cluster.n_engine == 1 && !asked &&
 	    (!cfg->policy || policy->kind == KERF_POLICY_WHOLE || policy->kind == KERF_POLICY_CUT))
 		return kerf_plan_only(k->graph, k->cluster.info[0].name, &k->plan, err);
-	r = kerf_cluster_probe(&k->cluster, engine, &view, err);
-	if (!r)
-		r = kerf_cluster_problem(&k->cluster, k->graph, &profile, &view, &problem, err);
+	r = make_problem(k, engine, err);
 	if (r)
 		return r;
-	problem.p.goal = goal;
-	r = policy->plan(&problem.p, &k->plan, err);
+	k->problem->p.goal = goal;
+	r = policy->plan(&k->problem->p, &k->plan, err);
 	if (!r)
-		r = kerf_plan_meets(&problem.p, &k->plan, err);
-	kerf_cluster_problem_finish(&problem);
+		r = kerf_plan_meets(&k->problem->p, &k->plan, err);
+	if (!cfg->replan_ms)
+		drop_problem(k);
 	return r;
+}
+
+/* Where there is something to decide, and it may be decided again. */
+static int start_steer(struct kerf_handle *k, const struct kerf_config *cfg, struct kerf_err *err)
+{
+	const struct kerf_steer_config steer = {.cluster = &k->cluster,
+						.view = k->view,
+						.problem = k->problem,
+						.plan = &k->plan,
+						.live = k->live,
+						.telemetry = k->telemetry,
+						.seconds = cfg->replan_ms > 0 ? cfg->replan_ms * 1e-3 : 0};
+
+	return k->problem ? kerf_steer_start(&steer, &k->steer, err) : 0;
 }
 
 static int make_slots(struct kerf_handle *k)
@@ -197,6 +259,8 @@ int kerf_open(const char *model, const struct kerf_config *config, struct kerf_h
 		r = kerf_model_load(model, &load, &k->graph, &err);
 	free_shapes(&load);
 	if (!r)
+		r = measure(k, &cfg, &engine, &err);
+	if (!r)
 		r = kerf_cluster_open(cfg.engines ? cfg.engines : "cpu", &engine, &k->cluster, &err);
 	if (!r)
 		r = make_plan(k, &cfg, &engine, &err);
@@ -205,8 +269,9 @@ int kerf_open(const char *model, const struct kerf_config *config, struct kerf_h
 		r = make_slots(k);
 	}
 	if (!r)
-		r = kerf_session_open(k->graph, &k->plan, k->cluster.engine, k->depth, &k->session,
-				      &err);
+		r = kerf_live_open(k->graph, &k->plan, k->cluster.engine, k->depth, &k->live, &err);
+	if (!r)
+		r = start_steer(k, &cfg, &err);
 	if (!r) {
 		*handle = k;
 		return 0;
@@ -223,12 +288,15 @@ void kerf_close(struct kerf_handle *k)
 
 	if (!k)
 		return;
-	kerf_session_close(k->session);
+	kerf_steer_stop(k->steer);
+	kerf_live_close(k->live);
 	for (i = 0; k->slot && i < k->depth; i++)
 		free(k->slot[i].in);
 	free(k->slot);
 	kerf_plan_finish(&k->plan);
+	drop_problem(k);
 	kerf_cluster_close(&k->cluster);
+	kerf_telemetry_close(k->telemetry);
 	kerf_graph_unref(k->graph);
 	free(k);
 }
@@ -299,8 +367,11 @@ static int take_slot(struct kerf_handle *k, const void *const *inputs, void *con
 			continue;
 		for (j = 0; j < k->graph->n_in; j++)
 			s->in[j].data = (void *)inputs[j];
-		for (j = 0; j < k->graph->n_out; j++)
+		/* Its last request may have had other dims, of an exit. */
+		for (j = 0; j < k->graph->n_out; j++) {
+			s->out[j] = k->graph->value[k->graph->out[j]].t;
 			s->out[j].data = outputs[j];
+		}
 		s->dims = dims;
 		*slot = s;
 		return 0;
@@ -328,7 +399,7 @@ int kerf_run(struct kerf_handle *k, const void *const *inputs, void *const *outp
 
 	if (r)
 		return r;
-	r = kerf_session_run(k->session, s->in, s->out, NULL);
+	r = kerf_live_run(k->live, s->in, s->out);
 	finish_slot(s, r);
 	return r;
 }
@@ -353,7 +424,7 @@ int kerf_submit(struct kerf_handle *k, const void *const *inputs, void *const *o
 		return r;
 	s->done = done;
 	s->user = user;
-	r = kerf_session_submit(k->session, s->in, s->out, slot_done, s);
+	r = kerf_live_submit(k->live, s->in, s->out, slot_done, s);
 	if (r)
 		finish_slot(s, r);
 	return r;
@@ -369,15 +440,50 @@ const char *kerf_plan_reason(const struct kerf_handle *k)
 	return k->plan.reason;
 }
 
+int kerf_get_reason(struct kerf_handle *k, char *text, size_t size)
+{
+	struct kerf_steer_now now;
+
+	if (!size)
+		return -EINVAL;
+	if (k->steer)
+		kerf_steer_now(k->steer, &now);
+	snprintf(text, size, "%s", k->steer ? now.reason : k->plan.reason);
+	return 0;
+}
+
+int kerf_replan(struct kerf_handle *k, int *changed, char *reason, size_t reason_size)
+{
+	struct kerf_err err = {""};
+	char why[256] = "";
+	bool is = false;
+	int r = k->steer ? kerf_steer_look(k->steer, &is, why, &err) : -ENOTSUP;
+
+	if (changed)
+		*changed = is;
+	if (!k->steer)
+		kerf_fail(&err, r, "nothing to decide: opened without replan_ms, or with one engine");
+	if (reason && reason_size)
+		snprintf(reason, reason_size, "%s", !r ? why : err.msg[0] ? err.msg : strerror(-r));
+	return r;
+}
+
 int kerf_get_stats(struct kerf_handle *k, struct kerf_stats *stats)
 {
 	struct kerf_session_stats s;
 	struct kerf_stats out = {.predicted_s = k->plan.total_s, .steps = k->plan.n_step};
+	struct kerf_steer_now now;
 	size_t size = stats->size;
 
 	if (size < sizeof(size))
 		return -EINVAL;
-	kerf_session_stats(k->session, &s);
+	kerf_live_stats(k->live, &s);
+	if (k->steer) {
+		kerf_steer_now(k->steer, &now);
+		out.replans = now.changes;
+		out.predicted_s = now.total_s;
+		out.steps = now.n_step;
+	}
 	out.size = KERF_MIN(size, sizeof(out));
 	out.requests = s.requests;
 	out.failures = s.failures;

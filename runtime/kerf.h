@@ -51,7 +51,16 @@ struct kerf_config {
 	uint32_t keep;	       /* the first so many operators stay on this node */
 	uint32_t reserved2;    /* 0 */
 	const char *plan;      /* a file that 'kerf plan --json' wrote: then nothing is planned */
+	/*
+	 * Above 0: links and loads are measured, looked at every so many milliseconds, and the plan
+	 * is changed when that pays, by a thread of kerf's. KERF_REPLAN_ASKED: measured, and looked
+	 * at when kerf_replan() is called. 0: the plan stays. Not beside plan.
+	 */
+	int32_t replan_ms;
+	uint32_t reserved3; /* 0 */
 };
+
+#define KERF_REPLAN_ASKED (-1)
 
 /* Talk plain TCP to other than loopback. */
 #define KERF_INSECURE 1u
@@ -87,13 +96,14 @@ struct kerf_stats {
 	double predicted_s; /* latency of one request as planned; 0 with one engine */
 	uint32_t steps;	    /* jobs a request makes */
 	uint32_t depth;
+	uint64_t replans; /* how often the plan was changed; the figures above are of the last */
 };
 
 /* On failure message (may be NULL) gets one line that says what and where. */
 KERF_API int kerf_open(const char *model, const struct kerf_config *config,
 		       struct kerf_handle **handle, char *message, size_t message_size);
 
-/* Waits for requests in flight. NULL is allowed. */
+/* Waits for requests in flight, and for a change of the plan. NULL is allowed. */
 KERF_API void kerf_close(struct kerf_handle *handle);
 
 KERF_API uint32_t kerf_inputs(const struct kerf_handle *handle);
@@ -125,8 +135,20 @@ KERF_API int kerf_submit(struct kerf_handle *handle, const void *const *inputs,
 /* Zeroed memory aligned as requests want it; free() it. */
 KERF_API void *kerf_buffer(size_t bytes);
 
-/* Why the plan is as it is, one line; lives as long as the handle. */
+/* Why the plan is as it is that the handle was opened with, one line; lives as long as the handle. */
 KERF_API const char *kerf_plan_reason(const struct kerf_handle *handle);
+/* The same of the plan in force, which replanning changes; cut to size, always terminated. */
+KERF_API int kerf_get_reason(struct kerf_handle *handle, char *text, size_t size);
+
+/*
+ * Looks at links and loads now, and changes the plan if that pays: *changed (may be NULL) becomes 1
+ * or 0, reason (may be NULL) one line that says why or why not. Blocks while a new plan is
+ * prepared and the old one's requests end; requests may be made and go on meanwhile: none is
+ * lost or waits. Any thread, several at once, but not from a kerf_done. -ENOTSUP: the handle was
+ * opened without replan_ms, or with one engine alone, so that there is nothing to change; else
+ * the policy's error or that of preparing: then the plan in force stays.
+ */
+KERF_API int kerf_replan(struct kerf_handle *handle, int *changed, char *reason, size_t reason_size);
 
 /* stats->size is the caller's sizeof. */
 KERF_API int kerf_get_stats(struct kerf_handle *handle, struct kerf_stats *stats);

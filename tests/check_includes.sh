@@ -14,8 +14,9 @@ allowed() {
 	net) echo "util net graph/tensor.h" ;;
 	exec) echo "util graph cost plan exec" ;;
 	sim) echo "util graph cost plan sim" ;;
+	steer) echo "util graph cost plan exec telemetry steer" ;;
 	node) echo "util graph cost plan exec net telemetry node" ;;
-	cli) echo "util graph cost plan exec net telemetry sim node cli" ;;
+	cli) echo "util graph cost plan exec net telemetry steer sim node cli" ;;
 	esac
 }
 
@@ -41,7 +42,7 @@ curses.h runtime/cli/top_screen
 ncurses runtime/cli/top_screen'
 
 bad=0
-for room in util graph cost plan telemetry net exec sim node cli; do
+for room in util graph cost plan telemetry net exec steer sim node cli; do
 	for f in runtime/"$room"/*.[ch]; do
 		[ -e "$f" ] || continue
 		ok="$(allowed "$room") $(extra "$f")"

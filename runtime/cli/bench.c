@@ -337,7 +337,7 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 	}
 	if (!r)
 		r = kerf_live_open(s->graph, &s->plan, s->cluster.engine, l.depth, &l.live, err);
-	if (!r && o->replan && s->problem.op_s)
+	if (!r && o->replan)
 		r = kerf_cli_replan_start(o->common.model, s, l.live, (double)o->replan, &replan, err);
 	if (r)
 		goto out;

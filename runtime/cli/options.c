@@ -3,6 +3,7 @@
 
 #include "exec/meter.h"
 #include "plan/plan_json.h"
+#include "steer/view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,11 +151,11 @@ static int make_problem(const struct kerf_cli_options *o, struct kerf_cli_setup 
 {
 	int r;
 
-	kerf_cli_telemetry_links(o->telemetry, &s->cluster, &s->view);
+	kerf_view_links(o->telemetry, &s->cluster, &s->view);
 	r = kerf_cluster_probe(&s->cluster, &o->engine, &s->view, err);
 	if (r)
 		return r;
-	kerf_cli_telemetry_loads(o->telemetry, &s->cluster, &s->view);
+	kerf_view_loads(o->telemetry, &s->cluster, true, &s->view);
 	r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->view, &s->problem, err);
 	s->problem.p.cut = o->cut;
 	return r ? r : kerf_cli_goal_apply(&o->goal, &s->cluster, s->node, &s->problem.p, err);

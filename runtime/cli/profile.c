@@ -4,6 +4,7 @@
 #include "cli/options.h"
 #include "cost/predictor.h"
 #include "exec/measure.h"
+#include "steer/view.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -210,12 +211,12 @@ static int profile(struct profile_options *o, struct kerf_err *err)
 		r = kerf_cluster_open(o->common.on ? o->common.on : "cpu", &o->common.engine, &c, err);
 	for (i = 0; i < c.n_engine && !r; i++) {
 		/* Waits for a window in which nothing of ours ran. */
-		kerf_cli_telemetry_loads(o->common.telemetry, &c, &view);
+		kerf_view_loads(o->common.telemetry, &c, true, &view);
 		r = kerf_cluster_profile(&c, i, g, &o->common.profile, NULL, &p, err);
 		if (r)
 			break;
 		/* The window that ends now was full of the model's runs. */
-		busy_w = kerf_cli_telemetry_power(o->common.telemetry, &c, i);
+		busy_w = kerf_view_power(o->common.telemetry, &c, i);
 		r = measure_engine(o, &c, i, g, &p, view.node_w[i], busy_w, &cost, err);
 		if (!r && o->common.json) {
 			print_json(&p, &cost);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that looks at the state now and then, and changes a live session's plan when that pays. */
+/* --replan of a command: steer/steer.h, with what it changes on stderr and in the plan's note. */
 #ifndef KERF_CLI_REPLAN_H
 #define KERF_CLI_REPLAN_H
 
@@ -9,9 +9,9 @@
 struct kerf_cli_replan;
 
 /*
- * s's plan is in force in live, and s's problem and view are the thread's until it is stopped; it
- * looks every `seconds`. Says on stderr what it changes, and why it cannot if so. model: as notes
- * of plans name it.
+ * s's plan is in force in live, and s's problem and view are in other hands until it is stopped;
+ * a look every `seconds`. model: as notes of plans name it. Nothing to decide (*r NULL, 0) where
+ * there is no problem.
  */
 int kerf_cli_replan_start(const char *model, struct kerf_cli_setup *s, struct kerf_live *live,
 			  double seconds, struct kerf_cli_replan **r, struct kerf_err *err);

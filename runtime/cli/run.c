@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* kerf run: one request, from files to files. */
+/* kerf run: a request, or the same again and again, from files to files. */
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/replan.h"
 #include "exec/measure.h"
 #include "graph/tensor_file.h"
 #include "util/clock.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define MAX_FILES 256
+#define TELL_NS 250000000u
 
 /* "NAME:FILE": names may hold colons, files may not. */
 struct named_file {
@@ -24,23 +26,29 @@ struct run_options {
 	struct named_file input[MAX_FILES], output[MAX_FILES];
 	uint32_t n_input, n_output;
 	bool random;
-	long seed;
+	long seed, repeat, replan;
 };
 
 static const char help[] =
 	"usage: kerf run MODEL [OPTIONS]\n"
 	"\n"
-	"Runs MODEL once and prints its outputs, or writes them to files.\n"
+	"Runs MODEL and prints its outputs, or writes them to files.\n"
 	"\n"
 	"  --input NAME:FILE   read an input: .pb (ONNX TensorProto), .npy, else raw bytes\n"
 	"  --output NAME:FILE  write an output, same formats; written only if the run succeeds\n"
 	"  --random SEED       fill inputs without a file from a seeded generator\n"
+	"  --repeat N          that many requests, one after the other (default 1); the last one's\n"
+	"                      outputs are those that are told\n"
+	"  --replan N          meanwhile look at links and loads every N seconds, and change the plan\n"
+	"                      when that pays\n"
 	KERF_CLI_OPTIONS_HELP;
 
 static const struct option longs[] = {
 	{"input", required_argument, NULL, 'i'},
 	{"output", required_argument, NULL, 'O'},
 	{"random", required_argument, NULL, 'r'},
+	{"repeat", required_argument, NULL, 'n'},
+	{"replan", required_argument, NULL, 'N'},
 	KERF_CLI_LONG_OPTIONS,
 };
 
@@ -71,9 +79,13 @@ static int parse(int argc, char **argv, struct run_options *o, struct kerf_err *
 			o->random = true;
 			r = kerf_cli_number("--random", optarg, 0, INT32_MAX, &o->seed, err);
 			break;
+		case 'n': r = kerf_cli_number("--repeat", optarg, 1, INT32_MAX, &o->repeat, err); break;
+		case 'N': r = kerf_cli_number("--replan", optarg, 1, 3600, &o->replan, err); break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
 		}
 	}
+	if (!r && o->replan && o->common.goal.goal.exits)
+		r = kerf_fail(err, -EINVAL, "--replan beside --exits: an answer would be of one exit or another");
 	if (!r && optind != argc - 1)
 		r = kerf_fail(err, -EINVAL, "expected one model file; 'kerf run --help' tells more");
 	o->common.model = argv[optind];
@@ -215,12 +227,40 @@ static void print_json(const struct kerf_graph *g, const struct kerf_plan *plan,
 	json_object_put(all);
 }
 
+/* All requests, and who looks on says what the last ones took. */
+static int play(const struct run_options *o, struct kerf_live *live, const struct kerf_io *io,
+		struct kerf_err *err)
+{
+	uint64_t told = kerf_now_ns(), begin;
+	long i = 0;
+	int r;
+
+	do {
+		begin = kerf_now_ns();
+		r = kerf_live_run(live, io->in, io->out);
+		i++;
+		if (!r && i < o->repeat && kerf_now_ns() - told < TELL_NS)
+			continue;
+		told = kerf_now_ns();
+		kerf_cli_telemetry_requests(r ? NULL : o->common.telemetry, (uint64_t)i,
+					    (double)(told - begin) * 1e-9);
+	} while (!r && i < o->repeat);
+	if (!r)
+		return 0;
+	kerf_live_why(live, err);
+	kerf_fail(err, r, "%s", kerf_job_text(r));
+	if (i > 1)
+		kerf_err_prefix(err, "run %ld", i);
+	kerf_err_prefix(err, "%s: the run failed", o->common.model);
+	return r;
+}
+
 static int run(const struct run_options *o, struct kerf_err *err)
 {
-	struct kerf_session *session = NULL;
+	struct kerf_cli_replan *replan = NULL;
+	struct kerf_live *live = NULL;
 	struct kerf_cli_setup s;
 	struct kerf_io io = {0};
-	uint64_t begin;
 	int r = kerf_cli_setup(&o->common, &s, err);
 
 	if (r)
@@ -231,23 +271,17 @@ static int run(const struct run_options *o, struct kerf_err *err)
 	if (!r)
 		r = read_inputs(o, s.graph, &io, err);
 	if (!r)
-		r = kerf_session_open(s.graph, &s.plan, s.cluster.engine, 1, &session, err);
-	if (!r) {
-		begin = kerf_now_ns();
-		r = kerf_session_run(session, io.in, io.out, NULL);
-		kerf_cli_telemetry_requests(r ? NULL : o->common.telemetry, 1,
-					    (double)(kerf_now_ns() - begin) * 1e-9);
-		if (r) {
-			kerf_session_why(session, err);
-			kerf_fail(err, r, "%s", kerf_job_text(r));
-			kerf_err_prefix(err, "%s: the run failed", o->common.model);
-		}
-	}
+		r = kerf_live_open(s.graph, &s.plan, s.cluster.engine, 1, &live, err);
+	if (!r && o->replan)
+		r = kerf_cli_replan_start(o->common.model, &s, live, (double)o->replan, &replan, err);
+	if (!r)
+		r = play(o, live, &io, err);
+	kerf_cli_replan_stop(replan);
 	if (!r && o->n_output)
 		r = write_outputs(o, s.graph, &io, err);
 	else if (!r)
 		(o->common.json ? print_json : print_outputs)(s.graph, &s.plan, &io);
-	kerf_session_close(session);
+	kerf_live_close(live);
 	kerf_io_finish(&io);
 	kerf_cli_setup_finish(&s);
 	return r;

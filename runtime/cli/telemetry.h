@@ -49,16 +49,6 @@ const char *kerf_cli_source(unsigned int source);
 /* kerf inspect --telemetry: opens everything, says what came of it. The exit status. */
 int kerf_inspect_telemetry(bool json);
 
-/* What is known of the cluster's links; what is not stays 0, for a probe. */
-void kerf_cli_telemetry_links(struct kerf_telemetry *t, const struct kerf_cluster *c,
-			      struct kerf_cluster_view *view);
-/* What its nodes' load makes of the time that slices take there. */
-void kerf_cli_telemetry_loads(struct kerf_telemetry *t, const struct kerf_cluster *c,
-			      struct kerf_cluster_view *view);
-
-/* Watts that engine i's node drew over the last window, as its board measures it; 0: not known. */
-double kerf_cli_telemetry_power(struct kerf_telemetry *t, const struct kerf_cluster *c, uint32_t i);
-
 /*
  * plan is in force from now on; changed: why not the one before, NULL: what both predicted. And how
  * n requests of it went so far.

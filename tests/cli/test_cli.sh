@@ -42,6 +42,8 @@ expect 2 '' "$KERF" run
 expect 2 'threads' "$KERF" run "$model" --threads 0
 expect 2 'unknown policy' "$KERF" plan "$model" --policy magic
 expect 2 'NAME:FILE' "$KERF" run "$model" --input nonsense
+expect 2 "--repeat '0'" "$KERF" run "$model" --random 1 --repeat 0
+expect 2 'beside --exits' "$KERF" run "$model" --random 1 --replan 1 --exits
 for c in bench conformance gen inspect node plan profile run; do
 	expect 0 '' "$KERF" $c --help
 	grep -q '^usage:' "$work/out" || { echo "$c --help: no usage"; bad=1; }
@@ -57,6 +59,10 @@ expect 1 'text.onnx' "$KERF" inspect "$work/text.onnx"
 expect 1 'folder.onnx' "$KERF" inspect "$work/folder.onnx"
 
 # inputs and outputs
+expect 0 '' "$KERF" run "$model" --random 1
+cp "$work/out" "$work/once"
+expect 0 '' "$KERF" run "$model" --random 1 --repeat 5 --replan 1 --on cpu,ref
+cmp "$work/once" "$work/out" || { echo "--repeat: another answer"; bad=1; }
 expect 1 "no input 'wrong'" "$KERF" run "$model" --input "wrong:$model"
 expect 1 'not given' "$KERF" run "$model"
 printf 'short' >"$work/short.bin"

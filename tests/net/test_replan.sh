@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # A link gets slow while requests run: the plan is changed, the trace says why, no request is
-# lost; on a link that stays as it is, the plan does too.
+# lost; on a link that stays as it is, the plan does too. The same by an application of libkerf's,
+# and by kerf run.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 KERF=${KERF:-$PWD/build/kerf}
@@ -18,6 +19,7 @@ fail() {
 	exit 1
 }
 
+make -s O="${KERF%/kerf}" "${KERF%/kerf}/tests/net/replan_app" || fail "cannot build the application"
 net_init || fail "cannot set up two hosts"
 trap 'net_finish; rm -rf "$work"' EXIT
 net_rate 500 || fail "cannot shape the link"
@@ -39,3 +41,20 @@ net_rate 1
 wait $pid || fail "a step: the run failed"
 grep "plan changed.*the link" "$work/dev.log" || fail "a step: the plan was not changed for the link"
 tail -n 1 "$work/rows"
+
+# What was measured of the engines is stored by now.
+app() {
+	net_dev "$@" >"$work/app" 2>"$work/dev.log" &
+	pid=$!
+	sleep 2
+	net_rate 1
+	wait $pid || fail "$1: $(tail -n 2 "$work/app")"
+	net_rate 500
+}
+net_rate 500
+app "${KERF%/kerf}/tests/net/replan_app" "$work/model.onnx" "cpu,http://$NET_SRV_ADDR:8470" 4
+cat "$work/app"
+grep -q "failures 0 replans [1-9]" "$work/app" || fail "libkerf: the plan was not changed"
+app timeout 60 "$KERF" run "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" --insecure \
+	--threads 1 --random 1 --repeat 100 --replan 1
+grep "plan changed.*the link" "$work/dev.log" || fail "kerf run: the plan was not changed for the link"

@@ -281,6 +281,53 @@ static void test_goals(void **state)
 	refused(&cfg, -EINVAL, "unknown flag");
 }
 
+/* Looks by a thread and when asked, while requests run; what there is to refuse. */
+static void test_replanning(void **state)
+{
+	struct kerf_config cfg = {.size = sizeof(cfg), .engines = "cpu,ref", .threads = 1,
+				  .replan_ms = 1};
+	struct kerf_stats stats = {.size = sizeof(stats)};
+	char why[256] = "", first[512], now[512];
+	struct kerf_handle *k;
+	struct buffers b;
+	int i, changed;
+
+	assert_int_equal(kerf_open(model, &cfg, &k, why, sizeof(why)), 0);
+	make_buffers(k, &b);
+	for (i = 0; i < 300; i++) {
+		assert_int_equal(kerf_run(k, (const void *const *)b.in, b.out, NULL), 0);
+		if (i % 50)
+			continue;
+		assert_int_equal(kerf_replan(k, &changed, why, sizeof(why)), 0);
+		assert_true(strstr(why, changed ? "changed" : "kept") == why);
+	}
+	assert_int_equal(kerf_get_stats(k, &stats), 0);
+	assert_int_equal(stats.requests, 300);
+	assert_int_equal(stats.failures, 0);
+	snprintf(first, sizeof(first), "%s", kerf_plan_reason(k));
+	assert_int_equal(kerf_get_reason(k, now, sizeof(now)), 0);
+	if (!stats.replans)
+		assert_string_equal(first, now);
+	assert_int_equal(kerf_get_reason(k, now, 0), -EINVAL);
+	kerf_close(k);
+
+	cfg.replan_ms = KERF_REPLAN_ASKED;
+	assert_int_equal(kerf_open(model, &cfg, &k, why, sizeof(why)), 0);
+	assert_int_equal(kerf_replan(k, NULL, NULL, 0), 0);
+	kerf_close(k);
+	cfg.engines = "cpu";
+	assert_int_equal(kerf_open(model, &cfg, &k, why, sizeof(why)), 0);
+	assert_int_equal(kerf_replan(k, &changed, why, sizeof(why)), -ENOTSUP);
+	assert_int_equal(changed, 0);
+	assert_non_null(strstr(why, "one engine"));
+	kerf_close(k);
+	free_buffers(&b);
+	cfg.replan_ms = -2;
+	refused(&cfg, -EINVAL, "replan_ms -2");
+	cfg = (struct kerf_config){.size = sizeof(cfg), .plan = "x", .replan_ms = 1};
+	refused(&cfg, -EINVAL, "beside a plan");
+}
+
 static int make_model(void **state)
 {
 	const char *kerf = getenv("KERF");
@@ -304,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_small_structs),
 		cmocka_unit_test(test_large_structs),
 		cmocka_unit_test(test_goals),
+		cmocka_unit_test(test_replanning),
 		cmocka_unit_test(test_memory_is_checked),
 		cmocka_unit_test(test_bounded_outputs),
 	};
