@@ -33,6 +33,7 @@ static int usage(FILE *f)
 		"                       queue that --as names (they open it as q:NAME)\n"
 		"  --as NAME            see --serve-engine\n"
 		"  --threads N          threads of the cpu engine (default: all CPUs)\n"
+		"  --share PERCENT      of the time, at most, that its one thread computes\n"
 		"  --cache DIR          where uploaded models are kept\n"
 		"  --cache-bytes N      how much of them (default 4294967296)\n"
 		"  --slice-bytes N      memory of prepared slices (default: half the machine's)\n"
@@ -131,6 +132,10 @@ static int take(struct arguments *a, int opt, char *arg)
 		r = number("--threads", arg, 1024, &n);
 		a->cfg.engine_config.threads = (int)n;
 		break;
+	case 'H':
+		r = number("--share", arg, 100, &n);
+		a->cfg.engine_config.share = (int)n;
+		break;
 	case 'c': a->cfg.cache_dir = arg; break;
 	case 'C': return number("--cache-bytes", arg, INT64_MAX, &a->cfg.cache_bytes);
 	case 'S': return number("--slice-bytes", arg, INT64_MAX, &a->cfg.slice_bytes);
@@ -154,6 +159,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 		{"serve-engine", required_argument, NULL, 's'},
 		{"as", required_argument, NULL, 'a'},
 		{"threads", required_argument, NULL, 't'},
+		{"share", required_argument, NULL, 'H'},
 		{"cache", required_argument, NULL, 'c'},
 		{"cache-bytes", required_argument, NULL, 'C'},
 		{"slice-bytes", required_argument, NULL, 'S'},

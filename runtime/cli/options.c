@@ -74,6 +74,10 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 		return r;
 	case 'I': o->engine.isa = arg; return 0;
 	case 'p': o->engine.pin = true; return 0;
+	case KERF_CLI_OPT_SHARE:
+		r = kerf_cli_number("--share", arg, 1, 100, &n, err);
+		o->engine.share = (int)n;
+		return r;
 	case 'd':
 		r = kerf_cli_number("--depth", arg, 1, 64, &n, err);
 		o->depth = (uint32_t)n;

@@ -29,13 +29,14 @@ struct kerf_cli_options {
 	struct kerf_telemetry *telemetry; /* NULL: none; kerf_cli_options_open() */
 };
 
-enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER };
+enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER, KERF_CLI_OPT_SHARE };
 
 /* Rows of a getopt_long table; a command puts its own before them. */
 #define KERF_CLI_LONG_OPTIONS                                                                      \
 	{"on", required_argument, NULL, 'o'}, {"policy", required_argument, NULL, 'P'},            \
 		{"shape", required_argument, NULL, 's'}, {"threads", required_argument, NULL, 't'}, \
 		{"isa", required_argument, NULL, 'I'}, {"pin", no_argument, NULL, 'p'},            \
+		{"share", required_argument, NULL, KERF_CLI_OPT_SHARE},                            \
 		{"depth", required_argument, NULL, 'd'}, {"insecure", no_argument, NULL, 'k'},     \
 		{"plan", required_argument, NULL, KERF_CLI_OPT_PLAN},                              \
 		{"cut", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},                            \
@@ -62,6 +63,8 @@ enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER };
 	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \
 	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \
 	"  --pin               bind each thread to a CPU\n"                                        \
+	"  --share PERCENT     of the time, at most, that the cpu engine's one thread computes; it\n"    \
+	"                      sleeps between operators\n"                                         \
 	"  --depth N           requests in flight (default 2)\n"                                   \
 	"  --insecure          talk plain TCP to other than loopback\n"                            \
 	"  --json              machine-readable output\n"                                         \

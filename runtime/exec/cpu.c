@@ -17,6 +17,8 @@ struct cpu_engine {
 	struct kerf_worker worker;
 	struct kerf_pool *pool;
 	struct kerf_isa isa;
+	int share;   /* percent */
+	double rest; /* seconds for each of work */
 	char cpu[64];
 	char machine[65];
 };
@@ -25,8 +27,8 @@ static int cpu_run(struct kerf_job *job)
 {
 	struct cpu_engine *e = (struct cpu_engine *)job->program->engine;
 
-	return kerf_cpu_program_run((struct kerf_cpu_program *)job->program, e->pool, job->in,
-				    job->out, NULL, &job->engine_word);
+	return kerf_cpu_program_run((struct kerf_cpu_program *)job->program, e->pool, e->rest,
+				    job->in, job->out, NULL, &job->engine_word);
 }
 
 static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
@@ -40,10 +42,17 @@ static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
 	if (cfg->threads < 0 || cfg->threads > 1024)
 		return kerf_fail(err, -EINVAL, "engine cpu: %d threads, expected 0 to 1024",
 				 cfg->threads);
+	if (cfg->share < 0 || cfg->share > 100)
+		return kerf_fail(err, -EINVAL, "engine cpu: %d percent of the time, expected 1 to 100",
+				 cfg->share);
+	if (cfg->share % 100 && cfg->threads != 1)
+		return kerf_fail(err, -EINVAL, "engine cpu: a share of the time is for one thread");
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
 	e->base.ops = &kerf_engine_cpu;
+	e->share = cfg->share ? cfg->share : 100;
+	e->rest = 100.0 / e->share - 1;
 	r = kerf_isa_init(&e->isa, cfg->isa);
 	if (r) {
 		kerf_fail(err, r, "engine cpu: this machine or build has no isa '%s'",
@@ -91,6 +100,9 @@ static void cpu_describe(struct kerf_engine *engine, struct kerf_engine_info *in
 	snprintf(info->kind, sizeof(info->kind), "cpu");
 	snprintf(info->device, sizeof(info->device), "%s, %s, %d thread%s", e->cpu, e->isa.name, n,
 		 n == 1 ? "" : "s");
+	if (e->share < 100)
+		snprintf(info->device + strlen(info->device),
+			 sizeof(info->device) - strlen(info->device), ", %d %% of the time", e->share);
 	snprintf(info->machine, sizeof(info->machine), "%s", e->machine);
 	info->dtypes = 1u << KERF_F32 | 1u << KERF_U8 | 1u << KERF_I8;
 	info->memory_bytes = kerf_machine_memory();
@@ -148,7 +160,7 @@ static int cpu_profile(struct kerf_program *p, const struct kerf_tensor *in,
 	int r;
 
 	pthread_mutex_lock(&e->worker.busy);
-	r = kerf_cpu_program_run((struct kerf_cpu_program *)p, e->pool, in, out, op_ns, NULL);
+	r = kerf_cpu_program_run((struct kerf_cpu_program *)p, e->pool, e->rest, in, out, op_ns, NULL);
 	pthread_mutex_unlock(&e->worker.busy);
 	return r;
 }

@@ -82,11 +82,13 @@ void kerf_cpu_program_free(struct kerf_cpu_program *p); /* NULL allowed */
 void kerf_cpu_program_info(const struct kerf_cpu_program *p, struct kerf_program_info *info);
 
 /*
- * Runs all steps. op_ns: NULL, or receives the wall time of each operator. cancel is
- * looked at between steps: -ECANCELED once it is not 0. One run of a program, and one
- * of a pool, at a time: the caller serialises.
+ * Runs all steps. rest: seconds asleep for each of the calling thread's own on a CPU, taken between
+ * steps, so that a run lasts 1 + rest times its work on whatever scale it is looked at; what others
+ * keep it from is part of the rest. op_ns: NULL, or receives the wall time of each operator with
+ * its rest. cancel is looked at between steps: -ECANCELED once it is not 0. One run of a program,
+ * and one of a pool, at a time: the caller serialises.
  */
-int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool,
+int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
 			 const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns,
 			 const uint64_t *cancel);
 

@@ -5,8 +5,12 @@
 #include "graph/memplan.h"
 #include "util/clock.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+
+#define REST_NS 100000u
 
 /* A tensor whose memory is the job's: slot counts inputs, then outputs. */
 struct patch {
@@ -440,15 +444,46 @@ static void finish_run(struct kerf_cpu_program *p, struct kerf_tensor *out)
 	}
 }
 
-int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool,
+/* A run that rests: when it began, and what its thread had worked by then. */
+struct pace {
+	double rest;
+	uint64_t begin_ns, worked_ns;
+};
+
+static void begin_pace(struct pace *pace)
+{
+	prctl(PR_SET_TIMERSLACK, 1000ul); /* the default, 50 us, is an operator's time */
+	pace->begin_ns = kerf_now_ns();
+	pace->worked_ns = kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/*
+ * Sleeps until the work so far and its rest are over; less than REST_NS is left for later, but at
+ * the end. Late wakes shorten the next sleep, as the time to wake at follows from the beginning.
+ */
+static void take_rest(const struct pace *pace, bool last)
+{
+	double worked = (double)(kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - pace->worked_ns);
+	uint64_t until = pace->begin_ns + (uint64_t)(worked * (1 + pace->rest));
+	struct timespec ts = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+
+	if (until > kerf_now_ns() + (last ? 0 : REST_NS))
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+			;
+}
+
+int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
 			 const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns,
 			 const uint64_t *cancel)
 {
-	uint32_t i;
+	struct pace pace = {.rest = rest};
+	uint32_t i, n = p->base.slice->n_op;
 	int r;
 
+	if (rest > 0)
+		begin_pace(&pace);
 	begin_run(p, in, out);
-	for (i = 0; i < p->base.slice->n_op; i++) {
+	for (i = 0; i < n; i++) {
 		uint64_t t0 = op_ns ? kerf_now_ns() : 0;
 
 		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
@@ -456,6 +491,8 @@ int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool,
 		r = run_step(p, i, pool);
 		if (r)
 			return r;
+		if (rest > 0)
+			take_rest(&pace, i + 1 == n);
 		if (op_ns)
 			op_ns[i] = kerf_now_ns() - t0;
 	}

@@ -16,6 +16,7 @@
 #include "exec/engine.h"
 #include "graph/import.h"
 #include "graph/tensor_file.h"
+#include "util/clock.h"
 
 #include "unit/graph_eval.h"
 
@@ -214,6 +215,57 @@ static struct kerf_graph *generate(const char *arch, const char *size)
 		fail_msg("kerf gen %s failed", arch);
 	unlink(path);
 	return g;
+}
+
+/* A thread that may compute a tenth of the time takes ten times what it works, however busy
+ * the box is. */
+static void test_share(void **state)
+{
+	struct kerf_engine_config cfg = {.threads = 1, .share = 101};
+	struct kerf_graph *g = generate("mobilenet_v2", "64x64");
+	struct kerf_tensor *in, *out[2];
+	uint64_t *op_ns, worked, wall, sum = 0;
+	struct kerf_engine_info info;
+	struct kerf_program *p;
+	struct kerf_engine *e;
+	struct kerf_err err = {{0}};
+	uint32_t i;
+	int k;
+
+	if (!g)
+		skip();
+	in = tensors_of(g, g->in, g->n_in, 1);
+	op_ns = calloc(g->n_op, sizeof(*op_ns));
+	assert_non_null(op_ns);
+	assert_int_equal(kerf_engine_open("cpu", &cfg, &e, &err), -EINVAL);
+	cfg = (struct kerf_engine_config){.threads = 2, .share = 50};
+	assert_int_equal(kerf_engine_open("cpu", &cfg, &e, &err), -EINVAL);
+	for (k = 0; k < 2; k++) {
+		cfg = (struct kerf_engine_config){.threads = 1, .share = k ? 10 : 100};
+		out[k] = tensors_of(g, g->out, g->n_out, 0);
+		if (kerf_engine_open("cpu", &cfg, &e, &err) || e->ops->prepare(e, g, &p, &err))
+			fail_msg("%s", err.msg);
+		e->ops->describe(e, &info);
+		assert_int_equal(strstr(info.device, "10 % of the time") != NULL, k);
+		wall = kerf_now_ns();
+		worked = kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		assert_int_equal(e->ops->profile(p, in, out[k], op_ns), 0);
+		worked = kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - worked;
+		wall = kerf_now_ns() - wall;
+		e->ops->release(p);
+		kerf_engine_close(e);
+	}
+	for (i = 0; i < g->n_op; i++)
+		sum += op_ns[i];
+	/* Of what is counted here, the engine does not count how it looked at clocks. */
+	assert_true(wall > 7 * worked);
+	assert_true(sum > 7 * worked);
+	assert_same_bits("a tenth of the time", out[0], out[1], g->n_out);
+	free_tensors(out[0], g->n_out);
+	free_tensors(out[1], g->n_out);
+	free_tensors(in, g->n_in);
+	free(op_ns);
+	kerf_graph_unref(g);
 }
 
 static void test_generated(void **state)
@@ -443,6 +495,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open),	cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_trained), cmocka_unit_test(test_generated),
 		cmocka_unit_test(test_many),
 	};
