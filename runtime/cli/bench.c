@@ -12,6 +12,7 @@
 #include "util/clock.h"
 #include "util/hash.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,12 +32,18 @@ struct bench_options {
 	const char *policy[MAX_POLICIES];
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
-	long runs, warmup, seconds, replan;
-	bool peak, load, codec_error, once;
+	long runs, warmup, seconds, replan, rounds, longest;
+	bool peak, load, codec_error;
 	enum format format;
 };
 
-#define MAX_KNOWN 1024 /* distinct plans of one configuration */
+/* Of --rounds. */
+#define MAX_ROWS 1024
+#define MAX_ROUNDS 100
+#define MAX_ROUND_RUNS 100
+#define BRIEF_S 0.3   /* predicted to take less: --warmup and --runs requests a round, else one */
+#define LONG_S 3.0    /* predicted to take more: one round */
+#define HOPELESS 4.0  /* slower than the best by this: the same */
 
 struct row {
 	char policy[24];
@@ -44,14 +51,31 @@ struct row {
 	struct kerf_bench_stats ms;
 	double per_s, gflops, peak_gflops, predicted_ms;
 	double sent_kb, energy_j; /* of one request, predicted */
-	uint32_t plan;		  /* of the distinct ones: rows of one plan have one number */
+	double memory_mb, period_ms;
+	uint32_t plan;		  /* of --rounds: rows of one plan have one number */
 };
 
-/* Plans measured so far with one configuration, and their rows by depth. */
-struct known {
+struct distinct {
+	struct kerf_plan plan;
+	uint64_t hash;
+	double *ms; /* [rounds * runs] */
 	uint32_t n;
-	uint64_t hash[MAX_KNOWN];
-	struct row *row[MAX_KNOWN]; /* [n_depth]; NULL: it failed */
+	int status;
+};
+
+/* Distinct plans of one configuration, and whose they are. */
+struct rounds {
+	uint32_t n, n_row;
+	struct distinct plan[MAX_ROWS];
+	struct row row[MAX_ROWS];
+};
+
+/* Requests of one plan; ms[n] on are filled. */
+struct batch {
+	long warmup, runs; /* 0 runs: as long as --seconds */
+	double *ms;
+	uint32_t n;
+	double wall_s;
 };
 
 static const char help[] =
@@ -67,8 +91,11 @@ static const char help[] =
 	"  --depth LIST        requests in flight\n"
 	"  --policy LIST|all   policies, one after the other; one that has no plan is told and left out\n"
 	"  --cut LIST|all      with --policy cut: the cuts to measure one by one\n"
-	"  --once              a plan that was measured already is not measured again: its row\n"
-	"                      says the same\n"
+	"  --rounds N          plans are made first, and then run in turns, N times: --runs (2) and --warmup\n"
+	"                      (1) requests of those that take less than 0.3 s, else one; of those above\n"
+	"                      3 s, or four times the best, in the first round alone. What several\n"
+	"                      policies plan is run once\n"
+	"  --longest N         with --rounds: what is predicted to take more seconds is not run (15)\n"
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
 	"  --wire              alone: a remote slice against a plain TCP echo\n"
@@ -86,7 +113,7 @@ static const struct option longs[] = {
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
 	{"cut", required_argument, NULL, 'C'},	    {"peak", no_argument, NULL, 'K'},
 	{"codec-error", no_argument, NULL, 'E'},    {"load", no_argument, NULL, 'M'},
-	{"once", no_argument, NULL, 'O'},
+	{"rounds", required_argument, NULL, 'r'},   {"longest", required_argument, NULL, 'G'},
 	{"format", required_argument, NULL, 'F'},   KERF_CLI_LONG_OPTIONS,
 };
 
@@ -190,7 +217,8 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 		case 'M': o->load = true; break;
 		case 'E': o->codec_error = true; break;
 		case 'K': o->peak = true; break;
-		case 'O': o->once = true; break;
+		case 'r': r = kerf_cli_number("--rounds", optarg, 1, MAX_ROUNDS, &o->rounds, err); break;
+		case 'G': r = kerf_cli_number("--longest", optarg, 1, 3600, &o->longest, err); break;
 		case 'F': r = parse_format(o, optarg, err); break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
 		}
@@ -199,6 +227,13 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 		o->format = JSON;
 	if (!r && optind < argc - 1)
 		r = kerf_fail(err, -EINVAL, "expected one model file; 'kerf bench --help' tells more");
+	if (!r && o->rounds && (o->runs > MAX_ROUND_RUNS || o->replan || o->peak))
+		r = kerf_fail(err, -EINVAL, "--rounds: at most %d --runs, and no --replan or --peak",
+			      MAX_ROUND_RUNS);
+	if (o->rounds && !o->runs)
+		o->runs = 2;
+	if (o->warmup < 0)
+		o->warmup = o->rounds ? 1 : 3;
 	if (!r && optind == argc && !o->peak)
 		r = kerf_fail(err, -EINVAL, "expected a model file or --peak");
 	o->common.model = optind < argc ? argv[optind] : NULL;
@@ -316,15 +351,15 @@ static double drive(struct load *l, long n, double seconds)
 	return (double)(kerf_now_ns() - begin) * 1e-9;
 }
 
-static int measure(const struct bench_options *o, struct kerf_cli_setup *s, struct row *row,
-		   struct kerf_err *err)
+/* Runs a plan; the samples are added to b's. */
+static int measure(const struct bench_options *o, struct kerf_cli_setup *s,
+		   const struct kerf_plan *plan, long depth, struct batch *b, struct kerf_err *err)
 {
-	struct load l = {.depth = (uint32_t)row->depth,
+	struct load l = {.depth = (uint32_t)depth,
 			 .lock = PTHREAD_MUTEX_INITIALIZER,
 			 .cond = PTHREAD_COND_INITIALIZER,
 			 .telemetry = s->telemetry};
 	struct kerf_cli_replan *replan = NULL;
-	double wall;
 	uint32_t i;
 	int r;
 
@@ -336,23 +371,22 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s, stru
 		r = kerf_io_make_on(kerf_cli_only_engine(s), s->graph, i + 1, &l.slot[i].io);
 	}
 	if (!r)
-		r = kerf_live_open(s->graph, &s->plan, s->cluster.engine, l.depth, &l.live, err);
+		r = kerf_live_open(s->graph, plan, s->cluster.engine, l.depth, &l.live, err);
 	if (!r && o->replan)
 		r = kerf_cli_replan_start(o->common.model, s, l.live, (double)o->replan, &replan, err);
 	if (r)
 		goto out;
-	if (o->warmup)
-		drive(&l, o->warmup, 0);
-	wall = drive(&l, o->runs, (double)o->seconds);
+	if (b->warmup)
+		drive(&l, b->warmup, 0);
+	b->wall_s = drive(&l, b->runs, (double)o->seconds);
 	if (l.failed) {
 		kerf_live_why(l.live, err);
 		r = kerf_fail(err, l.status, "%s", kerf_job_text(l.status));
 		kerf_err_prefix(err, "a request failed");
 		goto out;
 	}
-	row->per_s = l.n_ms / wall;
-	kerf_bench_summarise(l.ms, l.n_ms, &row->ms);
-	kerf_cli_telemetry_requests(s->telemetry, l.n_ms, row->ms.median * 1e-3);
+	memcpy(b->ms + b->n, l.ms, l.n_ms * sizeof(*l.ms));
+	b->n += l.n_ms;
 out:
 	kerf_cli_replan_stop(replan);
 	kerf_live_close(l.live);
@@ -386,7 +420,7 @@ static void print_head(const struct bench_options *o)
 		printf("| policy | threads | depth | n | min ms | median ms | p90 ms | p99 ms | req/s | GFLOP/s | peak | ratio | predicted ms |\n"
 		       "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 	else if (o->format == CSV)
-		printf("policy,threads,depth,n,min_ms,median_ms,p90_ms,p99_ms,req_s,gflops,peak_gflops,ratio,predicted_ms,sent_kb,energy_j,plan\n");
+		printf("policy,threads,depth,n,min_ms,median_ms,p90_ms,p99_ms,req_s,gflops,peak_gflops,ratio,predicted_ms,sent_kb,energy_j,plan,memory_mb,period_ms\n");
 	else
 		printf("[");
 }
@@ -395,8 +429,8 @@ static void print_row(const struct bench_options *o, const struct row *r, bool f
 {
 	static const char *const layout[] = {
 		[MD] = "| %s | %ld | %ld | %u | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f | %.2f | %.3f | %.3f |\n",
-		[CSV] = "%s,%ld,%ld,%u,%.6f,%.6f,%.6f,%.6f,%.4f,%.3f,%.3f,%.4f,%.6f,%.3f,%.6f,%u\n",
-		[JSON] = "{\"policy\":\"%s\",\"threads\":%ld,\"depth\":%ld,\"n\":%u,\"min_ms\":%.6f,\"median_ms\":%.6f,\"p90_ms\":%.6f,\"p99_ms\":%.6f,\"req_s\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,\"ratio\":%.4f,\"predicted_ms\":%.6f,\"sent_kb\":%.3f,\"energy_j\":%.6f,\"plan\":%u}",
+		[CSV] = "%s,%ld,%ld,%u,%.6f,%.6f,%.6f,%.6f,%.4f,%.3f,%.3f,%.4f,%.6f,%.3f,%.6f,%u,%.3f,%.6f\n",
+		[JSON] = "{\"policy\":\"%s\",\"threads\":%ld,\"depth\":%ld,\"n\":%u,\"min_ms\":%.6f,\"median_ms\":%.6f,\"p90_ms\":%.6f,\"p99_ms\":%.6f,\"req_s\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,\"ratio\":%.4f,\"predicted_ms\":%.6f,\"sent_kb\":%.3f,\"energy_j\":%.6f,\"plan\":%u,\"memory_mb\":%.3f,\"period_ms\":%.6f}",
 	};
 
 	if (o->format == JSON && !first)
@@ -404,8 +438,18 @@ static void print_row(const struct bench_options *o, const struct row *r, bool f
 	printf(layout[o->format], r->policy, r->threads, r->depth, r->ms.n, r->ms.min, r->ms.median,
 	       r->ms.p90, r->ms.p99, r->per_s, r->gflops, r->peak_gflops,
 	       r->peak_gflops > 0 ? r->gflops / r->peak_gflops : 0, r->predicted_ms, r->sent_kb,
-	       r->energy_j, r->plan);
+	       r->energy_j, r->plan, r->memory_mb, r->period_ms);
 	fflush(stdout);
+}
+
+static void describe(struct row *row, const char *policy, const struct kerf_plan *plan)
+{
+	snprintf(row->policy, sizeof(row->policy), "%s", policy);
+	row->predicted_ms = plan->total_s * 1e3;
+	row->period_ms = plan->period_s * 1e3;
+	row->sent_kb = plan->wire_bytes / 1e3;
+	row->energy_j = plan->energy_j;
+	row->memory_mb = plan->memory_bytes / 1e6;
 }
 
 static uint64_t plan_hash(const struct kerf_plan *plan)
@@ -431,63 +475,152 @@ static uint64_t plan_hash(const struct kerf_plan *plan)
 	return h;
 }
 
-/* The plan's number among the distinct ones; *again: it is not the first of it. */
-static uint32_t plan_number(struct known *k, const struct kerf_plan *plan, bool *again)
-{
-	uint64_t hash = plan_hash(plan);
-	uint32_t i;
-
-	for (i = 0; i < k->n && k->hash[i] != hash; i++)
-		;
-	*again = i < k->n;
-	if (!*again && k->n < MAX_KNOWN)
-		k->hash[k->n++] = hash;
-	return i;
-}
-
 /* One plan at every depth. The peak is the mean of before and after. */
 static int bench_plan(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
-		      const char *policy, struct known *known, bool *first, struct kerf_err *err)
+		      const char *policy, bool *first, struct kerf_err *err)
 {
-	bool again;
-	uint32_t at = plan_number(known, &s->plan, &again), d;
-	struct row *rows = calloc(o->n_depth, sizeof(*rows));
-	int r = rows ? 0 : -ENOMEM;
+	struct batch b = {.warmup = o->warmup, .runs = o->runs, .ms = calloc(MAX_SAMPLES, sizeof(double))};
+	uint32_t d;
+	int r = b.ms ? 0 : -ENOMEM;
 
-	again &= o->once;
-	if (again && !known->row[at])
-		r = kerf_fail(err, -EIO, "its plan failed before");
 	for (d = 0; d < o->n_depth && !r; d++) {
-		struct row *row = &rows[d];
-		double before = o->peak && !again ? peak(o, threads) : 0;
+		struct row row = {.threads = threads, .depth = o->depth[d]};
+		double before = o->peak ? peak(o, threads) : 0;
 
-		*row = again ? known->row[at][d] : (struct row){.threads = threads, .depth = o->depth[d]};
-		row->plan = at;
-		row->predicted_ms = s->plan.total_s * 1e3;
-		row->sent_kb = s->plan.wire_bytes / 1e3;
-		row->energy_j = s->plan.energy_j;
-		if (!again)
-			r = measure(o, s, row, err);
+		describe(&row, policy, &s->plan);
+		b.n = 0;
+		r = measure(o, s, &s->plan, row.depth, &b, err);
 		if (r)
 			break;
-		snprintf(row->policy, sizeof(row->policy), "%s", policy);
-		row->gflops = model_gflop(s->graph) / (row->ms.median * 1e-3);
-		if (!again)
-			row->peak_gflops = o->peak ? (before + peak(o, threads)) / 2 : 0;
-		print_row(o, row, *first);
+		row.per_s = b.n / b.wall_s;
+		kerf_bench_summarise(b.ms, b.n, &row.ms);
+		kerf_cli_telemetry_requests(s->telemetry, b.n, row.ms.median * 1e-3);
+		row.gflops = model_gflop(s->graph) / (row.ms.median * 1e-3);
+		row.peak_gflops = o->peak ? (before + peak(o, threads)) / 2 : 0;
+		print_row(o, &row, *first);
 		*first = false;
 	}
-	if (!r && !again && at < MAX_KNOWN) {
-		free(known->row[at]);
-		known->row[at] = rows;
-	} else {
-		free(rows);
-	}
+	free(b.ms);
 	return r;
 }
 
+/* --- Rounds: distinct plans in turns, so that what drifts drifts for all --- */
+
+/* One visit to a plan in a round. Long requests need no warming, and what is hopeless one look. */
+static void visit(const struct bench_options *o, struct kerf_cli_setup *s, struct distinct *d)
+{
+	bool brief = d->plan.total_s < BRIEF_S;
+	struct batch b = {.warmup = brief ? o->warmup : 0,
+			  .runs = brief ? o->runs : 1,
+			  .ms = d->ms,
+			  .n = d->n};
+	struct kerf_err err = {""};
+
+	d->status = measure(o, s, &d->plan, 1, &b, &err);
+	if (d->status)
+		fprintf(stderr, "kerf: policy %s: %s\n", d->plan.policy, err.msg);
+	else
+		d->n = b.n;
+}
+
+static double median_of(const struct distinct *d)
+{
+	double ms[MAX_ROUNDS * MAX_ROUND_RUNS];
+	struct kerf_bench_stats st;
+
+	memcpy(ms, d->ms, d->n * sizeof(*ms));
+	kerf_bench_summarise(ms, d->n, &st);
+	return st.median;
+}
+
+static void measure_rounds(const struct bench_options *o, struct kerf_cli_setup *s, struct rounds *k)
+{
+	double best = INFINITY;
+	uint32_t i;
+	long round;
+
+	for (round = 0; round < o->rounds; round++) {
+		for (i = 0; i < k->n; i++) {
+			struct distinct *d = &k->plan[i];
+
+			if (d->status || d->plan.total_s > (double)o->longest)
+				continue;
+			if (!round || (d->plan.total_s < LONG_S && median_of(d) < HOPELESS * best))
+				visit(o, s, d);
+		}
+		for (i = 0; i < k->n; i++)
+			if (k->plan[i].n)
+				best = fmin(best, median_of(&k->plan[i]));
+	}
+}
+
+static void print_rounds(const struct bench_options *o, long threads, const struct kerf_graph *g,
+			 struct rounds *k, bool *first)
+{
+	uint32_t i;
+
+	for (i = 0; i < k->n_row; i++) {
+		struct row *row = &k->row[i];
+		struct distinct *d = &k->plan[row->plan];
+
+		if (d->status)
+			continue;
+		row->threads = threads;
+		row->depth = 1;
+		kerf_bench_summarise(d->ms, d->n, &row->ms);
+		if (d->n) {
+			row->per_s = 1e3 / row->ms.median;
+			row->gflops = model_gflop(g) / (row->ms.median * 1e-3);
+		}
+		print_row(o, row, *first);
+		*first = false;
+	}
+}
+
+/* Takes the setup's plan if no other policy had it. */
+static int remember(const struct bench_options *o, struct rounds *k, const char *policy,
+		    struct kerf_plan *plan)
+{
+	uint64_t hash = plan_hash(plan);
+	struct row *row = &k->row[k->n_row];
+	uint32_t i;
+
+	for (i = 0; i < k->n && k->plan[i].hash != hash; i++)
+		;
+	if (k->n_row == MAX_ROWS)
+		return -E2BIG;
+	if (i == k->n) {
+		k->plan[i].ms = calloc((size_t)(o->rounds * o->runs), sizeof(double));
+		if (!k->plan[i].ms)
+			return -ENOMEM;
+		k->plan[i].hash = hash;
+		k->n++;
+	}
+	describe(row, policy, plan);
+	row->plan = i;
+	k->n_row++;
+	if (k->plan[i].plan.n_step)
+		return 0;
+	k->plan[i].plan = *plan;
+	memset(plan, 0, sizeof(*plan));
+	return 0;
+}
+
+static void rounds_free(struct rounds *k)
+{
+	uint32_t i;
+
+	for (i = 0; k && i < k->n; i++) {
+		kerf_plan_finish(&k->plan[i].plan);
+		free(k->plan[i].ms);
+	}
+	free(k);
+}
+
+/* --- Policies --- */
+
 static int bench_policy(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
-			const char *name, struct known *known, bool *first, struct kerf_err *err)
+			const char *name, struct rounds *rounds, bool *first, struct kerf_err *err)
 {
 	const struct kerf_policy *policy = kerf_policy_find(name);
 	char label[24];
@@ -506,12 +639,13 @@ static int bench_policy(const struct bench_options *o, long threads, struct kerf
 		snprintf(label, sizeof(label), "%s", s->plan.policy);
 	else
 		snprintf(label, sizeof(label), "cut %u", s->problem.p.cut);
-	return bench_plan(o, threads, s, label, known, first, err);
+	return rounds ? remember(o, rounds, label, &s->plan)
+		      : bench_plan(o, threads, s, label, first, err);
 }
 
 /* Every cut of --cut, one by one. */
 static int bench_cuts(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
-		      struct known *known, bool *first, struct kerf_err *err)
+		      struct rounds *rounds, bool *first, struct kerf_err *err)
 {
 	bool all = o->cut && !strcmp(o->cut, "all");
 	uint32_t n = s->graph->n_op + 1, i;
@@ -525,7 +659,7 @@ static int bench_cuts(const struct bench_options *o, long threads, struct kerf_c
 			r = kerf_cli_number("--cut", text, 0, n - 1, &cut, err);
 		s->problem.p.cut = (uint32_t)cut;
 		if (!r)
-			r = bench_policy(o, threads, s, "cut", known, first, err);
+			r = bench_policy(o, threads, s, "cut", rounds, first, err);
 	}
 	free(copy);
 	return r;
@@ -536,7 +670,7 @@ static int bench_threads(const struct bench_options *o, long threads, bool *firs
 			 struct kerf_err *err)
 {
 	struct kerf_cli_options common = o->common;
-	struct known known = {.n = 0};
+	struct rounds *rounds = NULL;
 	struct kerf_cli_setup s;
 	uint32_t p;
 	int r;
@@ -546,22 +680,31 @@ static int bench_threads(const struct bench_options *o, long threads, bool *firs
 	r = kerf_cli_setup(&common, &s, err);
 	if (r)
 		return r;
+	if (o->rounds && !s.problem.op_s) {
+		r = kerf_fail(err, -EINVAL, "--rounds compares plans; --on needs more than one engine");
+	} else if (o->rounds) {
+		rounds = calloc(1, sizeof(*rounds));
+		r = rounds ? 0 : -ENOMEM;
+	}
 	for (p = 0; p < o->n_policy && !r; p++) {
 		struct kerf_err why = {""};
 
 		if (o->policy[p] && !strcmp(o->policy[p], "cut") && s.problem.op_s)
-			r = bench_cuts(o, threads, &s, &known, first, &why);
+			r = bench_cuts(o, threads, &s, rounds, first, &why);
 		else
-			r = bench_policy(o, threads, &s, o->policy[p], &known, first, &why);
+			r = bench_policy(o, threads, &s, o->policy[p], rounds, first, &why);
 		/* Others may have a plan. */
-		if ((r == -EDOM || r == -ENODEV || (o->once && r != -ENOMEM && r)) && o->n_policy > 1) {
+		if ((r == -EDOM || r == -ENODEV || (rounds && r != -ENOMEM && r)) && o->n_policy > 1) {
 			fprintf(stderr, "kerf: policy %s: %s\n", o->policy[p], why.msg);
 			r = 0;
 		}
 		kerf_fail(r ? err : NULL, r, "%s", why.msg);
 	}
-	while (known.n)
-		free(known.row[--known.n]);
+	if (rounds && !r) {
+		measure_rounds(o, &s, rounds);
+		print_rounds(o, threads, s.graph, rounds, first);
+	}
+	rounds_free(rounds);
 	kerf_cli_setup_finish(&s);
 	return r;
 }
@@ -604,8 +747,9 @@ int kerf_cmd_bench(int argc, char **argv)
 				  .n_threads = 1,
 				  .n_depth = 1,
 				  .n_policy = 1,
-				  .warmup = 3,
-				  .seconds = 3};
+				  .warmup = -1,
+				  .seconds = 3,
+				  .longest = 15};
 	struct kerf_err err = {""};
 	int r, status = KERF_EXIT_OK;
 
