@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 
 #define REST_NS 100000u
+#define LATE_NS 60000u /* what a wake may be late */
 
 /* A tensor whose memory is the job's: slot counts inputs, then outputs. */
 struct patch {
@@ -458,18 +459,22 @@ static void begin_pace(struct pace *pace)
 }
 
 /*
- * Sleeps until the work so far and its rest are over; less than REST_NS is left for later, but at
- * the end. Late wakes shorten the next sleep, as the time to wake at follows from the beginning.
+ * Sleeps until the work so far and its rest are over; less than REST_NS is left for later. Late wakes
+ * shorten the next sleep, as the time to wake at follows from the beginning. The end must not be
+ * late, so the last of the rest is waited for awake.
  */
 static void take_rest(const struct pace *pace, bool last)
 {
 	double worked = (double)(kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - pace->worked_ns);
 	uint64_t until = pace->begin_ns + (uint64_t)(worked * (1 + pace->rest));
-	struct timespec ts = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+	uint64_t wake = last ? until - LATE_NS : until;
+	struct timespec ts = {(time_t)(wake / 1000000000u), (long)(wake % 1000000000u)};
 
-	if (until > kerf_now_ns() + (last ? 0 : REST_NS))
+	if (until > kerf_now_ns() + REST_NS)
 		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
 			;
+	while (last && kerf_now_ns() < until)
+		;
 }
 
 int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,

@@ -1,30 +1,44 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Every policy on real hosts: a device at a quarter of a core and one or four neighbours, each pair
-# with a shaped link of its own. Latency (median), traffic and energy of each policy's plan beside all here
-# (local), all away (remote) and the oracle: the least median of all policies and of cuts measured one by
-# one. A plan that several policies make is measured once; the column plan numbers the distinct ones of a case.
-# Traffic is what the plan sends; energy is what the plan's work and bytes take by the power file below,
-# since there is no meter here.
+# Every policy on real hosts: a device and one or four neighbours, each two of them with a shaped link of
+# their own. Latency (median), traffic and energy of each policy's plan beside all here (local), all
+# away (remote) and the oracle: the least median of all policies and of cuts measured one by one.
 #
-# MODELS ("name:size ..."), RATES (Mbit/s), POLICIES ("all" or a list), CUTS (how many), HOSTS ("2 5"),
-# QUOTA (percent of a core; 0: none), RUNS and CSV (where the rows are kept) may be set. All of it
-# takes about two hours; make bench-policies runs all of it.
+# The device is a quarter as fast as a neighbour, on every scale of time: its engine sleeps three
+# times as long as it computes (--share). A CPU quota would let requests of a few milliseconds through
+# at full speed. With more than one neighbour all are slower still, since they share this box's cores.
+#
+# Distinct plans of a case are run in turns (kerf bench --rounds), more often the shorter they are;
+# what is predicted to take more than LONGEST seconds is not run and has n = 0. Traffic is what the plan
+# sends; energy is what the plan's work and bytes take by the power file below: there is no meter here.
+# Throughput is of THROUGHPUT_POLICIES that plan for it, with four requests in flight.
+#
+# MODELS ("name:size ..."), RATES and THROUGHPUT_RATES (Mbit/s), POLICIES ("all" or a list), CUTS (how many, beside
+# those next to kerf's), HOSTS ("2 5"), SHARES2 and SHARES5 (percent of the time that the device and a
+# neighbour compute), ROUNDS, LONGEST and CSV (where the rows are kept) may be set. RESUME=1 goes on
+# with the cases that CSV does not have.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-KERF=${KERF:-$PWD/${O:-build}/kerf}
+O=${O:-build}
+KERF=${KERF:-$PWD/$O/kerf}
 export KERF
+# Messages of a few KB must not pass at once.
+NET_BURST=3200
 . tests/net/lib.sh
 why=$(net_possible) || { echo "skipped: $why"; exit 0; }
-MODELS=${MODELS:-mobilenet_v2:160x160 squeezenet:160x160 resnet18:112x112 resnet50:112x112 yolov4-tiny:160x160 vgg16:64x64}
+MODELS=${MODELS:-mobilenet_v2:224x224 squeezenet:224x224 resnet18:160x160 resnet50:128x128 yolov4-tiny:224x224 vgg16:64x64}
 RATES=${RATES:-1 2 5 10 50 100 300 1000}
+THROUGHPUT_RATES=${THROUGHPUT_RATES:-50 1000}
+THROUGHPUT_POLICIES=local,remote,pico,kerf
 POLICIES=${POLICIES:-all}
-CUTS=${CUTS:-12}
+CUTS=${CUTS:-8}
 HOSTS=${HOSTS:-2 5}
-QUOTA=${QUOTA:-25}
-RUNS=${RUNS:-5}
+SHARES2=${SHARES2:-25 100}
+SHARES5=${SHARES5:-10 40}
+ROUNDS=${ROUNDS:-3}
+LONGEST=${LONGEST:-5}
+CSV=${CSV:-$O/policies.csv}
 work=$(mktemp -d)
-CSV=${CSV:-$work/rows.csv}
 export XDG_CACHE_HOME="$work/cache"
 # Beside others' work on this box theirs waits, not what is measured; so it is not told as a load.
 # Where sessions are scheduled as groups, a nice value counts within one alone.
@@ -39,84 +53,124 @@ finish() {
 	rm -rf "$work"
 }
 trap finish EXIT
-echo "hosts,quota,model,size,mbit,policy,plan,median_ms,predicted_ms,sent_kb,energy_j" >"$CSV"
+[ -n "${RESUME:-}" ] && [ -s "$CSV" ] ||
+	echo "hosts,shares,model,size,mbit,kind,policy,plan,n,median_ms,predicted_ms,sent_kb,energy_j,memory_mb,req_s" >"$CSV"
 
 # power HOSTS: a board and servers, in round numbers
 power() {
 	printf '{"kerf_power":1,"engines":{"cpu":{"active_w":2.5}'
 	i=1
 	while [ $i -lt "$1" ]; do
-		printf ',"http://%s:8470":{"active_w":15}' "$(net_address $i)"
+		printf ',"http://%s:8470":{"active_w":15}' "$(net_addr $i)"
 		i=$((i + 1))
 	done
 	printf '},"nodes":{"home":{"idle_w":1.5,"send_j_byte":2.8e-7,"receive_j_byte":1.4e-7}'
 	i=1
 	while [ $i -lt "$1" ]; do
-		printf ',"http://%s:8470":{"idle_w":5}' "$(net_address $i)"
+		printf ',"http://%s:8470":{"idle_w":5}' "$(net_addr $i)"
 		i=$((i + 1))
 	done
 	printf '}}\n'
 }
 
-net_address() {
-	if [ "$1" = 1 ]; then echo "$NET_SRV_ADDR"; else net_addr "$1"; fi
-}
-
-# Some operators, spread evenly: where to cut.
+# cuts_of MODEL: some operators, spread evenly, and those around kerf's first way out
 cuts_of() {
+	# shellcheck disable=SC2086
+	net_dev "$KERF" plan "$work/$1.onnx" $common 2>/dev/null </dev/null |
+		sed -n 's/^step 0 on cpu: operators 0\(-[0-9]*\)\{0,1\},.*/\1/p' >"$work/at"
 	"$KERF" inspect "$work/$1.onnx" | grep -c '^ *[0-9][0-9]*  ' |
-		awk -v n="$CUTS" '{ for (i = 1; i <= n; i++) printf("%s%d", (i > 1 ? "," : ""), i * $1 / (n + 1)) }'
+		awk -v n="$CUTS" -v at="$(sed 's/^-//' "$work/at")" '
+			{
+				for (i = 1; i <= n; i++) put(int(i * $1 / (n + 1)), $1)
+				for (i = -1; at != "" && i <= 3; i++) put(at + i, $1)
+			}
+			function put(cut, most) {
+				if (cut < 1 || cut >= most || cut in had) return
+				had[cut] = 1
+				printf("%s%d", (some++ ? "," : ""), cut)
+			}'
 }
 
-# measure HOSTS MODEL SIZE MBIT ENGINES
+# keep KIND: the rows of one case, at once, as all of them or none are there if this is cut off
+keep() {
+	sed "s/^/# $hosts hosts, $model, $mbit Mbit\/s: /" "$work/err" >&2
+	awk -F, -v OFS=, -v case="$hosts,$shares,$model,$size,$mbit,$1" '
+		$2 ~ /^[0-9]+$/ && ($3 == 4 || case !~ /throughput$/) { print case, $1, $16, $4, $6, $13, $14, $15, $17, $9 }' \
+		"$work/rows" >"$work/kept"
+	cat "$work/kept" >>"$CSV"
+}
+
+progress() {
+	done_cases=$((done_cases + 1))
+	now=$(date +%s)
+	left=$(((now - began) * (cases - done_cases) / done_cases))
+	echo "# $done_cases of $cases cases, $(((now - began) / 60)) minutes; done at about $(date -d "@$((now + left))" +%H:%M)" >&2
+}
+
+has() {
+	grep -q "^$hosts,$shares,$model,$size,$mbit,$1," "$CSV"
+}
+
 measure() {
-	runs=$RUNS
-	[ "$4" -gt 5 ] || runs=$(((RUNS + 1) / 2))
-	common="--on $5 --insecure --threads 1 --telemetry off --power $work/power.json"
-	# shellcheck disable=SC2086
-	net_dev timeout 900 "$KERF" bench "$work/$2.onnx" $common --policy "$list" --cut "$(cuts_of "$2")" --once \
-		--runs $runs --warmup 1 --format csv >"$work/rows" 2>"$work/err" </dev/null
-	sed "s/^/# $1 hosts, $2, $4 Mbit\/s: /" "$work/err" >&2
-	awk -F, -v OFS=, -v hosts="$1" -v quota="$QUOTA" -v model="$2" -v size="$3" -v mbit="$4" '
-		$2 ~ /^[0-9]+$/ { print hosts, quota, model, size, mbit, $1, $16, $6, $13, $14, $15 }' "$work/rows" >>"$CSV"
+	common="--on $engines --insecure --threads 1 --share ${shares% *} --telemetry off --power $work/power.json"
+	# Speeds of a shared machine drift: profiles are of the same minute.
+	KERF_PROFILE_DIR=$work/profiles-$hosts-$model-$mbit
+	export KERF_PROFILE_DIR
+	net_rate "$mbit" || exit 1
+	if ! has latency; then
+		cuts=$(cuts_of "$model")
+		# shellcheck disable=SC2086
+		net_dev timeout 900 "$KERF" bench "$work/$model.onnx" $common --policy "$list" --cut "$cuts" \
+			--rounds "$ROUNDS" --longest "$LONGEST" --format csv >"$work/rows" 2>"$work/err" </dev/null
+		keep latency
+	fi
+	case " $THROUGHPUT_RATES " in
+	*" $mbit "*)
+		has throughput && return
+		# shellcheck disable=SC2086
+		net_dev timeout 900 "$KERF" bench "$work/$model.onnx" $common --policy $THROUGHPUT_POLICIES \
+			--objective throughput --depth 4 --warmup 4 --runs 16 --format csv \
+			>"$work/rows" 2>"$work/err" </dev/null
+		keep throughput
+		;;
+	esac
 }
 
 list=$POLICIES
 [ "$list" != all ] || list=$("$KERF" plan --policies | sed -n 's/^ *\([a-z0-9-]\{2,\}\) .*/\1/p' | grep -vx cut | paste -sd, -)
 list=$list,cut
+cases=0
 for m in $MODELS; do
 	"$KERF" gen "${m%:*}" --size "${m#*:}" -o "$work/${m%:*}.onnx" </dev/null || exit 1
+	for mbit in $RATES; do
+		for hosts in $HOSTS; do
+			cases=$((cases + 1))
+		done
+	done
 done
+done_cases=0 began=$(date +%s)
 for hosts in $HOSTS; do
-	if [ "$hosts" != 2 ] && ! command -v net_node_at >/dev/null; then
-		echo "skipped: tests/net/lib.sh has two hosts alone"
-		continue
-	fi
+	shares=$SHARES5
+	[ "$hosts" != 2 ] || shares=$SHARES2
 	net_init "$hosts" || exit 1
 	trap finish EXIT
-	net_node "$work/node.log" --threads 1 || exit 1
-	engines=cpu,http://$NET_SRV_ADDR:8470
-	i=2
+	engines=cpu
+	i=1
 	while [ $i -lt "$hosts" ]; do
-		net_node_at $i "$work/node$i.log" --threads 1 || exit 1
-		engines=$engines,http://$(net_address $i):8470
+		net_node_at $i "$work/node$i.log" --threads 1 --share "${shares#* }" --telemetry off || exit 1
+		engines=$engines,http://$(net_addr $i):8470
 		i=$((i + 1))
 	done
 	power "$hosts" >"$work/power.json"
-	net_rate 1000 || exit 1
 	for m in $MODELS; do
-		# The nodes get the model, and profiles are made, before the device is slow and links are.
-		KERF_PROFILE_DIR=$work/profiles-first
-		export KERF_PROFILE_DIR
-		net_dev "$KERF" plan "$work/${m%:*}.onnx" --on "$engines" --insecure >/dev/null 2>&1 </dev/null
-	done
-	[ "$QUOTA" = 0 ] || net_quota "$QUOTA" || exit 1
-	for m in $MODELS; do
+		model=${m%:*} size=${m#*:}
+		net_rate 1000 || exit 1
+		# The nodes get the model before links are slow.
+		KERF_PROFILE_DIR=$work/profiles-first net_dev "$KERF" plan "$work/$model.onnx" --on "$engines" \
+			--insecure --threads 1 >/dev/null 2>&1 </dev/null
 		for mbit in $RATES; do
-			# Speeds of a shared machine drift: profiles are of the same minute.
-			KERF_PROFILE_DIR=$work/profiles-$hosts-${m%:*}-$mbit
-			net_rate "$mbit" || exit 1
-			measure "$hosts" "${m%:*}" "${m#*:}" "$mbit" "$engines"
+			measure
+			progress
 		done
 	done
 	net_finish

@@ -14,6 +14,7 @@ NET_HOSTS=0
 NET_IF=veth0 # what hosts 0 and 1 are joined by: veth0, or delay0 after net_delay
 NET_MBIT=    # of hosts 0 and 1, as set by net_rate, for a new NET_IF
 NET_PPM=0
+NET_BURST=${NET_BURST:-16384}
 NET_LINE= # pid of the delay line
 NET_TMP=
 NET_SRV_BY= # what a node is started by: "taskset -c 1", "nice -n -15"; or nothing
@@ -105,7 +106,9 @@ net_route() {
 }
 
 # net_rate MBIT [A B]: both directions, between all hosts or those two. The burst is small, so
-# that it does not hide the rate: a quarter of a millisecond, but one segment of TCP's at least.
+# that it does not hide the rate: a quarter of a millisecond, but NET_BURST bytes at least, which is
+# one segment of TCP's. The kernel cuts segments that are longer, so two packets are enough; it
+# costs precision beside other work at high rates.
 net_rate() {
 	if [ $# = 1 ]; then
 		net_pairs net_rate "$1"
@@ -118,7 +121,7 @@ net_rate() {
 # net_rate_way MBIT A B: from host A to host B.
 net_rate_way() {
 	burst=$(($1 * 250 / 8))
-	[ $burst -gt 16384 ] || burst=16384
+	[ $burst -gt "$NET_BURST" ] || burst=$NET_BURST
 	tc -n "$(net_ns "$2")" qdisc replace dev "$(net_if "$2" "$3")" root tbf rate "${1}mbit" \
 		burst $burst latency 100ms
 }

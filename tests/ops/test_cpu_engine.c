@@ -222,7 +222,7 @@ static struct kerf_graph *generate(const char *arch, const char *size)
 static void test_share(void **state)
 {
 	struct kerf_engine_config cfg = {.threads = 1, .share = 101};
-	struct kerf_graph *g = generate("mobilenet_v2", "64x64");
+	struct kerf_graph *g = generate("mobilenet_v2", "128x128");
 	struct kerf_tensor *in, *out[2];
 	uint64_t *op_ns, worked, wall, sum = 0;
 	struct kerf_engine_info info;
