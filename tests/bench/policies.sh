@@ -7,16 +7,17 @@
 # The device is a quarter as fast as a neighbour, on every scale of time: its engine sleeps three
 # times as long as it computes (--share). A CPU quota would let requests of a few milliseconds through
 # at full speed. With more than one neighbour all are slower still, since they share this box's cores.
+# The third setup is five equal boards of some 12 GFLOP/s, as papers on tiles have them.
 #
 # Distinct plans of a case are run in turns (kerf bench --rounds), more often the shorter they are;
 # what is predicted to take more than LONGEST seconds is not run and has n = 0. Traffic is what the plan
 # sends; energy is what the plan's work and bytes take by the power file below: there is no meter here.
 # Throughput is of THROUGHPUT_POLICIES that plan for it, with four requests in flight.
 #
-# MODELS ("name:size ..."), RATES and THROUGHPUT_RATES (Mbit/s), POLICIES ("all" or a list), CUTS (how many, beside
-# those next to kerf's), HOSTS ("2 5"), SHARES2 and SHARES5 (percent of the time that the device and a
-# neighbour compute), ROUNDS, LONGEST and CSV (where the rows are kept) may be set. RESUME=1 goes on
-# with the cases that CSV does not have.
+# SETUPS (hosts:percent of the time that the device computes:that a neighbour does), MODELS ("name:size
+# ..."), RATES, EQUAL_RATES (where all compute as much) and THROUGHPUT_RATES (Mbit/s), POLICIES ("all" or a
+# list), CUTS (how many, beside those next to kerf's), ROUNDS, LONGEST and CSV (where the rows are kept)
+# may be set. RESUME=1 goes on with the cases that CSV does not have.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 O=${O:-build}
@@ -28,13 +29,12 @@ NET_BURST=3200
 why=$(net_possible) || { echo "skipped: $why"; exit 0; }
 MODELS=${MODELS:-mobilenet_v2:224x224 squeezenet:224x224 resnet18:160x160 resnet50:128x128 yolov4-tiny:224x224 vgg16:64x64}
 RATES=${RATES:-1 2 5 10 50 100 300 1000}
-THROUGHPUT_RATES=${THROUGHPUT_RATES:-50 1000}
+EQUAL_RATES=${EQUAL_RATES:-50 300}
+THROUGHPUT_RATES=${THROUGHPUT_RATES:-50 300}
 THROUGHPUT_POLICIES=local,remote,pico,kerf
 POLICIES=${POLICIES:-all}
 CUTS=${CUTS:-8}
-HOSTS=${HOSTS:-2 5}
-SHARES2=${SHARES2:-25 100}
-SHARES5=${SHARES5:-10 40}
+SETUPS=${SETUPS:-2:25:100 5:10:40 5:5:5}
 ROUNDS=${ROUNDS:-3}
 LONGEST=${LONGEST:-5}
 CSV=${CSV:-$O/policies.csv}
@@ -91,9 +91,14 @@ cuts_of() {
 			}'
 }
 
+# rates_of SETUP
+rates_of() {
+	if [ "${1#*:}" = "${1##*:}:${1##*:}" ]; then echo "$EQUAL_RATES"; else echo "$RATES"; fi
+}
+
 # keep KIND: the rows of one case, at once, as all of them or none are there if this is cut off
 keep() {
-	sed "s/^/# $hosts hosts, $model, $mbit Mbit\/s: /" "$work/err" >&2
+	sed "s/^/# $setup, $model, $mbit Mbit\/s: /" "$work/err" >&2
 	awk -F, -v OFS=, -v case="$hosts,$shares,$model,$size,$mbit,$1" '
 		$2 ~ /^[0-9]+$/ && ($3 == 4 || case !~ /throughput$/) { print case, $1, $16, $4, $6, $13, $14, $15, $17, $9 }' \
 		"$work/rows" >"$work/kept"
@@ -112,9 +117,9 @@ has() {
 }
 
 measure() {
-	common="--on $engines --insecure --threads 1 --share ${shares% *} --telemetry off --power $work/power.json"
+	common="--on $engines --insecure --threads 1 --share ${shares%:*} --telemetry off --power $work/power.json"
 	# Speeds of a shared machine drift: profiles are of the same minute.
-	KERF_PROFILE_DIR=$work/profiles-$hosts-$model-$mbit
+	KERF_PROFILE_DIR=$work/profiles-$setup-$model-$mbit
 	export KERF_PROFILE_DIR
 	net_rate "$mbit" || exit 1
 	if ! has latency; then
@@ -142,22 +147,21 @@ list=$list,cut
 cases=0
 for m in $MODELS; do
 	"$KERF" gen "${m%:*}" --size "${m#*:}" -o "$work/${m%:*}.onnx" </dev/null || exit 1
-	for mbit in $RATES; do
-		for hosts in $HOSTS; do
+	for setup in $SETUPS; do
+		for mbit in $(rates_of "$setup"); do
 			cases=$((cases + 1))
 		done
 	done
 done
 done_cases=0 began=$(date +%s)
-for hosts in $HOSTS; do
-	shares=$SHARES5
-	[ "$hosts" != 2 ] || shares=$SHARES2
+for setup in $SETUPS; do
+	hosts=${setup%%:*} shares=${setup#*:}
 	net_init "$hosts" || exit 1
 	trap finish EXIT
 	engines=cpu
 	i=1
 	while [ $i -lt "$hosts" ]; do
-		net_node_at $i "$work/node$i.log" --threads 1 --share "${shares#* }" --telemetry off || exit 1
+		net_node_at $i "$work/node$i.log" --threads 1 --share "${shares#*:}" --telemetry off || exit 1
 		engines=$engines,http://$(net_addr $i):8470
 		i=$((i + 1))
 	done
@@ -168,7 +172,7 @@ for hosts in $HOSTS; do
 		# The nodes get the model before links are slow.
 		KERF_PROFILE_DIR=$work/profiles-first net_dev "$KERF" plan "$work/$model.onnx" --on "$engines" \
 			--insecure --threads 1 >/dev/null 2>&1 </dev/null
-		for mbit in $RATES; do
+		for mbit in $(rates_of "$setup"); do
 			measure
 			progress
 		done

@@ -266,11 +266,11 @@ net_node_at() {
 
 # net_wait NAMESPACE ADDRESS PORT: until something listens there, 10 s at most.
 net_wait() {
-	i=0
-	while [ $i -lt 100 ]; do
+	net_i=0
+	while [ $net_i -lt 100 ]; do
 		ip netns exec "$1" ss -Hltn "sport = :$3" 2>/dev/null | grep -q . && return 0
 		sleep 0.1
-		i=$((i + 1))
+		net_i=$((net_i + 1))
 	done
 	echo "nothing listens on $2:$3"
 	return 1
@@ -288,10 +288,10 @@ net_finish() {
 		ip netns del "$(net_ns "$NET_HOSTS")" 2>/dev/null
 	done
 	for dir in $NET_CGROUPS; do
-		i=0
-		while ! rmdir "$dir" 2>/dev/null && [ $i -lt 20 ]; do
+		net_i=0
+		while ! rmdir "$dir" 2>/dev/null && [ $net_i -lt 20 ]; do
 			sleep 0.1
-			i=$((i + 1))
+			net_i=$((net_i + 1))
 		done
 	done
 	NET_CGROUPS=
