@@ -4,6 +4,7 @@
  * peak that the machine reaches in the same run.
  */
 #include "cli/bench.h"
+#include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/replan.h"
@@ -33,7 +34,7 @@ struct bench_options {
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
 	long runs, warmup, seconds, replan, rounds, longest;
-	bool peak, load, codec_error;
+	bool peak, load, codec_error, check;
 	enum format format;
 };
 
@@ -45,6 +46,12 @@ struct bench_options {
 #define LONG_S 3.0    /* predicted to take more: one round */
 #define HOPELESS 4.0  /* slower than the best by this: the same */
 
+/* Of a plan's outputs against the whole run's, if they were compared: of the worst one. */
+struct worst {
+	bool compared, top1; /* the same, wherever there is one */
+	double rms, max;
+};
+
 struct row {
 	char policy[24];
 	long threads, depth;
@@ -53,6 +60,7 @@ struct row {
 	double sent_kb, energy_j; /* of one request, predicted */
 	double memory_mb, period_ms;
 	uint32_t plan;		  /* of --rounds: rows of one plan have one number */
+	struct worst error;
 };
 
 struct distinct {
@@ -61,6 +69,7 @@ struct distinct {
 	double *ms; /* [rounds * runs] */
 	uint32_t n;
 	int status;
+	struct worst error;
 };
 
 /* Distinct plans of one configuration, and whose they are. */
@@ -76,6 +85,7 @@ struct batch {
 	double *ms;
 	uint32_t n;
 	double wall_s;
+	struct worst *error; /* NULL: not asked for */
 };
 
 static const char help[] =
@@ -96,6 +106,9 @@ static const char help[] =
 	"                      3 s, or four times the best, in the first round alone. What several\n"
 	"                      policies plan is run once\n"
 	"  --longest N         with --rounds: what is predicted to take more seconds is not run (15)\n"
+	"  --check             compare the outputs of every plan with the whole run's on the first\n"
+	"                      engine; without it, and without --rounds, those of plans with padded\n"
+	"                      tiles or codecs are\n"
 	"  --peak              measure the FMA peak between rows, print the share of it reached;\n"
 	"                      without MODEL: print the peak alone\n"
 	"  --wire              alone: a remote slice against a plain TCP echo\n"
@@ -113,6 +126,7 @@ static const struct option longs[] = {
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
 	{"cut", required_argument, NULL, 'C'},	    {"peak", no_argument, NULL, 'K'},
 	{"codec-error", no_argument, NULL, 'E'},    {"load", no_argument, NULL, 'M'},
+	{"check", no_argument, NULL, 'V'},
 	{"rounds", required_argument, NULL, 'r'},   {"longest", required_argument, NULL, 'G'},
 	{"format", required_argument, NULL, 'F'},   KERF_CLI_LONG_OPTIONS,
 };
@@ -218,6 +232,7 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 		case 'E': o->codec_error = true; break;
 		case 'K': o->peak = true; break;
 		case 'r': r = kerf_cli_number("--rounds", optarg, 1, MAX_ROUNDS, &o->rounds, err); break;
+		case 'V': o->check = true; break;
 		case 'G': r = kerf_cli_number("--longest", optarg, 1, 3600, &o->longest, err); break;
 		case 'F': r = parse_format(o, optarg, err); break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
@@ -351,6 +366,41 @@ static double drive(struct load *l, long n, double seconds)
 	return (double)(kerf_now_ns() - begin) * 1e-9;
 }
 
+/* What cannot be compared, or not here, does not spoil the timing: it is told. */
+static int compare_outputs(const struct bench_options *o, const struct kerf_cli_setup *s,
+			   const struct kerf_plan *plan, const struct kerf_io *io, struct worst *w)
+{
+	struct kerf_cli_difference *d;
+	struct kerf_err err = {""};
+	char why[96];
+	uint32_t i;
+	int r;
+
+	if (!w || o->replan || (!kerf_cli_inexact(plan, why) && !o->check))
+		return 0;
+	d = calloc(io->n_out + 1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	r = kerf_cli_differences(s, plan, io, d, &err);
+	if (r) {
+		fprintf(stderr, "kerf: %s: its error is not known: %s\n", plan->policy,
+			err.msg[0] ? err.msg : strerror(-r));
+		free(d);
+		return 0;
+	}
+	kerf_cli_say_differences(plan->policy, s->graph, d);
+	w->compared = w->top1 = true;
+	for (i = 0; i < io->n_out; i++) {
+		if (!d[i].made)
+			continue;
+		w->rms = d[i].same_dims ? fmax(w->rms, d[i].rms) : INFINITY;
+		w->max = d[i].same_dims ? fmax(w->max, d[i].max) : INFINITY;
+		w->top1 &= d[i].same_dims && d[i].top1 == d[i].rows;
+	}
+	free(d);
+	return 0;
+}
+
 /* Runs a plan; the samples are added to b's. */
 static int measure(const struct bench_options *o, struct kerf_cli_setup *s,
 		   const struct kerf_plan *plan, long depth, struct batch *b, struct kerf_err *err)
@@ -387,6 +437,7 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s,
 	}
 	memcpy(b->ms + b->n, l.ms, l.n_ms * sizeof(*l.ms));
 	b->n += l.n_ms;
+	r = compare_outputs(o, s, plan, &l.slot[0].io, b->error);
 out:
 	kerf_cli_replan_stop(replan);
 	kerf_live_close(l.live);
@@ -420,17 +471,32 @@ static void print_head(const struct bench_options *o)
 		printf("| policy | threads | depth | n | min ms | median ms | p90 ms | p99 ms | req/s | GFLOP/s | peak | ratio | predicted ms |\n"
 		       "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 	else if (o->format == CSV)
-		printf("policy,threads,depth,n,min_ms,median_ms,p90_ms,p99_ms,req_s,gflops,peak_gflops,ratio,predicted_ms,sent_kb,energy_j,plan,memory_mb,period_ms\n");
+		printf("policy,threads,depth,n,min_ms,median_ms,p90_ms,p99_ms,req_s,gflops,peak_gflops,ratio,predicted_ms,sent_kb,energy_j,plan,memory_mb,period_ms,rms_error,max_error,top1\n");
 	else
 		printf("[");
+}
+
+/* The last fields of a row, in formats that have them: empty, or null, where nothing was compared. */
+static void print_error(const struct bench_options *o, const struct worst *w)
+{
+	const char *top1 = w->top1 ? "true" : "false";
+
+	if (o->format == CSV && w->compared)
+		printf(",%.6g,%.6g,%s\n", w->rms, w->max, top1);
+	else if (o->format == CSV)
+		printf(",,,\n");
+	else if (o->format == JSON && w->compared && isfinite(w->max))
+		printf(",\"rms_error\":%.6g,\"max_error\":%.6g,\"top1\":%s}", w->rms, w->max, top1);
+	else if (o->format == JSON)
+		printf(",\"rms_error\":null,\"max_error\":null,\"top1\":null}");
 }
 
 static void print_row(const struct bench_options *o, const struct row *r, bool first)
 {
 	static const char *const layout[] = {
 		[MD] = "| %s | %ld | %ld | %u | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f | %.2f | %.3f | %.3f |\n",
-		[CSV] = "%s,%ld,%ld,%u,%.6f,%.6f,%.6f,%.6f,%.4f,%.3f,%.3f,%.4f,%.6f,%.3f,%.6f,%u,%.3f,%.6f\n",
-		[JSON] = "{\"policy\":\"%s\",\"threads\":%ld,\"depth\":%ld,\"n\":%u,\"min_ms\":%.6f,\"median_ms\":%.6f,\"p90_ms\":%.6f,\"p99_ms\":%.6f,\"req_s\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,\"ratio\":%.4f,\"predicted_ms\":%.6f,\"sent_kb\":%.3f,\"energy_j\":%.6f,\"plan\":%u,\"memory_mb\":%.3f,\"period_ms\":%.6f}",
+		[CSV] = "%s,%ld,%ld,%u,%.6f,%.6f,%.6f,%.6f,%.4f,%.3f,%.3f,%.4f,%.6f,%.3f,%.6f,%u,%.3f,%.6f",
+		[JSON] = "{\"policy\":\"%s\",\"threads\":%ld,\"depth\":%ld,\"n\":%u,\"min_ms\":%.6f,\"median_ms\":%.6f,\"p90_ms\":%.6f,\"p99_ms\":%.6f,\"req_s\":%.4f,\"gflops\":%.3f,\"peak_gflops\":%.3f,\"ratio\":%.4f,\"predicted_ms\":%.6f,\"sent_kb\":%.3f,\"energy_j\":%.6f,\"plan\":%u,\"memory_mb\":%.3f,\"period_ms\":%.6f",
 	};
 
 	if (o->format == JSON && !first)
@@ -439,6 +505,7 @@ static void print_row(const struct bench_options *o, const struct row *r, bool f
 	       r->ms.p90, r->ms.p99, r->per_s, r->gflops, r->peak_gflops,
 	       r->peak_gflops > 0 ? r->gflops / r->peak_gflops : 0, r->predicted_ms, r->sent_kb,
 	       r->energy_j, r->plan, r->memory_mb, r->period_ms);
+	print_error(o, &r->error);
 	fflush(stdout);
 }
 
@@ -489,6 +556,7 @@ static int bench_plan(const struct bench_options *o, long threads, struct kerf_c
 
 		describe(&row, policy, &s->plan);
 		b.n = 0;
+		b.error = &row.error;
 		r = measure(o, s, &s->plan, row.depth, &b, err);
 		if (r)
 			break;
@@ -513,7 +581,8 @@ static void visit(const struct bench_options *o, struct kerf_cli_setup *s, struc
 	struct batch b = {.warmup = brief ? o->warmup : 0,
 			  .runs = brief ? o->runs : 1,
 			  .ms = d->ms,
-			  .n = d->n};
+			  .n = d->n,
+			  .error = o->check && !d->n ? &d->error : NULL};
 	struct kerf_err err = {""};
 
 	d->status = measure(o, s, &d->plan, 1, &b, &err);
@@ -567,6 +636,7 @@ static void print_rounds(const struct bench_options *o, long threads, const stru
 			continue;
 		row->threads = threads;
 		row->depth = 1;
+		row->error = d->error;
 		kerf_bench_summarise(d->ms, d->n, &row->ms);
 		if (d->n) {
 			row->per_s = 1e3 / row->ms.median;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kerf run: a request, or the same again and again, from files to files. */
+#include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/replan.h"
@@ -25,7 +26,7 @@ struct run_options {
 	struct kerf_cli_options common;
 	struct named_file input[MAX_FILES], output[MAX_FILES];
 	uint32_t n_input, n_output;
-	bool random;
+	bool random, check;
 	long seed, repeat, replan;
 };
 
@@ -37,6 +38,8 @@ static const char help[] =
 	"  --input NAME:FILE   read an input: .pb (ONNX TensorProto), .npy, else raw bytes\n"
 	"  --output NAME:FILE  write an output, same formats; written only if the run succeeds\n"
 	"  --random SEED       fill inputs without a file from a seeded generator\n"
+	"  --check             run the whole model on the first engine too, and say how far the\n"
+	"                      outputs are from its: plans with padded tiles or codecs are not exact\n"
 	"  --repeat N          that many requests, one after the other (default 1); the last one's\n"
 	"                      outputs are those that are told\n"
 	"  --replan N          meanwhile look at links and loads every N seconds, and change the plan\n"
@@ -47,6 +50,7 @@ static const struct option longs[] = {
 	{"input", required_argument, NULL, 'i'},
 	{"output", required_argument, NULL, 'O'},
 	{"random", required_argument, NULL, 'r'},
+	{"check", no_argument, NULL, 'V'},
 	{"repeat", required_argument, NULL, 'n'},
 	{"replan", required_argument, NULL, 'N'},
 	KERF_CLI_LONG_OPTIONS,
@@ -81,6 +85,7 @@ static int parse(int argc, char **argv, struct run_options *o, struct kerf_err *
 			break;
 		case 'n': r = kerf_cli_number("--repeat", optarg, 1, INT32_MAX, &o->repeat, err); break;
 		case 'N': r = kerf_cli_number("--replan", optarg, 1, 3600, &o->replan, err); break;
+		case 'V': o->check = true; break;
 		default: r = kerf_cli_option(&o->common, c, optarg, err);
 		}
 	}
@@ -198,8 +203,25 @@ static void print_outputs(const struct kerf_graph *g, const struct kerf_plan *pl
 	}
 }
 
+static struct json_object *difference_json(const struct kerf_cli_difference *d)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "same_bits", json_object_new_boolean(d->same_bits));
+	if (d->same_dims) {
+		json_object_object_add(o, "rms", json_object_new_double(d->rms));
+		json_object_object_add(o, "max_abs", json_object_new_double(d->max_abs));
+		json_object_object_add(o, "max", json_object_new_double(d->max));
+	}
+	if (d->rows) {
+		json_object_object_add(o, "rows", json_object_new_int64(d->rows));
+		json_object_object_add(o, "top1_same", json_object_new_int64(d->top1));
+	}
+	return o;
+}
+
 static void print_json(const struct kerf_graph *g, const struct kerf_plan *plan,
-		       const struct kerf_io *io)
+		       const struct kerf_io *io, const struct kerf_cli_difference *d /* or NULL */)
 {
 	struct json_object *all = json_object_new_object();
 	uint32_t i;
@@ -221,6 +243,8 @@ static void print_json(const struct kerf_graph *g, const struct kerf_plan *plan,
 		json_object_object_add(o, "datatype", json_object_new_string(kerf_dtype_oip(t->dtype)));
 		json_object_object_add(o, "shape", shape);
 		json_object_object_add(o, "data", data);
+		if (d)
+			json_object_object_add(o, "error", difference_json(&d[i]));
 		json_object_object_add(all, g->value[g->out[i]].name, o);
 	}
 	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN));
@@ -255,8 +279,31 @@ static int play(const struct run_options *o, struct kerf_live *live, const struc
 	return r;
 }
 
+/* With --check, how exact the answer was; without it, that it may not have been. */
+static int check(const struct run_options *o, const struct kerf_cli_setup *s,
+		 const struct kerf_io *io, struct kerf_cli_difference **d, struct kerf_err *err)
+{
+	char why[96];
+	int r;
+
+	if (!o->check) {
+		if (kerf_cli_inexact(&s->plan, why))
+			fprintf(stderr, "kerf: the plan is not exact (%s): --check says what that changes\n",
+				why);
+		return 0;
+	}
+	*d = calloc(io->n_out + 1, sizeof(**d));
+	if (!*d)
+		return -ENOMEM;
+	r = kerf_cli_differences(s, &s->plan, io, *d, err);
+	if (!r && !o->common.json)
+		kerf_cli_say_differences(s->plan.policy, s->graph, *d);
+	return r;
+}
+
 static int run(const struct run_options *o, struct kerf_err *err)
 {
+	struct kerf_cli_difference *difference = NULL;
 	struct kerf_cli_replan *replan = NULL;
 	struct kerf_live *live = NULL;
 	struct kerf_cli_setup s;
@@ -277,10 +324,15 @@ static int run(const struct run_options *o, struct kerf_err *err)
 	if (!r)
 		r = play(o, live, &io, err);
 	kerf_cli_replan_stop(replan);
+	if (!r)
+		r = check(o, &s, &io, &difference, err);
 	if (!r && o->n_output)
 		r = write_outputs(o, s.graph, &io, err);
+	else if (!r && o->common.json)
+		print_json(s.graph, &s.plan, &io, difference);
 	else if (!r)
-		(o->common.json ? print_json : print_outputs)(s.graph, &s.plan, &io);
+		print_outputs(s.graph, &s.plan, &io);
+	free(difference);
 	kerf_live_close(live);
 	kerf_io_finish(&io);
 	kerf_cli_setup_finish(&s);

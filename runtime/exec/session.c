@@ -383,8 +383,8 @@ static void keep_why(struct request *q, uint32_t index, int status)
 	step->engine->ops->describe(step->engine, &info);
 	kerf_fail(why, status, "%s", kerf_job_text(status));
 	s->why.msg[0] = 0;
-	kerf_fail(&s->why, status, "step %u of %u, %u operators from '%.40s' on, on %.80s: %.300s",
-		  index, s->routes.n_step, g->n_op, g->n_op ? g->op[0].name : "", info.name, why->msg);
+	kerf_fail(&s->why, status, "step %u of %u, from '%.40s' on, by %.80s: %.300s", index,
+		  s->routes.n_step, g->n_op ? g->op[0].name : "", info.name, why->msg);
 }
 
 static void job_done(struct kerf_job *job, int status)

@@ -3,7 +3,8 @@
 # Plans of tiles and of channels over a device and three neighbours, each two of them with a wire
 # of their own: the outputs are the local run's bits, and what neighbours send each other does not
 # pass through home, by the devices' counters against what the plan says of each wire. Then a
-# neighbour dies: the next request fails, and a plan over those that are left runs. Needs root.
+# neighbour dies: the next request fails and names it, and a plan over those that are left runs; one
+# that is stopped is named too. What codecs and padded tiles change is told. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 KERF=${KERF:-$PWD/build/kerf}
@@ -68,7 +69,8 @@ for way in a:
     # Frames, heads of both directions' messages, and acknowledgements of what comes back.
     n = messages.get(way, 0) + messages.get(way[::-1], 0)
     most = need * 1.12 + want.get(way[::-1], 0) * 0.08 + 3000 * n + 3000
-    if got < need or got > most:
+    # What is not of requests differs by a segment or two from run to run.
+    if got < need - 100 or got > most:
         print("%s: host %d to %d: %d bytes a request, the plan says %d (%d messages)" % (policy, *way, got, need, n))
         bad = True
     direct += got if all(way) else 0
@@ -88,6 +90,7 @@ net_rate 200 || fail "cannot shape the links"
 RUNS=6
 for policy in modnn decnn; do
 	kerf plan --policy $policy --json >"$work/plan.json" || fail "$policy: no plan"
+	cp "$work/plan.json" "$work/$policy.json"
 	kerf run --plan "$work/plan.json" --random 1 --json >"$work/out.json" || fail "$policy: does not run"
 	cmp "$work/local.json" "$work/out.json" || fail "$policy: another answer"
 	kerf bench --plan "$work/plan.json" --runs 1 --warmup 0 --format csv >"$work/rows" ||
@@ -103,9 +106,81 @@ for policy in modnn decnn; do
 		fail "$policy: not the way the plan says"
 done
 
+# What codecs and padded tiles change is told: against the whole run, for each output.
+cat >"$work/error.py" <<'EOF'
+import json, sys
+
+# error.py FILE RMS-FROM RMS-TO: what run --check --json wrote
+from_, to = float(sys.argv[2]), float(sys.argv[3])
+for name, o in json.load(open(sys.argv[1])).items():
+    e = o["error"]
+    if e["same_bits"] != (to == 0) or not from_ <= e["rms"] <= to or (e["max_abs"] > 0) != (to > 0) or e["rows"] != 1:
+        sys.exit("%s: %s, expected an RMS error from %g to %g" % (name, e, from_, to))
+EOF
+cat >"$work/code.py" <<'EOF'
+import json, sys
+
+# code.py CODEC PLAN: every edge that can be coded, is
+plan = json.load(open(sys.argv[2]))
+n = 0
+for e in plan["edges"]:
+    if e["from"] != "home" and e["to"] != "home":
+        e["codec"] = sys.argv[1]
+        n += 1
+json.dump(plan, open(sys.argv[2], "w"))
+sys.exit(n == 0)
+EOF
+kerf run --plan "$work/modnn.json" --random 1 --json --check >"$work/out.json" 2>"$work/err" || fail "$(cat "$work/err")"
+python3 "$work/error.py" "$work/out.json" 0 0 || fail "modnn is exact"
+for codec in f16 int8; do
+	cp "$work/modnn.json" "$work/coded.json"
+	python3 "$work/code.py" $codec "$work/coded.json" || fail "$codec: nothing to code"
+	kerf run --plan "$work/coded.json" --random 1 --json --check >"$work/out.json" 2>"$work/err" ||
+		fail "$codec: $(cat "$work/err")"
+	python3 "$work/error.py" "$work/out.json" 1e-7 0.1 || fail "$codec: another error"
+done
+kerf run --plan "$work/coded.json" --random 1 --json >"$work/out.json" 2>"$work/err" || fail "$(cat "$work/err")"
+grep -q "not exact (int8 on [0-9]* edges): --check" "$work/err" || fail "int8: not told: $(cat "$work/err")"
+# Without memory for the model here, and asked for codecs, the planner sends the image in one, and bench says what that costs.
+kerf bench --policy kerf --codecs int8 --memory home=1 --runs 1 --warmup 0 --format csv >"$work/rows" 2>"$work/err" ||
+	fail "$(cat "$work/err")"
+cat "$work/err"
+grep -q "kerf: kerf: output 'output': against the whole run an RMS error of [0-9.e-]*, .* top-1 " "$work/err" ||
+	fail "--codecs: no error is told"
+awk -F, 'NR == 2 { exit !($19 > 0 && $19 < 0.1 && $20 > 0 && ($21 == "true" || $21 == "false")) }' "$work/rows" ||
+	fail "--codecs: $(cat "$work/rows")"
+"$KERF" gen mobilenet_v2 --size 64x64 -o "$work/mobile.onnx" || fail "cannot generate a model"
+mobile() {
+	command=$1
+	shift
+	net_dev "$KERF" "$command" "$work/mobile.onnx" --on "${on%,*}" --insecure --threads 1 "$@"
+}
+mobile plan --policy adcnn --inexact --json >"$work/padded.json" || fail "adcnn: no plan"
+mobile bench --plan "$work/padded.json" --runs 1 --warmup 0 --format csv >"$work/rows" 2>"$work/err" ||
+	fail "adcnn: $(cat "$work/err")"
+cat "$work/err"
+grep -q "kerf: adcnn: output 'output': against the whole run an RMS error of [0-9.e-]*, .* top-1 " "$work/err" ||
+	fail "adcnn: no error is told"
+
+# A neighbour that is stopped under a stream of requests is still there for the kernel: it is named
+# all the same, soon, and when it goes on all is well.
+{ kerf bench --plan "$work/modnn.json" --seconds 60 --format csv >"$work/rows" 2>"$work/err"; echo $? >"$work/status"; } &
+stream=$!
+sleep 1
+# shellcheck disable=SC2154
+kill -STOP "$node3"
+begin=$(date +%s)
+wait $stream
+took=$(($(date +%s) - begin))
+kill -CONT "$node3"
+cat "$work/err"
+[ "$(cat "$work/status")" = 1 ] && [ $took -lt 45 ] && grep -q "http://$(net_addr 3):8470" "$work/err" ||
+	fail "a neighbour was stopped: status $(cat "$work/status") after $took s: $(cat "$work/err")"
+kerf run --plan "$work/modnn.json" --random 1 --json >"$work/out.json" || fail "not with the one that goes on"
+cmp "$work/local.json" "$work/out.json" || fail "with the one that goes on: another answer"
+
 # A neighbour dies under a stream of requests: they end with an error, soon, and nobody else does.
-kerf plan --policy modnn --json >"$work/plan.json" || fail "no plan"
-{ kerf bench --plan "$work/plan.json" --seconds 20 --format csv >"$work/rows" 2>"$work/err"; echo $? >"$work/status"; } &
+{ kerf bench --plan "$work/modnn.json" --seconds 20 --format csv >"$work/rows" 2>"$work/err"; echo $? >"$work/status"; } &
 stream=$!
 sleep 1
 # shellcheck disable=SC2154
@@ -116,6 +191,7 @@ took=$(($(date +%s) - begin))
 [ "$(cat "$work/status")" = 1 ] && [ $took -lt 15 ] ||
 	fail "a neighbour died: status $(cat "$work/status") after $took s: $(cat "$work/err")"
 cat "$work/err"
+grep -q "http://$(net_addr 2):8470" "$work/err" || fail "who died is not told"
 on=cpu,http://$(net_addr 1):8470,http://$(net_addr 3):8470
 kerf run --policy modnn --random 1 --json >"$work/out.json" || fail "not without the dead one"
 cmp "$work/local.json" "$work/out.json" || fail "without the dead one: another answer"
