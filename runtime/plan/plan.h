@@ -42,7 +42,11 @@ struct kerf_plan_node {
 	double memory_bytes; /* for weights and activations; 0: not limited */
 	double idle_w;	     /* drawn while a request is under way on a node that takes part */
 	double send_j_byte, receive_j_byte;
-	double codec_byte_s[KERF_N_CODECS]; /* to encode or decode one byte of float32 */
+	/*
+	 * To encode or decode one byte of float32: on one thread of the node beside its engines,
+	 * which draws kerf_problem_coding_w().
+	 */
+	double codec_byte_s[KERF_N_CODECS];
 };
 
 /*
@@ -119,6 +123,9 @@ double kerf_problem_transfer_s(const struct kerf_problem *p, uint32_t from, uint
 double kerf_problem_carry_s(const struct kerf_problem *p, uint32_t from, uint32_t to,
 			    double bytes, double wait_s, double *hold_s);
 
+/* What coding draws on a node: as much as its first engine. */
+double kerf_problem_coding_w(const struct kerf_problem *p, uint32_t node);
+
 /* One job: these operators on that engine. Steps stand in an executable order. */
 struct kerf_plan_step {
 	uint32_t engine;
@@ -157,7 +164,7 @@ struct kerf_plan {
 	int32_t exit; /* of graph->exit; -1: the whole model */
 	/* Predicted. */
 	double total_s;	  /* latency of one request */
-	double period_s;  /* between two of many: the busiest engine or link direction */
+	double period_s;  /* between two of many: the busiest engine, link direction or coder */
 	double energy_j;  /* of one request, all nodes */
 	double wire_bytes; /* of one request, all links */
 	double memory_bytes; /* of the node that needs most */

@@ -8,7 +8,7 @@
  * ITU-T I.371's virtual scheduling has it); what comes from home starts a job's exchange,
  * what goes to home is its reply. A value relayed by home is in a reply, and then in a message
  * from home. A step computes when its messages have arrived and its engine is free. Engines
- * work, and links carry, at the same time.
+ * work, links carry and nodes encode and decode at the same time.
  *
  * Memory of a node: the weights of every operator that runs there, once however many tiles of it
  * do (of channels, the shares that they have), and the most that any operator of its steps
@@ -58,6 +58,7 @@ struct pricing {
 	double *made, *home, *apart;
 	double *engine_free, *engine_busy; /* per engine */
 	double *link_free, *link_busy;	   /* per direction, as p->link */
+	double *coding;			   /* per node: seconds */
 	double *weights, *peak;		   /* per node: bytes */
 	double *held;		    /* per operator: share of its weights that a node has */
 	uint32_t *holder;	    /* per operator: that node */
@@ -89,6 +90,30 @@ static double codec_s(const struct pricing *x, const struct kerf_plan_edge *e, u
 		return 0;
 	return x->p->node[node].codec_byte_s[e->codec] *
 	       kerf_plan_piece_bytes(x->p->graph, e);
+}
+
+double kerf_problem_coding_w(const struct kerf_problem *p, uint32_t node)
+{
+	uint32_t e;
+
+	for (e = 0; e < p->n_engine; e++)
+		if (p->engine[e].node == node)
+			return p->engine[e].active_w;
+	return 0;
+}
+
+/* Encoding there, decoding here: how long a piece waits for both. */
+static double code(struct pricing *x, const struct kerf_plan_edge *e, uint32_t from, uint32_t to)
+{
+	double there = codec_s(x, e, from), here = codec_s(x, e, to);
+
+	if (there > 0 || here > 0) {
+		x->coding[from] += there;
+		x->coding[to] += here;
+		x->plan->energy_j += there * kerf_problem_coding_w(x->p, from) +
+				     here * kerf_problem_coding_w(x->p, to);
+	}
+	return there + here;
 }
 
 /* One message of bytes from node to node, not before ready: when it is there. */
@@ -198,7 +223,7 @@ static double receive(struct pricing *x, uint32_t i)
 		exchange |= to != x->p->home;
 		ready = fmax(ready, at_home(x, e));
 		bytes += e->bytes;
-		coding += codec_s(x, e, x->p->home) + codec_s(x, e, to);
+		coding += code(x, e, x->p->home, to);
 	}
 	there = ready;
 	start = ready;
@@ -219,8 +244,9 @@ static double receive(struct pricing *x, uint32_t i)
 			continue;
 		for (bytes = coding = 0, k = a; k < b; k++) {
 			bytes += plan->edge[k].bytes;
-			coding += codec_s(x, &plan->edge[k], node_of(x, from)) +
-				  codec_s(x, &plan->edge[k], to);
+			/* That of a reply was counted when it was sent. */
+			if (to != x->p->home)
+				coding += code(x, &plan->edge[k], node_of(x, from), to);
 		}
 		/* What goes to home comes with the job's reply. */
 		end = to == x->p->home ? x->home[from]
@@ -329,7 +355,7 @@ static int reply(struct pricing *x, uint32_t i)
 		if (!adds(x, i, k))
 			continue;
 		bytes += e->bytes;
-		coding += codec_s(x, e, node) + codec_s(x, e, p->home);
+		coding += code(x, e, node, p->home);
 	}
 	x->home[i] = carry(x, node, p->home, bytes, x->made[i], &start) + coding;
 	return isfinite(x->home[i]) ? 0 : -EINVAL;
@@ -380,6 +406,8 @@ static void totals(struct pricing *x)
 		plan->period_s = fmax(plan->period_s, x->engine_busy[i]);
 	for (i = 0; i < p->n_node * p->n_node; i++)
 		plan->period_s = fmax(plan->period_s, x->link_busy[i]);
+	for (i = 0; i < p->n_node; i++)
+		plan->period_s = fmax(plan->period_s, x->coding[i]);
 	for (i = 0; i < p->n_node; i++) {
 		double bytes = x->weights[i] + x->peak[i];
 
@@ -424,7 +452,7 @@ static size_t lay_out(struct pricing *x, char *room)
 		{&x->made, n}, {&x->home, n}, {&x->apart, n},
 		{&x->engine_free, p->n_engine}, {&x->engine_busy, p->n_engine},
 		{&x->link_free, links}, {&x->link_busy, links},
-		{&x->weights, p->n_node}, {&x->peak, p->n_node}, {&x->held, p->graph->n_op},
+		{&x->coding, p->n_node}, {&x->weights, p->n_node}, {&x->peak, p->n_node}, {&x->held, p->graph->n_op},
 	}, words[] = {
 		{&x->node_first, p->n_node + 1}, {&x->by_node, n},
 		{&x->first, n + 1}, {&x->reply_first, n + 1},

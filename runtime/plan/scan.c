@@ -239,9 +239,11 @@ static bool stages(const struct kerf_scan *s, struct kerf_scan_cut *cut)
 	}
 	began = pos->n_made ? cut->here_s : 0;
 	ended = began + cut->up_s;
-	if (cut->codec != KERF_CODEC_NONE && cut->wire_bytes > 0 && p->node)
-		ended += pos->f32_bytes * (p->node[home].codec_byte_s[cut->codec] +
-					   p->node[away].codec_byte_s[cut->codec]);
+	if (cut->codec != KERF_CODEC_NONE && cut->wire_bytes > 0 && p->node) {
+		cut->encode_s = pos->f32_bytes * p->node[home].codec_byte_s[cut->codec];
+		cut->decode_s = pos->f32_bytes * p->node[away].codec_byte_s[cut->codec];
+	}
+	ended += cut->encode_s + cut->decode_s;
 	ended += cut->there_s;
 	if (n_there && away != home && pos->n_down) {
 		cut->wire_bytes += pos->down_bytes;
@@ -271,6 +273,9 @@ static void energy(const struct kerf_scan *s, struct kerf_scan_cut *cut)
 		cut->energy_j += up * (p->node[home].send_j_byte + p->node[away].receive_j_byte) +
 				 down * (p->node[away].send_j_byte + p->node[home].receive_j_byte);
 	}
+	if (cut->encode_s + cut->decode_s > 0)
+		cut->energy_j += cut->encode_s * kerf_problem_coding_w(p, home) +
+				 cut->decode_s * kerf_problem_coding_w(p, away);
 }
 
 static double over(double bytes, double limit)
@@ -337,6 +342,7 @@ void kerf_scan_at(const struct kerf_scan *s, uint32_t k, enum kerf_codec codec,
 	if (!cut->runs)
 		return;
 	cut->period_s = fmax(fmax(cut->here_s, cut->there_s), fmax(cut->up_hold_s, cut->down_hold_s));
+	cut->period_s = fmax(cut->period_s, fmax(cut->encode_s, cut->decode_s));
 	energy(s, cut);
 	figures.over = memory(s, cut);
 	known = accuracy(s, cut);

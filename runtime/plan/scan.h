@@ -42,6 +42,7 @@ struct kerf_scan_cut {
 	enum kerf_codec codec;		      /* of the float32 values that go there */
 	double here_s, up_s, there_s, down_s; /* stages */
 	double up_hold_s, down_hold_s; /* of up_s and down_s: that the link carries bytes */
+	double encode_s, decode_s;	      /* of what goes there */
 	double total_s, period_s, energy_j, wire_bytes, memory_bytes, accuracy;
 	double cost;	  /* kerf_plan_cost() of these */
 	double violation; /* kerf_plan_violation() of these */

@@ -49,6 +49,7 @@ static size_t lay_out(struct kerf_search *x, char *base, uint32_t n_slot)
 	x->engine_busy = take(base, &at, x->n_engine, sizeof(double));
 	x->link_free = take(base, &at, links, sizeof(double));
 	x->link_busy = take(base, &at, links, sizeof(double));
+	x->coding = take(base, &at, x->n_node, sizeof(double));
 	x->weights = take(base, &at, x->n_node, sizeof(double));
 	x->peak = take(base, &at, x->n_node, sizeof(double));
 	x->at = take(base, &at, x->n_op, sizeof(*x->at));
@@ -274,6 +275,20 @@ static double coding_s(const struct way *w, uint32_t v, uint32_t node)
 	return w->p->node[node].codec_byte_s[codec_of(w, v)] * w->x->bytes[v];
 }
 
+/* As code() of price.c. */
+static double code(struct way *w, uint32_t v, uint32_t from, uint32_t to)
+{
+	double there = coding_s(w, v, from), here = coding_s(w, v, to);
+
+	if (there > 0 || here > 0) {
+		w->x->coding[from] += there;
+		w->x->coding[to] += here;
+		w->price->energy_j += there * kerf_problem_coding_w(w->p, from) +
+				      here * kerf_problem_coding_w(w->p, to);
+	}
+	return there + here;
+}
+
 /* Steps of the first n operators, and what they compute and hold. False: one cannot run. */
 static bool place(struct way *w)
 {
@@ -383,7 +398,7 @@ static bool join_value(struct way *w, uint32_t v)
 	if (reply) {
 		x->step[from].replies = true;
 		x->step[from].reply_bytes += wire_bytes(w, v);
-		x->step[from].reply_coding_s += coding_s(w, v, at) + coding_s(w, v, p->home);
+		x->step[from].reply_coding_s += code(w, v, at, p->home);
 	}
 	return true;
 }
@@ -456,7 +471,7 @@ static double receive(struct way *w, uint32_t step)
 		if (!exchange)
 			continue;
 		bytes += wire_bytes(w, e->value);
-		coding += coding_s(w, e->value, home) + coding_s(w, e->value, to);
+		coding += code(w, e->value, home, to);
 	}
 	there = exchange ? carry(w, home, to, bytes, ready) + coding : ready;
 	n = sort_direct(w, step, to);
@@ -467,10 +482,11 @@ static double receive(struct way *w, uint32_t step)
 		for (bytes = coding = 0, k = i; k < n && x->edge[x->list[k]].from == from; k++) {
 			uint32_t v = x->edge[x->list[k]].value;
 
-			if (at == to)
+			/* What goes to home was counted as its maker's reply. */
+			if (at == to || to == home)
 				continue;
 			bytes += wire_bytes(w, v);
-			coding += coding_s(w, v, at) + coding_s(w, v, to);
+			coding += code(w, v, at, to);
 		}
 		end = to == home ? x->step[from].home_s
 				 : carry(w, at, to, bytes, x->step[from].made_s) + coding;
@@ -508,6 +524,8 @@ static void totals(struct way *w, int32_t exit)
 		price->period_s = max(price->period_s, x->engine_busy[i]);
 	for (i = 0; i < x->n_node * x->n_node; i++)
 		price->period_s = max(price->period_s, x->link_busy[i]);
+	for (i = 0; i < x->n_node; i++)
+		price->period_s = max(price->period_s, x->coding[i]);
 	for (i = 0; i < x->n_node; i++) {
 		double bytes = x->weights[i] + x->peak[i];
 
@@ -561,6 +579,7 @@ void kerf_search_price(struct kerf_search *x, const uint32_t *assign, const uint
 	memset(x->engine_busy, 0, x->n_engine * sizeof(double));
 	memset(x->link_free, 0, links * sizeof(double));
 	memset(x->link_busy, 0, links * sizeof(double));
+	memset(x->coding, 0, x->n_node * sizeof(double));
 	memset(x->weights, 0, x->n_node * sizeof(double));
 	memset(x->peak, 0, x->n_node * sizeof(double));
 	for (i = 0; i < x->n_engine; i++)

@@ -45,7 +45,7 @@ struct kerf_search {
 	struct kerf_search_edge *edge;
 	uint64_t *seen, stamp; /* per step */
 	uint32_t *list;
-	double *engine_free, *engine_busy, *link_free, *link_busy, *weights, *peak;
+	double *engine_free, *engine_busy, *link_free, *link_busy, *coding, *weights, *peak;
 
 	/* Room of a path */
 	uint8_t *back;

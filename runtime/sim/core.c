@@ -374,10 +374,10 @@ static void count_work(struct kerf_sim_world *w, const struct kerf_sim_server *s
 
 		from->sent_bytes += t->bytes;
 		to->received_bytes += t->bytes;
-		from->energy_j += t->bytes * from->send_j_byte;
-		to->energy_j += t->bytes * to->receive_j_byte;
+		from->energy_j += t->bytes * from->send_j_byte + t->encode_j;
+		to->energy_j += t->bytes * to->receive_j_byte + t->decode_j;
 		w->wire_bytes += t->bytes;
-		j = t->bytes * (from->send_j_byte + to->receive_j_byte);
+		j = t->bytes * (from->send_j_byte + to->receive_j_byte) + t->encode_j + t->decode_j;
 	} else {
 		j = (w->now - s->since) * w->engine[s->at].active_w;
 		w->node[w->engine[s->at].node].energy_j += j;

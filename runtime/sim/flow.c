@@ -88,15 +88,18 @@ static uint32_t add_task(struct making *x, struct kerf_flow_task t, uint32_t *on
 	return i;
 }
 
+/* encode, decode: seconds. */
 static uint32_t add_message(struct making *x, uint32_t from, uint32_t to, double bytes,
-			    double coding)
+			    double encode, double decode)
 {
 	return add_task(x,
 			(struct kerf_flow_task){.message = true,
 						.from = from,
 						.to = to,
 						.bytes = bytes,
-						.coding_s = coding},
+						.coding_s = encode + decode,
+						.encode_j = encode * kerf_problem_coding_w(x->p, from),
+						.decode_j = decode * kerf_problem_coding_w(x->p, to)},
 			&x->on_link[(size_t)from * x->p->n_node + to]);
 }
 
@@ -114,7 +117,7 @@ static void receive(struct making *x, uint32_t i, uint32_t a, uint32_t end, uint
 {
 	const struct kerf_plan *plan = x->plan;
 	uint32_t to = node_of(x, i), k, b, m;
-	double bytes = 0, coding = 0;
+	double bytes = 0, encode = 0, decode = 0;
 	bool exchange = false;
 
 	for (k = a; k < end; k++) {
@@ -124,10 +127,11 @@ static void receive(struct making *x, uint32_t i, uint32_t a, uint32_t end, uint
 			continue;
 		exchange |= to != x->p->home;
 		bytes += e->bytes;
-		coding += codec_s(x, e, x->p->home) + codec_s(x, e, to);
+		encode += codec_s(x, e, x->p->home);
+		decode += codec_s(x, e, to);
 	}
 	if (exchange) {
-		m = add_message(x, x->p->home, to, bytes, coding);
+		m = add_message(x, x->p->home, to, bytes, encode, decode);
 		for (k = a; k < end; k++)
 			if (by_home(x, &plan->edge[k]))
 				wait_at_home(x, plan->edge[k].from, m);
@@ -140,12 +144,12 @@ static void receive(struct making *x, uint32_t i, uint32_t a, uint32_t end, uint
 			;
 		if (by_home(x, &plan->edge[a]) || to == x->p->home || source == to)
 			continue;
-		for (bytes = coding = 0, k = a; k < b; k++) {
+		for (bytes = encode = decode = 0, k = a; k < b; k++) {
 			bytes += plan->edge[k].bytes;
-			coding += codec_s(x, &plan->edge[k], source) +
-				  codec_s(x, &plan->edge[k], to);
+			encode += codec_s(x, &plan->edge[k], source);
+			decode += codec_s(x, &plan->edge[k], to);
 		}
-		m = add_message(x, source, to, bytes, coding);
+		m = add_message(x, source, to, bytes, encode, decode);
 		add_wait(x, x->job[from], m, true);
 		came[(*n_came)++] = m;
 	}
@@ -171,7 +175,7 @@ static bool adds(const struct making *x, uint32_t first, uint32_t k)
 static void send_reply(struct making *x, uint32_t i)
 {
 	uint32_t first = x->from_first[i], end = x->from_first[i + 1], k, node = node_of(x, i);
-	double bytes = 0, coding = 0;
+	double bytes = 0, encode = 0, decode = 0;
 
 	if (first == end)
 		return;
@@ -181,9 +185,10 @@ static void send_reply(struct making *x, uint32_t i)
 		if (!adds(x, first, k))
 			continue;
 		bytes += e->bytes;
-		coding += codec_s(x, e, node) + codec_s(x, e, x->p->home);
+		encode += codec_s(x, e, node);
+		decode += codec_s(x, e, x->p->home);
 	}
-	x->reply[i] = add_message(x, node, x->p->home, bytes, coding);
+	x->reply[i] = add_message(x, node, x->p->home, bytes, encode, decode);
 	add_wait(x, x->job[i], x->reply[i], true);
 }
 

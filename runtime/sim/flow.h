@@ -19,6 +19,7 @@ struct kerf_flow_task {
 	double compute_s;    /* of a job */
 	double bytes;	     /* of a message */
 	double coding_s;     /* after a message is there, before its readers may go on */
+	double encode_j, decode_j; /* of a message, on its two nodes */
 	uint32_t n_before;   /* tasks that it waits for, with repetition */
 	uint32_t first_next; /* next[first_next .. first_next of the task after it) wait for it */
 };

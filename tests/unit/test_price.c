@@ -303,6 +303,14 @@ static void test_codecs(void **state)
 	near(plan.wire_bytes, 2000 + 400);
 	near(plan.total_s, 1e-3 + 2e-3 + 4000 * 3e-8 + 2e-3 + 0.4e-3);
 	near(plan.accuracy, 0.699);
+	near(plan.energy_j, 0);
+	/* Coding draws what the node's engine does; where it takes longest it is the period. */
+	s.p.engine[0].active_w = 3;
+	s.p.engine[1].active_w = 5;
+	s.node[1].codec_byte_s[KERF_CODEC_F16] = 1e-6;
+	assert_int_equal(kerf_plan_price(&s.p, &plan), 0);
+	near(plan.energy_j, 3 * (1e-3 + 4000 * 1e-8) + 5 * (2e-3 + 4000 * 1e-6));
+	near(plan.period_s, 4000 * 1e-6);
 	kerf_plan_finish(&plan);
 	codec[s.value[1]] = KERF_CODEC_INT8;
 	assert_int_equal(kerf_plan_from_assignment(&s.p, assign, codec, &plan, NULL), 0);
