@@ -171,15 +171,15 @@ static int measure_codec(struct kerf_engine_cost *cost)
 
 /* What is measured of an engine for all graphs, by this one. */
 static int measure_engine(const struct profile_options *o, struct kerf_cluster *c, uint32_t i,
-			  struct kerf_graph *g, const struct kerf_profile *p, double idle_w,
-			  double busy_w, struct kerf_engine_cost *cost, struct kerf_err *err)
+			  struct kerf_graph *g, double idle_w, double busy_w,
+			  struct kerf_engine_cost *cost, struct kerf_err *err)
 {
 	double seconds = o->common.profile.seconds > 0 ? o->common.profile.seconds : 1;
 	bool run = o->common.profile.measure;
 	int r = kerf_cluster_engine_cost(c, i, run, cost, err);
 
 	if (!r && run)
-		r = kerf_measure_apart(c->engine[i], g, seconds, p, cost, err);
+		r = kerf_measure_apart(c->engine[i], g, seconds, cost, err);
 	if (!r && run && !c->info[i].remote)
 		r = measure_codec(cost);
 	if (!r && run && idle_w > 0 && busy_w > idle_w) {
@@ -217,7 +217,7 @@ static int profile(struct profile_options *o, struct kerf_err *err)
 			break;
 		/* The window that ends now was full of the model's runs. */
 		busy_w = kerf_view_power(o->common.telemetry, &c, i);
-		r = measure_engine(o, &c, i, g, &p, view.node_w[i], busy_w, &cost, err);
+		r = measure_engine(o, &c, i, g, view.node_w[i], busy_w, &cost, err);
 		if (!r && o->common.json) {
 			print_json(&p, &cost);
 		} else if (!r) {

@@ -205,6 +205,11 @@ static struct json_object *write_parts(const struct kerf_engine_cost *c)
 			add(part, kerf_cases[i].name, c->case_s[i]);
 		json_object_object_add(o, "calibration", part);
 	}
+	if (c->has_job) {
+		part = json_object_new_object();
+		add(part, "s", c->job_s);
+		json_object_object_add(o, "job", part);
+	}
 	if (c->has_apart) {
 		part = json_object_new_object();
 		add(part, "job_s", c->job_s);
@@ -305,6 +310,9 @@ static int parse(const char *path, struct json_object *o, struct kerf_engine_cos
 	for (i = 0; c->has_cases && i < KERF_N_CASE && !r; i++)
 		r = need(path, part, kerf_cases[i].name, MAX_S, &c->case_s[i], err);
 	if (r)
+		return r;
+	c->has_job = part_of(o, "job", &part);
+	if (c->has_job && (r = need(path, part, "s", MAX_S, &c->job_s, err)))
 		return r;
 	c->has_apart = part_of(o, "apart", &part);
 	if (c->has_apart && ((r = need(path, part, "job_s", MAX_S, &c->job_s, err)) ||

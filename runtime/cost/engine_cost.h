@@ -7,6 +7,9 @@
  * Calibration: the times of some operators of fixed shapes, from which the predictor knows how
  * fast an engine is that it has no profile of.
  *
+ * Job: what one costs beside its operators (s): submit, threads woken, and on another node what stands
+ * between its end of the connection and its engine.
+ *
  * Apart: two programs instead of one cost a job more (job_s) and, of every value that leaves one
  * and enters the other, fixed_s + byte_s * bytes at either end.
  *
@@ -56,7 +59,7 @@ double kerf_case_bytes(const struct kerf_case *c); /* in, out and weights */
 
 struct kerf_engine_cost {
 	char engine[160], machine[65]; /* as in a profile */
-	bool has_cases, has_apart, has_sharing, has_power, has_codec;
+	bool has_cases, has_job, has_apart, has_sharing, has_power, has_codec;
 	double case_s[KERF_N_CASE]; /* 0: the engine cannot run it */
 	double job_s, apart_fixed_s, apart_byte_s;
 	uint32_t apart_cuts;  /* that the fit has */

@@ -253,7 +253,7 @@ static void fill_apart(const struct kerf_graph *g, const struct kerf_engine_cost
 {
 	uint32_t v;
 
-	cp->p.engine[e].job_s = cost->has_apart ? cost->job_s : JOB_S;
+	cp->p.engine[e].job_s = cost->has_job || cost->has_apart ? cost->job_s : JOB_S;
 	for (v = 0; cost->has_apart && v < g->n_value; v++)
 		if (!kerf_value_is_const(&g->value[v]))
 			cp->apart_s[(size_t)v * n_engine + e] =
@@ -286,6 +286,15 @@ static void fill_codecs(const struct kerf_engine_cost *cost, struct codecs *home
 	n->codec_byte_s[KERF_CODEC_INT8] = home->int8_byte_s * scale;
 }
 
+/* Once an engine; one that cannot run any of g's operators alone keeps the usual figure. */
+static void measure_job(struct kerf_engine *engine, struct kerf_graph *g,
+			struct kerf_engine_cost *cost)
+{
+	cost->has_job = engine->ops->profile && !kerf_measure_job(engine, g, &cost->job_s, NULL);
+	if (cost->has_job)
+		kerf_engine_cost_save(cost, NULL); /* it serves also where it cannot be stored */
+}
+
 static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 		       const struct kerf_profile_options *opt, double slowdown,
 		       double others, struct codecs *codecs, struct kerf_cluster_problem *cp,
@@ -307,6 +316,8 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 	if (r)
 		return r;
 	cp->predicted[e] = profile.predicted;
+	if (!cost.has_job && !opt->stored_only && !profile.predicted)
+		measure_job(engine, g, &cost);
 	fill_apart(g, &cost, c->n_engine, e, cp);
 	fill_codecs(&cost, codecs, &cp->node[c->node[e]]);
 	if (cost.has_power && !cp->p.engine[e].active_w)

@@ -79,6 +79,8 @@ struct kerf_job {
 	uint64_t queued_ns, start_ns, end_ns;
 	/* Of [start, end]: time on the engine itself; for a remote one, as the peer says. */
 	uint64_t busy_ns;
+	/* Of a remote one: how long its node had it, waits for threads included; 0: not told. */
+	uint64_t hold_ns;
 
 	/* The engine's while the job is in flight. */
 	struct kerf_job *next;

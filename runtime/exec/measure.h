@@ -62,16 +62,21 @@ struct kerf_cut {
 #define KERF_CUTS 6
 
 /*
- * At most `most` cuts spread over g, where few values go over, each measured in turns with the
- * whole; p is g's profile on e. *job_s: what one job costs beside its operators. Blocks.
+ * What a job of g's smallest operator takes on e beside the operator: handing it over, waking who runs
+ * it and who waits. About 0.1 s and six jobs at least. Blocks. 0, or what the engine fails with.
  */
-int kerf_measure_cuts(struct kerf_engine *e, struct kerf_graph *g, double seconds,
-		      const struct kerf_profile *p, uint32_t most, struct kerf_cut *cut, uint32_t *n,
-		      double *job_s, struct kerf_err *err);
+int kerf_measure_job(struct kerf_engine *e, struct kerf_graph *g, double *job_s,
+		     struct kerf_err *err);
+
+/*
+ * At most `most` cuts spread over g, where few values go over, each measured in turns with the
+ * whole. *job_s: as kerf_measure_job(). Blocks.
+ */
+int kerf_measure_cuts(struct kerf_engine *e, struct kerf_graph *g, double seconds, uint32_t most,
+		      struct kerf_cut *cut, uint32_t *n, double *job_s, struct kerf_err *err);
 /* Fits KERF_CUTS of them: cost's part "apart". */
 int kerf_measure_apart(struct kerf_engine *e, struct kerf_graph *g, double seconds,
-		       const struct kerf_profile *p, struct kerf_engine_cost *cost,
-		       struct kerf_err *err);
+		       struct kerf_engine_cost *cost, struct kerf_err *err);
 
 /*
  * 1 to n clients at once (at most KERF_SHARING_MAX), g whole: cost's part "sharing". The engine's

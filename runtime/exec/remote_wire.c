@@ -544,6 +544,7 @@ static void complete(struct remote_conn *c, int status)
 	struct kerf_job *job = c->job;
 
 	job->busy_ns = status ? 0 : c->head.busy_ns;
+	job->hold_ns = status || c->head.hold_ns < 0 ? 0 : (uint64_t)c->head.hold_ns;
 	if (take_next(c) && launch(c, NULL))
 		c->e->look = true;
 	pthread_mutex_unlock(&c->lock);

@@ -24,7 +24,7 @@
 
 #define SMALL_REQUESTS 9
 /* Between them: messages of a plan come after work, and meet threads that sleep. */
-#define SMALL_PAUSE_NS 1000000
+#define SMALL_PAUSE_NS 200000
 #define FIRST_BYTES (8u << 10)
 #define MAX_BYTES (16u << 20) /* what the node's sink and source take at once */
 #define MAX_STREAMS 16
@@ -45,7 +45,7 @@
 #define BUFFER (256u << 10)
 
 const struct kerf_probe_limits kerf_probe_short = {
-	.bytes = 6u << 20, .link_ms = 40, .stream_ms = 15, .agree = 1.1, .share = 0.5, .wall_ms = 30000};
+	.bytes = 6u << 20, .link_ms = 600, .stream_ms = 15, .agree = 1.1, .share = 0.5, .wall_ms = 30000};
 const struct kerf_probe_limits kerf_probe_thorough = {
 	.bytes = 32u << 20, .link_ms = 4000, .stream_ms = 500, .agree = 1.05, .share = 1,
 	.wall_ms = 60000};
@@ -344,16 +344,17 @@ static void rest(const struct train *p, double took_s)
 
 /*
  * What transfers took beside their bytes at the rate: below 0 by what the shaper's bucket let
- * through at once. Above it, it was something else: a window that opened. All of them met the same
- * bucket, so the one that tells of the least is right: a rate that was found too low would make
- * any number of bytes look as if they had passed at once. What passed whole tells nothing of that.
+ * through at once. Above it, it was something else: a window that opened. The last one tells if its rate
+ * was confirmed. Else a rate that was found too low would make any number of bytes look as if they
+ * had passed at once: all met the same bucket, so the one that tells of the least is believed.
+ * What passed whole tells nothing of that.
  */
-static double beside_s(const struct stream *st, uint32_t n, double rate)
+static double beside_s(const struct stream *st, uint32_t n, double rate, bool sure)
 {
 	double least = -INFINITY;
 	uint32_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = sure ? n - 1 : 0; i < n; i++) {
 		double s = st[i].took_s - st[i].bytes / rate;
 
 		if (i + 1 == n || st[i].took_s > WHOLE * st[i].bytes / rate)
@@ -388,7 +389,7 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 			break;
 		}
 		size = st->took_s < stream_s / 4 ? (double)bytes * GROWTH
-						: fmax(st->rate * stream_s, FIRST_BYTES);
+						: fmax(st->rate * stream_s, (double)bytes);
 		if (st->took_s < MANY_RTTS * p->rtt_s)
 			size = fmax(size, (double)bytes * 2);
 		size = fmin(size, fmin((double)KERF_MIN(left, MAX_BYTES), left_s * st->rate));
@@ -405,7 +406,7 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 	n = (uint32_t)(st - all) + 1;
 	*est = (struct kerf_link_estimate){
 		.updated_ns = kerf_now_ns(),
-		.latency_ns = (int64_t)((p->request_s / 2 + beside_s(all, n, st->rate)) * 1e9),
+		.latency_ns = (int64_t)((p->request_s / 2 + beside_s(all, n, st->rate, spread < UNSURE)) * 1e9),
 		.least_ns = (uint64_t)(p->request_s / 2 * 1e9),
 		.rate_bytes_s = (uint64_t)fmin(fmax(st->rate, 1), 1e15),
 		.low_ppm = (uint32_t)(1e6 / spread),

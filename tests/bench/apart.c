@@ -62,7 +62,6 @@ static void judge(const char *name, const struct kerf_cut *cut, uint32_t n, doub
 static int run(struct kerf_engine *e, const char *path, struct kerf_err *err)
 {
 	struct kerf_cut cut[CUTS];
-	struct kerf_profile p;
 	struct kerf_graph *g;
 	double job_s = 0;
 	uint32_t n = 0;
@@ -70,12 +69,9 @@ static int run(struct kerf_engine *e, const char *path, struct kerf_err *err)
 
 	if (r)
 		return r;
-	r = kerf_measure_profile(e, g, 0.3, 3, &p, err);
-	if (!r)
-		r = kerf_measure_cuts(e, g, 4, &p, CUTS, cut, &n, &job_s, err);
+	r = kerf_measure_cuts(e, g, 4, CUTS, cut, &n, &job_s, err);
 	if (!r)
 		judge(g->name, cut, n, job_s);
-	kerf_profile_finish(&p);
 	kerf_graph_unref(g);
 	return r;
 }

@@ -342,6 +342,7 @@ static void test_an_engines_costs_survive_the_disk(void **state)
 		"", "{\"kerf_engine\":2}",
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"there\"}",
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"calibration\":{}}",
+		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"job\":{\"s\":-1}}",
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"apart\":{\"job_s\":-1}}",
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"sharing\":{\"d\":1,\"error\":0,\"mean_s\":[1,2,3,4,5,6,7,8,9]}}",
 		"{\"kerf_engine\":1,\"engine\":\"law: 1, 1 thread\",\"machine\":\"here\",\"power\":{\"active_w\":1}}",
@@ -351,7 +352,7 @@ static void test_an_engines_costs_survive_the_disk(void **state)
 
 	assert_int_equal(kerf_engine_cost_load(c.engine, c.machine, &d, NULL), -ENOENT);
 	assert_string_equal(d.engine, c.engine);
-	c.has_apart = c.has_sharing = c.has_codec = true;
+	c.has_job = c.has_apart = c.has_sharing = c.has_codec = true;
 	c.f16_byte_s = 1e-10;
 	c.int8_byte_s = 2e-10;
 	c.job_s = 1e-5;
@@ -371,7 +372,7 @@ static void test_an_engines_costs_survive_the_disk(void **state)
 		write_file(name, bad[i]);
 		assert_int_equal(kerf_engine_cost_load(c.engine, c.machine, &d, &err), -EINVAL);
 		assert_non_null(strstr(err.msg, name));
-		assert_false(d.has_cases || d.has_apart || d.has_sharing || d.has_power);
+		assert_false(d.has_cases || d.has_job || d.has_apart || d.has_sharing || d.has_power);
 	}
 }
 
