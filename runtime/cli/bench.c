@@ -33,7 +33,7 @@ struct bench_options {
 	const char *policy[MAX_POLICIES];
 	uint32_t n_threads, n_depth, n_policy;
 	const char *cut; /* "all", or a list */
-	long runs, warmup, seconds, replan, rounds, longest;
+	long runs, warmup, seconds, replan, pause_ms, rounds, longest;
 	bool peak, load, codec_error, check;
 	enum format format;
 };
@@ -96,6 +96,8 @@ static const char help[] =
 	"  --runs N            timed requests a row (default: as many as fit --seconds, at least 10)\n"
 	"  --seconds N         time for a row (default 3)\n"
 	"  --warmup N          requests before timing (default 3)\n"
+	"  --pause MS          before each request, so that it finds links as one that comes alone does:\n"
+	"                      a shaper's bucket full again (default 0)\n"
 	"  --replan N          look at links and loads every N seconds; change the plan when it pays\n"
 	"  --threads LIST      threads of the cpu engine\n"
 	"  --depth LIST        requests in flight\n"
@@ -120,7 +122,7 @@ static const char help[] =
 	KERF_CLI_OPTIONS_HELP;
 
 static const struct option longs[] = {
-	{"replan", required_argument, NULL, 'N'},
+	{"replan", required_argument, NULL, 'N'},   {"pause", required_argument, NULL, 'U'},
 	{"runs", required_argument, NULL, 'R'},	    {"seconds", required_argument, NULL, 'S'},
 	{"warmup", required_argument, NULL, 'w'},   {"threads", required_argument, NULL, 'T'},
 	{"depth", required_argument, NULL, 'D'},    {"policy", required_argument, NULL, 'L'},
@@ -220,6 +222,9 @@ static int parse(int argc, char **argv, struct bench_options *o, struct kerf_err
 		case 'S': r = kerf_cli_number("--seconds", optarg, 1, 600, &o->seconds, err); break;
 		case 'N': r = kerf_cli_number("--replan", optarg, 1, 3600, &o->replan, err); break;
 		case 'w': r = kerf_cli_number("--warmup", optarg, 0, 1000, &o->warmup, err); break;
+		case 'U':
+			r = kerf_cli_number("--pause", optarg, 0, 60000, &o->pause_ms, err);
+			break;
 		case 'T':
 			r = number_list("--threads", optarg, 1, 1024, o->threads, &o->n_threads, err);
 			break;
@@ -265,6 +270,7 @@ struct load {
 		bool busy;
 	} *slot;
 	uint32_t depth;
+	long pause_ms;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	double *ms;
@@ -345,6 +351,8 @@ static void tell(struct load *l)
 /* n requests, or as many as fit seconds but at least 10. Wall seconds of all. */
 static double drive(struct load *l, long n, double seconds)
 {
+	const struct timespec pause = {.tv_sec = l->pause_ms / 1000,
+				       .tv_nsec = l->pause_ms % 1000 * 1000000};
 	uint64_t begin = kerf_now_ns(), until = begin + (uint64_t)(seconds * 1e9);
 	long i;
 
@@ -357,6 +365,8 @@ static double drive(struct load *l, long n, double seconds)
 			break;
 		slot = take_slot(l);
 		tell(l);
+		if (l->pause_ms)
+			nanosleep(&pause, NULL);
 		slot->begin_ns = kerf_now_ns();
 		r = kerf_live_submit(l->live, slot->io.in, slot->io.out, request_done, slot);
 		if (r)
@@ -406,6 +416,7 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s,
 		   const struct kerf_plan *plan, long depth, struct batch *b, struct kerf_err *err)
 {
 	struct load l = {.depth = (uint32_t)depth,
+			 .pause_ms = o->pause_ms,
 			 .lock = PTHREAD_MUTEX_INITIALIZER,
 			 .cond = PTHREAD_COND_INITIALIZER,
 			 .telemetry = s->telemetry};

@@ -248,6 +248,7 @@ struct stream {
 	double rate, mean; /* bytes a second, of the second half and of all */
 	double took_s; /* the round trip not counted */
 	double bytes;
+	bool fits; /* rate is of the second half */
 };
 
 static double number(struct json_object *o, const char *name)
@@ -343,24 +344,35 @@ static void rest(const struct train *p, double took_s)
 }
 
 /*
- * What transfers took beside their bytes at the rate: below 0 by what the shaper's bucket let
- * through at once. Above it, it was something else: a window that opened. The last one tells if its rate
- * was confirmed. Else a rate that was found too low would make any number of bytes look as if they
- * had passed at once: all met the same bucket, so the one that tells of the least is believed.
- * What passed whole tells nothing of that.
+ * The rate where no two agreed. A transfer that stalled shows too little, one whose receiver could not run
+ * too much, but then more than all of it: of the large ones, the fastest that is not faster than that.
+ */
+static double likely_rate(const struct stream *st, uint32_t n, double agree)
+{
+	const struct stream *last = &st[n - 1];
+	double best = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		if (st[i].fits && st[i].bytes * 4 >= last->bytes &&
+		    st[i].rate <= agree * st[i].bytes / st[i].took_s)
+			best = fmax(best, st[i].rate);
+	return best > 0 ? best : fmin(last->rate, agree * last->bytes / last->took_s);
+}
+
+/*
+ * What a transfer took beside its bytes at the rate: below 0 by what the shaper's bucket let through at
+ * once. Above it, it was something else: a window that opened. The last one tells if its rate was
+ * confirmed. Else the smallest that did not pass whole does: the larger one is, the more a wrong rate
+ * looks like a bucket.
  */
 static double beside_s(const struct stream *st, uint32_t n, double rate, bool sure)
 {
-	double least = -INFINITY;
-	uint32_t i;
+	uint32_t i = sure ? n - 1 : 0;
 
-	for (i = sure ? n - 1 : 0; i < n; i++) {
-		double s = st[i].took_s - st[i].bytes / rate;
-
-		if (i + 1 == n || st[i].took_s > WHOLE * st[i].bytes / rate)
-			least = fmax(least, s);
-	}
-	return fmin(least, 0);
+	while (i + 1 < n && st[i].took_s < WHOLE * st[i].bytes / rate)
+		i++;
+	return fmin(st[i].took_s - st[i].bytes / rate, 0);
 }
 
 static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est)
@@ -380,7 +392,8 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 		if (r)
 			return r;
 		/* Too few marks, or marks all at once: the whole of it is what there is. */
-		if (!(st->rate > 0) || !isfinite(st->rate))
+		st->fits = st->rate > 0 && isfinite(st->rate);
+		if (!st->fits)
 			st->rate = (double)bytes / st->took_s;
 		left -= bytes;
 		left_s -= st->took_s;
@@ -389,7 +402,7 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 			break;
 		}
 		size = st->took_s < stream_s / 4 ? (double)bytes * GROWTH
-						: fmax(st->rate * stream_s, (double)bytes);
+						: fmax(st->rate * stream_s, (double)bytes * 1.5);
 		if (st->took_s < MANY_RTTS * p->rtt_s)
 			size = fmax(size, (double)bytes * 2);
 		size = fmin(size, fmin((double)KERF_MIN(left, MAX_BYTES), left_s * st->rate));
@@ -400,10 +413,9 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 		bytes = (size_t)size;
 		rest(p, st->took_s);
 	}
-	/* Nothing confirmed it: then no more than all of the transfer shows. */
-	if (spread == UNSURE)
-		st->rate = fmin(st->rate, p->limits->agree * st->bytes / st->took_s);
 	n = (uint32_t)(st - all) + 1;
+	if (spread == UNSURE)
+		st->rate = likely_rate(all, n, p->limits->agree);
 	*est = (struct kerf_link_estimate){
 		.updated_ns = kerf_now_ns(),
 		.latency_ns = (int64_t)((p->request_s / 2 + beside_s(all, n, st->rate, spread < UNSURE)) * 1e9),
