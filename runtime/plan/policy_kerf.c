@@ -4,6 +4,7 @@
  * set of codecs that the goal allows, and the plans of the other policies where they may be
  * better. docs/planner.md tells more.
  */
+#include "plan/drift.h"
 #include "plan/fused.h"
 #include "plan/planner.h"
 #include "plan/policy.h"
@@ -15,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FAR 1.5	      /* times what a rate or an engine's work was: another state */
+#define SELDOM 16     /* decisions in one such state to the next that asks another policy */
+#define AT_ONCE 1024  /* operators * engines up to which all are asked by one decision */
 #define ALL_CELLS 384 /* operators * engines up to which all other policies are asked */
 
 /* A plan by search: what of it was allowed, and what came of it. */
@@ -38,6 +42,9 @@ struct kerf_planner {
 	struct searched last;
 	double last_score;
 	const struct kerf_policy *from;
+	/* When policies with tiles were all asked last, how many of them are to be asked again. */
+	struct kerf_drift asked;
+	uint32_t due, turn, since;
 };
 
 /* Whether an exit is accurate enough with all of these codecs. */
@@ -165,22 +172,75 @@ static bool assigns(const struct kerf_policy *policy)
 	       policy->plan == kerf_policy_cogent;
 }
 
-/* No assignment is better than an optimal one. What several policies begin with is made once. */
-static int ask_others(struct kerf_planner *k)
+/* No assignment is better than an optimal one; with tiled, of all others those are asked that tile. */
+static bool may_help(const struct kerf_planner *k, bool tiled, const struct kerf_policy *policy)
+{
+	if (is_idle(k->p, policy) || (tiled && policy == k->from))
+		return false;
+	return !((tiled || k->optimal) && assigns(policy));
+}
+
+/*
+ * The next n that may help, from place k->turn of the list on, in a circle. What several of them begin with
+ * is made once.
+ */
+static int ask_others(struct kerf_planner *k, bool tiled, uint32_t n)
 {
 	struct kerf_problem p = *k->p;
 	const struct kerf_policy *policy;
-	uint32_t i;
-	int r = kerf_fused_make(k->p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &p.fused);
+	uint32_t place;
+	int r = 0;
 
-	if (!r)
+	p.fused = p.layers = NULL;
+	if (n > 1)
+		r = kerf_fused_make(k->p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &p.fused);
+	if (!r && n > 1)
 		r = kerf_fused_make(k->p, 1, 0, &p.layers);
-	for (i = 0; !r && (policy = kerf_policy_at(i)); i++)
-		if (!is_idle(&p, policy) && !(k->optimal && assigns(policy)))
-			r = ask(k, &p, policy);
+	for (place = 0; !r && n && kerf_policy_at(place); place++) {
+		policy = kerf_policy_at(k->turn);
+		k->turn = kerf_policy_at(k->turn + 1) ? k->turn + 1 : 0;
+		if (!may_help(k, tiled, policy))
+			continue;
+		r = ask(k, &p, policy);
+		n--;
+	}
 	kerf_fused_free(p.fused);
 	kerf_fused_free(p.layers);
 	return r;
+}
+
+static int ask_all(struct kerf_planner *k)
+{
+	int r = kerf_drift_remember(&k->asked, k->p);
+
+	k->turn = k->due = k->since = 0;
+	return r ? r : ask_others(k, false, UINT32_MAX);
+}
+
+/*
+ * The search goes on from its last result, but tiles would never be thought of again. So where the
+ * state is far from the one that all were asked in, all that tile are asked: at once, or where the
+ * graph is large, one a decision until all were. Else one now and then, by turns.
+ */
+static int revisit(struct kerf_planner *k)
+{
+	bool large = (uint64_t)k->p->graph->n_op * k->p->n_engine > AT_ONCE;
+	struct kerf_drift_most most;
+	uint32_t i, n;
+	int r = 0;
+
+	kerf_drift_most(&k->asked, k->p, &most);
+	if (most.factor > FAR) {
+		r = kerf_drift_remember(&k->asked, k->p);
+		for (i = k->due = 0; kerf_policy_at(i); i++)
+			k->due += may_help(k, true, kerf_policy_at(i));
+	}
+	n = k->due ? (large ? 1 : k->due) : ++k->since >= SELDOM;
+	if (r || !n)
+		return r;
+	k->due -= KERF_MIN(k->due, n);
+	k->since = 0;
+	return ask_others(k, true, n);
 }
 
 /* moved: bands have other sizes than the policy gave them. */
@@ -216,7 +276,7 @@ static int plan_first(struct kerf_planner *k)
 
 	/* Optimal is meant of assignments alone, without codecs. */
 	k->optimal &= k->n_searched == 1;
-	return r ? r : ask_others(k);
+	return r ? r : ask_all(k);
 }
 
 /*
@@ -245,6 +305,8 @@ static int plan_again(struct kerf_planner *k)
 	k->optimal = false;
 	if (!r && k->from)
 		r = ask(k, k->p, k->from);
+	if (!r)
+		r = revisit(k);
 	return r || k->choice.have ? r : plan_first(k);
 }
 
@@ -274,6 +336,7 @@ void kerf_planner_free(struct kerf_planner *k)
 	if (!k)
 		return;
 	kerf_search_free(k->x);
+	kerf_drift_finish(&k->asked);
 	free(k->last.assign);
 	free(k);
 }

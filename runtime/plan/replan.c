@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/replan.h"
 
+#include "plan/drift.h"
 #include "plan/goal.h"
 #include "plan/planner.h"
 
@@ -31,9 +32,7 @@ struct kerf_replan {
 		double at_s;
 	} left[N_LEFT];
 	uint32_t n_left;
-	/* The state when it was taken, for people: of links [from * n_node + to], of engines. */
-	uint32_t n_node;
-	double *rate, work_s[KERF_MAX_ENGINES];
+	struct kerf_drift taken; /* the state then, for people */
 };
 
 static double or_default(double x, double otherwise)
@@ -71,7 +70,7 @@ void kerf_replan_free(struct kerf_replan *r)
 	if (r->have)
 		kerf_plan_finish(&r->plan);
 	kerf_planner_free(r->planner);
-	free(r->rate);
+	kerf_drift_finish(&r->taken);
 	free(r);
 }
 
@@ -241,71 +240,22 @@ static void KERF_PRINTF(2, 3) say(struct kerf_replan_decision *d, const char *fm
 	va_end(ap);
 }
 
-static double engine_work(const struct kerf_problem *p, uint32_t e)
-{
-	double sum = 0;
-	uint32_t o;
-
-	for (o = 0; o < p->graph->n_op; o++) {
-		double s = p->op_s[(size_t)o * p->n_engine + e];
-
-		sum += s < INFINITY ? s : 0;
-	}
-	return sum;
-}
-
-static int remember_state(struct kerf_replan *r, const struct kerf_problem *p)
-{
-	uint32_t i, n = p->n_node * p->n_node;
-
-	if (!r->rate)
-		r->rate = calloc(n + 1, sizeof(*r->rate));
-	if (!r->rate)
-		return -ENOMEM;
-	r->n_node = p->n_node;
-	for (i = 0; i < n; i++)
-		r->rate[i] = p->link[i].rate_bytes_s;
-	for (i = 0; i < p->n_engine; i++)
-		r->work_s[i] = engine_work(p, i);
-	return 0;
-}
-
-static double factor(double a, double b)
-{
-	return a > 0 && b > 0 ? fmax(a / b, b / a) : a > 0 || b > 0 ? INFINITY : 1;
-}
-
 /* What is most different from when the plan in force was taken. */
 static void say_change(const struct kerf_replan *r, const struct kerf_problem *p, char *out,
 		       size_t size)
 {
-	double most = 1.02, f;
-	uint32_t a, b, e;
+	struct kerf_drift_most most;
 
-	snprintf(out, size, "little has changed since the last plan");
-	for (a = 0; a < p->n_node; a++)
-		for (b = 0; b < p->n_node; b++) {
-			double now = p->link[a * p->n_node + b].rate_bytes_s,
-			       was = r->rate[a * p->n_node + b];
-
-			f = a == b ? 1 : factor(now, was);
-			if (!(f > most))
-				continue;
-			most = f;
-			snprintf(out, size, "the link from %s to %s has %.3g MB/s, it had %.3g",
-				 kerf_problem_node_name(p, a), kerf_problem_node_name(p, b), now * 1e-6,
-				 was * 1e-6);
-		}
-	for (e = 0; e < p->n_engine; e++) {
-		double now = engine_work(p, e);
-
-		f = factor(now, r->work_s[e]);
-		if (!(f > most))
-			continue;
-		most = f;
-		snprintf(out, size, "%s takes %.2f times what it took", p->engine[e].name,
-			 now / r->work_s[e]);
-	}
+	kerf_drift_most(&r->taken, p, &most);
+	if (!(most.factor > 1.02))
+		snprintf(out, size, "little has changed since the last plan");
+	else if (most.link)
+		snprintf(out, size, "the link from %s to %s has %.3g MB/s, it had %.3g",
+			 kerf_problem_node_name(p, most.from), kerf_problem_node_name(p, most.to),
+			 most.now * 1e-6, most.was * 1e-6);
+	else
+		snprintf(out, size, "%s takes %.2f times what it took", p->engine[most.engine].name,
+			 most.now / most.was);
 }
 
 /* --- deciding --- */
@@ -343,7 +293,7 @@ static int take(struct kerf_replan *r, const struct kerf_problem *p, const struc
 		double now_s, struct kerf_replan_decision *d)
 {
 	struct kerf_plan copy;
-	int ret = remember_state(r, p);
+	int ret = kerf_drift_remember(&r->taken, p);
 
 	if (!ret)
 		ret = copy_plan(next, &copy);
@@ -412,7 +362,7 @@ int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
 {
 	struct kerf_plan copy;
 	double cost;
-	int ret = remember_state(r, p);
+	int ret = kerf_drift_remember(&r->taken, p);
 
 	if (!ret)
 		ret = copy_plan(plan, &copy);

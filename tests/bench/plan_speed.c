@@ -4,12 +4,15 @@
  *
  * search: a struct kerf_search made and run; policy: kerf as `kerf plan` calls it, with the other
  * policies' plans; replan: a search that has run is run again from its last result, after one
- * engine became slower or one link did. Shapes: networks of residual blocks and of blocks of
+ * engine became slower or one link did. decision: what the controller asks of plan/planner.h, over
+ * links that waver by a tenth (median, and the slowest but one of a hundred), and after a step
+ * that has it ask all that tile. Shapes: networks of residual blocks and of blocks of
  * four branches, sizes falling as in image models; and models given as arguments.
  * usage: plan_speed [MODEL.onnx...]
  */
 #include "graph/import.h"
 #include "graph/op.h"
+#include "plan/planner.h"
 #include "plan/search.h"
 #include "util/rng.h"
 
@@ -156,9 +159,50 @@ static double replan(struct kerf_search *x, struct net *n, const uint32_t *last)
 	return since(begin);
 }
 
+#define DECISIONS 100
+
+static double decide(struct kerf_planner *pl, struct net *n)
+{
+	struct kerf_plan plan;
+	uint64_t begin = cpu_ns();
+	double us;
+
+	if (kerf_planner_plan(pl, &n->p, &plan, NULL))
+		abort();
+	us = since(begin);
+	kerf_plan_finish(&plan);
+	return us;
+}
+
+/* *usual, *slow: of decisions on a link that wavers; *step: of one after it got 8 times slower. */
+static void decisions(struct net *n, uint64_t seed, double *usual, double *slow, double *step)
+{
+	struct kerf_link_model *l = &n->link[n->p.n_node > 1 ? 1 : 0];
+	double rate = l->rate_bytes_s, us[DECISIONS];
+	struct kerf_planner *pl;
+	struct kerf_rng rng;
+	uint32_t i;
+
+	kerf_rng_seed(&rng, seed);
+	if (kerf_planner_new(&n->p, kerf_policy_find("kerf"), &pl))
+		abort();
+	decide(pl, n);
+	for (i = 0; i < DECISIONS; i++) {
+		l->rate_bytes_s = rate * (0.9 + 0.2 * (double)kerf_rng_float(&rng));
+		us[i] = decide(pl, n);
+	}
+	qsort(us, DECISIONS, sizeof(*us), compare);
+	*usual = us[DECISIONS / 2];
+	*slow = us[DECISIONS - 2];
+	l->rate_bytes_s = rate / 8;
+	*step = decide(pl, n);
+	kerf_planner_free(pl);
+}
+
 static void measure(const char *what, struct kerf_graph *g, uint32_t engines, uint32_t nodes)
 {
 	double search[REPEATS], policy[REPEATS], load[REPEATS], link[REPEATS];
+	double usual[REPEATS], slow[REPEATS], step[REPEATS];
 	uint32_t *last = calloc(g->n_op + 1, sizeof(*last)), i, o;
 
 	for (i = 0; i < REPEATS && last; i++) {
@@ -185,10 +229,12 @@ static void measure(const char *what, struct kerf_graph *g, uint32_t engines, ui
 		n.link[nodes > 1 ? 1 : 0].rate_bytes_s /= 2;
 		link[i] = replan(x, &n, last);
 		kerf_search_free(x);
+		decisions(&n, i + 1, &usual[i], &slow[i], &step[i]);
 		drop(&n);
 	}
-	printf("| %s | %u | %u | %u | %.0f | %.0f | %.0f | %.0f |\n", what, g->n_op, engines, nodes,
-	       median(search), median(policy), median(load), median(link));
+	printf("| %s | %u | %u | %u | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f |\n", what, g->n_op,
+	       engines, nodes, median(search), median(policy), median(load), median(link),
+	       median(usual), median(slow), median(step));
 	fflush(stdout);
 	free(last);
 }
@@ -209,8 +255,8 @@ int main(int argc, char **argv)
 	int k;
 
 	puts("| shape | operators | engines | nodes | search us | policy us | replan, load us | "
-	     "replan, link us |");
-	puts("|---|---|---|---|---|---|---|---|");
+	     "replan, link us | decision us | slowest us | after a step us |");
+	puts("|---|---|---|---|---|---|---|---|---|---|---|");
 	measure_made("residual", 200, false, 2, 2);
 	measure_made("branches", 200, true, 2, 2);
 	measure_made("branches", 1000, true, 2, 2);

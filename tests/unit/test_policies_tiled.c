@@ -7,6 +7,7 @@
 #include "ops/random_graph.h"
 #include "plan/plan_check.h"
 #include "plan/planner.h"
+#include "unit/graph_build.h"
 #include "unit/spatial_rig.h"
 
 static double between(struct kerf_rng *rng, double low, double high)
@@ -184,10 +185,87 @@ static void test_any_tiled_problem(void **state)
 	assert_true(plans > 200 && tiled > 300 && refused > 100 && again > 12);
 }
 
+/* Four convolutions of one size, which three like nodes with fast links share. */
+static struct kerf_graph *convolutions(void)
+{
+	struct kerf_graph *g = kerf_graph_new("convolutions");
+	struct kerf_err err = {""};
+	int32_t v = b_value(g, "x", KERF_F32, 4, (int64_t[]){1, 3, 64, 64});
+	int i;
+
+	kerf_graph_add_input(g, v);
+	for (i = 0; i < 4; i++)
+		v = b_conv(g, v, 16, 3, 1, 1, false);
+	kerf_graph_add_output(g, v);
+	assert_int_equal(kerf_graph_tidy(g, &err), 0);
+	assert_int_equal(kerf_rewrite(g, &err), 0);
+	kerf_graph_freeze(g);
+	return g;
+}
+
+static void set_rates(struct rig *x, double rate)
+{
+	uint32_t i;
+
+	for (i = 0; i < x->p.n_node * x->p.n_node; i++)
+		x->link[i].rate_bytes_s = rate;
+}
+
+/* Steps that are tiles; its cost goes to *cost. */
+static uint32_t tiles(struct rig *x, int ret, struct kerf_plan *plan, double *cost)
+{
+	uint32_t s, n = 0;
+
+	assert_int_equal(ret, 0);
+	*cost = kerf_plan_cost(&x->p, plan);
+	for (s = 0; s < plan->n_step; s++)
+		n += plan->step[s].rows.end > 0;
+	kerf_plan_finish(plan);
+	return n;
+}
+
+/*
+ * A plan of assignments is left for tiles: by the next decision after a step of the links, and after
+ * some where they got better little by little.
+ */
+static void test_tiles_are_thought_of_again(void **state)
+{
+	const struct kerf_policy *kerf = kerf_policy_find("kerf");
+	const double speed[] = {1e9, 1e9, 1e9}, slow = 1e5, fast = 1e8;
+	struct kerf_graph *g = convolutions();
+	struct kerf_planner *planner;
+	struct kerf_plan plan;
+	double best, cost, rate;
+	struct rig x;
+	int round, i;
+
+	rig_make(&x, g, 3, speed, fast, 1e-4);
+	assert_true(tiles(&x, kerf->plan(&x.p, &plan, NULL), &plan, &best) > 4);
+	assert_int_equal(kerf_planner_new(&x.p, kerf, &planner), 0);
+	set_rates(&x, slow);
+	assert_int_equal(tiles(&x, kerf_planner_plan(planner, &x.p, &plan, NULL), &plan, &cost), 0);
+	for (round = 0; round < 3; round++) {
+		for (rate = slow; round && rate < fast; rate *= 1.1) {
+			set_rates(&x, rate);
+			tiles(&x, kerf_planner_plan(planner, &x.p, &plan, NULL), &plan, &cost);
+		}
+		set_rates(&x, fast);
+		for (i = 0; i < (round ? 20 : 1); i++)
+			tiles(&x, kerf_planner_plan(planner, &x.p, &plan, NULL), &plan, &cost);
+		assert_true(cost <= best * (1 + 1e-9));
+		set_rates(&x, slow);
+		assert_int_equal(tiles(&x, kerf_planner_plan(planner, &x.p, &plan, NULL), &plan, &cost), 0);
+	}
+	kerf_planner_free(planner);
+	rig_drop(&x);
+	kerf_graph_unref(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_any_tiled_problem),
+		cmocka_unit_test(test_tiles_are_thought_of_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
