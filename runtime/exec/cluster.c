@@ -389,6 +389,13 @@ static struct kerf_link_model link_model(const struct kerf_link_estimate *e)
 	};
 }
 
+static void fill_past(const struct kerf_cluster_view *view, struct kerf_cluster_problem *cp)
+{
+	cp->p.n_past_rate = KERF_MIN(view->n_past_rate, (uint32_t)KERF_MAX_PAST);
+	memcpy(cp->past_rate, view->past_rate, cp->p.n_past_rate * sizeof(*cp->past_rate));
+	cp->p.past_rate = cp->past_rate;
+}
+
 int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 			 const struct kerf_profile_options *opt,
 			 const struct kerf_cluster_view *view, struct kerf_cluster_problem *cp,
@@ -405,7 +412,8 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	cp->op_fixed_s = calloc((size_t)g->n_op * c->n_engine + 1, sizeof(*cp->op_fixed_s));
 	cp->apart_s = calloc((size_t)g->n_value * c->n_engine + 1, sizeof(*cp->apart_s));
 	cp->node = calloc(c->n_node, sizeof(*cp->node));
-	if (!cp->node || !cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s ||
+	cp->past_rate = calloc(KERF_MAX_PAST, sizeof(*cp->past_rate));
+	if (!cp->node || !cp->past_rate || !cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s ||
 	    kerf_outline_make(g, &cp->outline)) {
 		kerf_cluster_problem_finish(cp);
 		return -ENOMEM;
@@ -420,6 +428,7 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	p->apart_s = cp->apart_s;
 	p->node = cp->node;
 	p->codec_loss = codec_loss;
+	fill_past(view, cp);
 	for (i = 0; i < c->n_engine && !r; i++) {
 		double slowdown = c->info[i].threads ? fmax(view->slowdown[i], 1) : 1;
 
@@ -453,6 +462,7 @@ void kerf_cluster_problem_update(const struct kerf_cluster *c, const struct kerf
 {
 	uint32_t n = c->n_node, i, k;
 
+	fill_past(now, cp);
 	for (i = 0; i < c->n_engine; i++) {
 		double factor = fmax(now->slowdown[i], 1) / fmax(was->slowdown[i], 1);
 
@@ -478,6 +488,7 @@ void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp)
 	free(cp->op_s);
 	free(cp->op_fixed_s);
 	free(cp->apart_s);
+	free(cp->past_rate);
 	free(cp->node);
 	memset(cp, 0, sizeof(*cp));
 }

@@ -33,7 +33,7 @@ void kerf_cluster_close(struct kerf_cluster *c);
 /* "http://host:port" of a remote engine's node, as observers are told it; "" for a local one. */
 void kerf_cluster_url(const struct kerf_cluster *c, uint32_t engine, char url[KERF_URL_BYTES]);
 
-/* What is known of links and loads, by engine. All zero: nothing. About 25 KB. */
+/* What is known of links and loads, by engine. All zero: nothing. About 27 KB. */
 struct kerf_cluster_view {
 	/* Of remote engines: from here to there, and back. */
 	struct kerf_link_estimate up[KERF_MAX_ENGINES], down[KERF_MAX_ENGINES];
@@ -45,6 +45,9 @@ struct kerf_cluster_view {
 	double others[KERF_MAX_ENGINES];
 	/* What the engine's node draws now, while nothing of ours runs there. 0: not known. */
 	double node_w[KERF_MAX_ENGINES];
+	/* Rates of home's busiest link as they were, oldest first, bytes/s. */
+	double past_rate[KERF_MAX_PAST];
+	uint32_t n_past_rate;
 };
 
 /*
@@ -73,7 +76,7 @@ struct kerf_cluster_problem {
 	struct kerf_problem p;
 	struct kerf_outline *outline;
 	struct kerf_link_model *link;
-	double *op_s, *op_fixed_s, *apart_s;
+	double *op_s, *op_fixed_s, *apart_s, *past_rate;
 	struct kerf_plan_node *node;
 	bool predicted[KERF_MAX_ENGINES]; /* the engine's operators were never run: cost/predictor.h */
 	double sharing[KERF_MAX_ENGINES]; /* what jobs of others multiply its times by */

@@ -21,6 +21,7 @@
 
 #define KERF_MAX_ENGINES 16
 #define KERF_MAX_NODES 64
+#define KERF_MAX_PAST 256
 #define KERF_PLAN_HOME UINT32_MAX /* as a step: the request's inputs and outputs */
 
 /* How the elements of a piece travel. float32 alone has others than none. */
@@ -106,8 +107,8 @@ struct kerf_problem {
 	uint64_t seed; /* of policies that draw random numbers */
 	/* What kerf_fused_make() hands out again where it would make the same; NULL: nothing. */
 	struct kerf_fused *fused, *layers;
-	/* Rates of home's busiest link as they were, oldest first, bytes/s: for policies that look
-	 * back (edgent). NULL, 0: nothing known. */
+	/* Rates of home's busiest link as they were, oldest first, bytes/s, at most KERF_MAX_PAST:
+	 * for policies that look back (edgent). NULL, 0: nothing known. */
 	const double *past_rate;
 	uint32_t n_past_rate;
 };
@@ -198,6 +199,8 @@ struct kerf_policy {
 /* NULL name: the default. NULL if unknown. */
 const struct kerf_policy *kerf_policy_find(const char *name);
 const struct kerf_policy *kerf_policy_at(uint32_t i); /* NULL past the last */
+/* Whether what it plans by itself depends on past_rate. */
+bool kerf_policy_looks_back(const struct kerf_policy *policy);
 
 /*
  * From an engine per operator (assign[n_op]; KERF_PLAN_HOME: the operator is left out, as those

@@ -74,3 +74,8 @@ const struct kerf_policy *kerf_policy_at(uint32_t i)
 {
 	return i < KERF_ARRAY_SIZE(policies) ? &policies[i] : NULL;
 }
+
+bool kerf_policy_looks_back(const struct kerf_policy *policy)
+{
+	return policy->plan == kerf_policy_edgent;
+}

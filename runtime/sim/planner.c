@@ -29,6 +29,7 @@
 #define MAX_PLANNERS 256 /* kept; a row of groups has its place among them */
 #define RATE_STEPS 8 /* to an octave */
 #define LOAD_STEPS 4
+#define PAST 32 /* looks back, for policies that look back */
 #define NONE KERF_SIM_NONE
 
 struct model {
@@ -78,7 +79,7 @@ struct kerf_sim_planner {
 	struct kerf_problem p;
 	struct kerf_link_model *link;
 	struct kerf_plan_node *node;
-	double *op_s, *fixed_s;
+	double *op_s, *fixed_s, past[PAST];
 	uint8_t *key;
 	size_t n_key, n_groups; /* bytes of it; of those, model and node groups */
 };
@@ -188,7 +189,8 @@ int kerf_sim_planner_new(struct kerf_sim *sim, kerf_sim_load_fn load, void *user
 	pl->link = calloc(KERF_MAX_ENGINES * KERF_MAX_ENGINES, sizeof(*pl->link));
 	pl->node = calloc(KERF_MAX_ENGINES, sizeof(*pl->node));
 	/* Of each slot a group and whether it is there; engines' loads; of each pair a link. */
-	pl->key = malloc(16 + KERF_MAX_ENGINES * 12 + KERF_MAX_ENGINES * KERF_MAX_ENGINES * 8);
+	pl->key = malloc(16 + KERF_MAX_ENGINES * 12 + KERF_MAX_ENGINES * KERF_MAX_ENGINES * 8 +
+			 PAST * 4);
 	return pl->op_s && pl->fixed_s && pl->link && pl->node && pl->key ? 0 : -ENOMEM;
 }
 
@@ -313,6 +315,48 @@ static void see_links(struct kerf_sim *sim, const struct kerf_sim_home *h, doubl
 			}
 			put(pl, m->rate_bytes_s > 0 ? (uint32_t)(step + (1 << 20)) : 0);
 		}
+}
+
+/* The busiest of home's links, by what carries it; NULL: it has none. */
+static const struct kerf_sim_link *busiest_link(const struct kerf_sim_world *w,
+						const struct kerf_sim_home *h)
+{
+	const struct kerf_sim_link *best = NULL;
+	uint32_t k;
+
+	for (k = 1; k < h->n_slot; k++) {
+		const struct kerf_sim_link *l = h->link[k] == NONE ? NULL : &w->link[h->link[k]];
+
+		if (l && (!best || w->medium[l->medium].busy_s > w->medium[best->medium].busy_s))
+			best = l;
+	}
+	return best;
+}
+
+/* Its rates as home would have seen them, a refresh apart. */
+static void see_past(struct kerf_sim *sim, const struct kerf_sim_home *h, double now)
+{
+	struct kerf_sim_planner *pl = sim->planner;
+	const struct kerf_sim_link *l = busiest_link(&sim->world, h);
+	double apart = fmax(sim->s->refresh_s, 1e-3), t;
+	uint32_t i;
+
+	pl->p.past_rate = pl->past;
+	pl->p.n_past_rate = 0;
+	if (!kerf_policy_looks_back(pl->policy) || !l)
+		return;
+	pl->p.n_past_rate = now < apart * (PAST - 1) ? (uint32_t)(now / apart) + 1 : PAST;
+	for (i = 0; i < pl->p.n_past_rate; i++) {
+		int step = 0;
+
+		t = now - apart * (pl->p.n_past_rate - 1 - i);
+		pl->past[i] = l->trace ? kerf_sim_trace_rate(l->trace, t + l->shift_s) : l->model.rate_bytes_s;
+		if (pl->past[i] > 0) {
+			step = to_octaves(pl->past[i], RATE_STEPS) + (1 << 20);
+			pl->past[i] = octaves(step - (1 << 20), RATE_STEPS);
+		}
+		put(pl, (uint32_t)step);
+	}
 }
 
 static void fill_costs(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model,
@@ -479,6 +523,7 @@ static int look(struct kerf_sim *sim, uint32_t home, uint32_t model, double now,
 	f->seen_s = now;
 	see_engines(sim, h, model, now, slowdown);
 	see_links(sim, h, now);
+	see_past(sim, h, now);
 	fill_costs(sim, h, model, slowdown);
 	made = look_up(sim, h, model, slowdown);
 	if (!made)

@@ -88,6 +88,7 @@ static int look(struct kerf_steer *s, bool *changed, char *reason, struct kerf_e
 	int r;
 
 	kerf_view_links(cfg->telemetry, cfg->cluster, cfg->view);
+	kerf_view_past(cfg->telemetry, cfg->cluster, cfg->view);
 	kerf_view_loads(cfg->telemetry, cfg->cluster, false, cfg->view);
 	kerf_cluster_problem_update(cfg->cluster, &was, cfg->view, cfg->problem);
 	r = kerf_replan_decide(s->replan, &cfg->problem->p, now_s(), &move, &d, err);

@@ -25,6 +25,27 @@ void kerf_view_links(struct kerf_telemetry *t, const struct kerf_cluster *c,
 	}
 }
 
+void kerf_view_past(struct kerf_telemetry *t, const struct kerf_cluster *c,
+		    struct kerf_cluster_view *view)
+{
+	char url[KERF_URL_BYTES], busiest[KERF_URL_BYTES] = "";
+	uint64_t all, most = 0;
+	uint32_t i;
+
+	for (i = 0; t && i < c->n_engine; i++) {
+		kerf_cluster_url(c, i, url);
+		if (!url[0])
+			continue;
+		kerf_telemetry_rates(t, url, NULL, 0, &all);
+		if (all > most) {
+			most = all;
+			memcpy(busiest, url, sizeof(busiest));
+		}
+	}
+	view->n_past_rate =
+		most ? kerf_telemetry_rates(t, busiest, view->past_rate, KERF_MAX_PAST, NULL) : 0;
+}
+
 /*
  * A state that was made after now, with CPU figures in it if there are any: a command that has just begun has not
  * measured anything yet, and one node's load without another's would mislead.

@@ -9,6 +9,9 @@
 /* What is known of the cluster's links; what is not stays as it is. t NULL: nothing is known. */
 void kerf_view_links(struct kerf_telemetry *t, const struct kerf_cluster *c,
 		     struct kerf_cluster_view *view);
+/* How home's busiest link went: the one that most transfers were seen on. */
+void kerf_view_past(struct kerf_telemetry *t, const struct kerf_cluster *c,
+		    struct kerf_cluster_view *view);
 /*
  * What its nodes' load makes of the time that slices take there. settle: by a state made from now
  * on, which may take half a second; else by the last one.

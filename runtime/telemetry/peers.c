@@ -31,6 +31,8 @@ struct peer {
 	struct kerf_node_load load;
 	uint32_t loads_refused;
 	char refused[KERF_REASON_BYTES];
+	double rate[KERF_PEER_RATES]; /* of transfers up; number i, from 0, at i % KERF_PEER_RATES */
+	uint64_t n_rate;
 };
 
 struct conn {
@@ -413,6 +415,22 @@ void kerf_peers_transfer(struct kerf_peers *p, const char *url, const struct ker
 	pthread_mutex_unlock(&p->told_lock);
 }
 
+#define RATE_BYTES 16384u /* what is smaller tells of latency */
+
+/* What is left of a transfer's time beside the latency that was known, half of it at least. */
+static void keep_rate(struct peer *peer, const struct kerf_transfer *t,
+		      const struct kerf_link_estimate *est)
+{
+	double s = (double)(t->end_ns - t->start_ns - t->hold_ns) * 1e-9;
+	double latency_s = est->rate_bytes_s ? (double)est->latency_ns * 1e-9 : 0;
+
+	if (t->bytes < RATE_BYTES)
+		return;
+	if (latency_s > 0)
+		s = s - latency_s > s / 2 ? s - latency_s : s / 2;
+	peer->rate[peer->n_rate++ % KERF_PEER_RATES] = (double)t->bytes / s;
+}
+
 static void learn(struct kerf_peers *p, const char *url, const struct kerf_transfer *t)
 {
 	struct kerf_link_estimate est;
@@ -425,8 +443,10 @@ static void learn(struct kerf_peers *p, const char *url, const struct kerf_trans
 		with = t->down ? peer->down : peer->up;
 		kerf_predictor_estimate(with, t->start_ns, &est);
 		log_transfer(p, peer, t, &est);
-		if (!t->down)
+		if (!t->down) {
 			look_again(p, t->cookie);
+			keep_rate(peer, t, &est);
+		}
 		kerf_predictor_learn(with, t);
 		/* Where no connection can be asked, goodput is what the runtime saw itself. */
 		if (!p->cfg.link && !p->cfg.sockets && !t->down)
@@ -637,6 +657,28 @@ void kerf_peers_estimate(struct kerf_peers *p, const char *url, bool down, uint6
 		correct(p, peer, now_ns, est);
 	}
 	pthread_mutex_unlock(&p->lock);
+}
+
+uint32_t kerf_peers_rates(struct kerf_peers *p, const char *url, double *rate, uint32_t max,
+			  uint64_t *all)
+{
+	const struct peer *peer;
+	uint64_t n = 0, i, last = 0;
+
+	learn_all(p);
+	pthread_mutex_lock(&p->lock);
+	peer = find(p, url);
+	if (peer) {
+		last = peer->n_rate;
+		n = last < KERF_PEER_RATES ? last : KERF_PEER_RATES;
+		n = n < max ? n : max;
+		for (i = 0; i < n; i++)
+			rate[i] = peer->rate[(last - n + i) % KERF_PEER_RATES];
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (all)
+		*all = last;
+	return (uint32_t)n;
 }
 
 void kerf_peers_links(struct kerf_peers *p, struct kerf_link_rec *out)

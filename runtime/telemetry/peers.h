@@ -52,6 +52,15 @@ uint32_t kerf_peers_state(struct kerf_peers *p, uint64_t now_ns, struct kerf_nod
 void kerf_peers_estimate(struct kerf_peers *p, const char *url, bool down, uint64_t now_ns,
 			 struct kerf_link_estimate *est);
 
+/*
+ * Rates that transfers to the node at url went at, oldest first, bytes/s: the last ones, at most max,
+ * of those large enough for a rate to be told from latency. Returns how many are in rate[]; *all
+ * (may be NULL): how many there have ever been.
+ */
+#define KERF_PEER_RATES 256
+uint32_t kerf_peers_rates(struct kerf_peers *p, const char *url, double *rate, uint32_t max,
+			  uint64_t *all);
+
 /* Connections as they were last seen, [KERF_STATE_LINKS]: records without seq. */
 void kerf_peers_links(struct kerf_peers *p, struct kerf_link_rec *out);
 

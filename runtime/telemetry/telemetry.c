@@ -426,3 +426,9 @@ void kerf_telemetry_estimate(struct kerf_telemetry *t, const char *url, bool dow
 {
 	kerf_peers_estimate(t->peers, url, down, kerf_now_ns(), est);
 }
+
+uint32_t kerf_telemetry_rates(struct kerf_telemetry *t, const char *url, double *rate, uint32_t max,
+			      uint64_t *all)
+{
+	return kerf_peers_rates(t->peers, url, rate, max, all);
+}

@@ -71,4 +71,8 @@ size_t kerf_telemetry_load_text(struct kerf_telemetry *t, char *text, size_t siz
 void kerf_telemetry_estimate(struct kerf_telemetry *t, const char *url, bool down,
 			     struct kerf_link_estimate *est);
 
+/* As kerf_peers_rates() (telemetry/peers.h). Any thread. */
+uint32_t kerf_telemetry_rates(struct kerf_telemetry *t, const char *url, double *rate, uint32_t max,
+			      uint64_t *all);
+
 #endif

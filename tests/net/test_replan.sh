@@ -52,6 +52,9 @@ app() {
 	net_rate 500
 }
 net_rate 500
+net_dev "$KERF" plan "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" --insecure --threads 1 \
+	--isa baseline --policy edgent >"$work/plan" 2>&1
+grep -q "since [0-9]* samples" "$work/plan" || fail "edgent knows nothing of the link: $(cat "$work/plan")"
 app "${KERF%/kerf}/tests/net/replan_app" "$work/model.onnx" "cpu,http://$NET_SRV_ADDR:8470" 4
 cat "$work/app"
 grep -q "failures 0 replans [1-9]" "$work/app" || fail "libkerf: the plan was not changed"

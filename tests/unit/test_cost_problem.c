@@ -139,8 +139,18 @@ static void test_sharing_is_bounded(void **state)
 	store_profile(f, NUL, 0);
 	f->view.others[REF] = 20;
 	f->view.node_w[REF] = 4;
+	f->view.past_rate[0] = 1e6;
+	f->view.past_rate[1] = 2e6;
+	f->view.n_past_rate = 2;
 	assert_int_equal(kerf_cluster_problem(&f->c, f->g, &opt, &f->view, &f->cp, &f->err), 0);
 	assert_float_equal(f->cp.sharing[REF], 21, 0);
+	assert_int_equal(f->cp.p.n_past_rate, 2);
+	assert_true(f->cp.p.past_rate[0] == 1e6 && f->cp.p.past_rate[1] == 2e6);
+	f->view.past_rate[2] = 3e6;
+	f->view.n_past_rate = 3;
+	kerf_cluster_problem_update(&f->c, &f->view, &f->view, &f->cp);
+	assert_int_equal(f->cp.p.n_past_rate, 3);
+	assert_true(f->cp.p.past_rate[2] == 3e6);
 	assert_float_equal(f->cp.p.op_s[REF], 21e-3, 1e-12);
 }
 

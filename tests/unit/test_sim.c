@@ -385,6 +385,39 @@ static void test_replanning_is_the_controllers(void **state)
 	assert_true(replans("\"replan\":{\"interval_s\":9},") <= 8 * 6);
 }
 
+/* A policy that looks back (edgent) sees through a link that wavers; one that does not follows it. */
+static void test_the_past_is_seen(void **state)
+{
+	static const char *const policy[] = {"edgent", "neurosurgeon"};
+	uint64_t changes[2];
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		char text[2000];
+		struct kerf_scenario s;
+		struct kerf_sim sim;
+
+		snprintf(text, sizeof(text),
+			 "{\"kerf_scenario\":1,\"duration_s\":60,\"policy\":\"%s\",\"see_load\":false,"
+			 "\"replan\":{\"gain\":0,\"noise\":0,\"interval_s\":0,\"settle_s\":0},"
+			 "\"models\":[{\"name\":\"m\",\"gen\":\"3333\"}],"
+			 "\"engines\":[{\"name\":\"slow\",\"flops_s\":1e18,\"op_s\":0.02},"
+			 "{\"name\":\"fast\",\"flops_s\":1e18,\"op_s\":0.001}],"
+			 "\"nodes\":[{\"name\":\"d\",\"count\":8,\"engines\":[\"slow\"]},"
+			 "{\"name\":\"e\",\"engines\":[\"fast\"]}],"
+			 "\"links\":[{\"from\":\"d\",\"to\":\"e\",\"trace\":\"t\",\"latency_s\":1e-3}],"
+			 "\"arrivals\":[{\"node\":\"d\",\"model\":\"m\",\"poisson_hz\":5}],"
+			 "\"traces\":[{\"name\":\"t\",\"period_s\":2,\"points_s_bit_s\":[[0,6e5],[1,4e5]]}]}",
+			 policy[i]);
+		run(text, &s, &sim);
+		count_up(&sim);
+		changes[i] = sim.world.replans;
+		drop(&s, &sim);
+	}
+	assert_true(changes[1] > 8 * 20);
+	assert_true(changes[0] < changes[1] / 4);
+}
+
 static void test_a_trace_is_integrated(void **state)
 {
 	double t[] = {0, 2, 3}, rate[] = {10, 0, 100};
@@ -504,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_plans_follow_the_link),
 		cmocka_unit_test(test_replanning_is_the_controllers),
+		cmocka_unit_test(test_the_past_is_seen),
 		cmocka_unit_test(test_a_trace_is_integrated),
 		cmocka_unit_test(test_events_come_by_time),
 		cmocka_unit_test(test_logarithm),

@@ -22,6 +22,7 @@
 #include "telemetry/publish.h"
 #include "telemetry/record.h"
 #include "telemetry/tcp_info.h"
+#include "telemetry/peers.h"
 #include "telemetry/telemetry.h"
 #include "util/clock.h"
 #include "util/rng.h"
@@ -454,6 +455,42 @@ static void learned_at_once(void **state)
 	kerf_telemetry_close(t);
 }
 
+/* The last rates of transfers there, in order, without small ones and without the other way. */
+static void rates_are_kept(void **state)
+{
+	struct kerf_telemetry *t = open_at(KERF_SOURCE_RUNTIME);
+	const struct kerf_observer *o = kerf_telemetry_observer(t);
+	double rate[KERF_PEER_RATES + 1];
+	uint64_t all = 9;
+	uint32_t i;
+
+	assert_int_equal(kerf_telemetry_rates(t, URL, rate, KERF_PEER_RATES, &all), 0);
+	assert_int_equal(all, 0);
+	for (i = 1; i <= 300; i++) {
+		tell_transfer(o, URL, 1000000, 100000000 + i * 1000000, false);
+		tell_transfer(o, URL, 1000, 1000000, false);
+		tell_transfer(o, URL, 1000000, 1000000, true);
+		if (i == 3) {
+			assert_int_equal(kerf_telemetry_rates(t, URL, rate, KERF_PEER_RATES, &all), 3);
+			assert_int_equal(all, 3);
+			assert_true(rate[0] > 1e7 / 1.02 && rate[0] < 1e7 / 1.00);
+		}
+		if (i % 10 == 0)
+			kerf_telemetry_rates(t, URL, NULL, 0, NULL);
+	}
+	assert_int_equal(kerf_telemetry_rates(t, URL, rate, KERF_PEER_RATES + 1, &all), KERF_PEER_RATES);
+	assert_int_equal(all, 300);
+	/* Latency may be taken off, half of it at most. */
+	for (i = 0; i < KERF_PEER_RATES; i++) {
+		double plain = 1e6 / (0.1 + 1e-3 * (300 - KERF_PEER_RATES + 1 + i));
+
+		assert_true(rate[i] > plain * (1 - 1e-9) && rate[i] < plain * 2.001);
+	}
+	assert_int_equal(kerf_telemetry_rates(t, URL, &rate[4], 1, NULL), 1);
+	assert_true(rate[4] == rate[KERF_PEER_RATES - 1]);
+	kerf_telemetry_close(t);
+}
+
 /*
  * Slices of one plan are of one size. Their time says nothing of how it divides into latency and
  * rate; a plan with larger ones must not be told that they take no longer.
@@ -712,6 +749,7 @@ int main(void)
 		cmocka_unit_test(the_idle_make_room),
 		cmocka_unit_test(long_urls_are_left_out),
 		cmocka_unit_test(learned_at_once),
+		cmocka_unit_test(rates_are_kept),
 		cmocka_unit_test(one_size_is_no_latency),
 		cmocka_unit_test(impossible_transfers),
 		cmocka_unit_test(absurd_reports),
