@@ -32,6 +32,28 @@ static void find_live(const struct kerf_graph *g, struct kerf_outline *x)
 			x->narrow[x->n_narrow++] = k;
 }
 
+/* After find_live(). */
+static void find_held(const struct kerf_graph *g, struct kerf_outline *x)
+{
+	double answers = 0;
+	uint32_t i;
+	int k;
+
+	for (i = 0; i < g->n_op; i++) {
+		x->op_live[i] = x->live_bytes[i] + answers;
+		for (k = 0; k < g->op[i].n_out; k++) {
+			int32_t v = g->op[i].out[k];
+
+			if (v < 0)
+				continue;
+			x->op_live[i] += x->value_bytes[v];
+			/* Those that somebody reads are in live_bytes until then. */
+			if (x->is_out[v] && x->first[v] == x->first[v + 1])
+				answers += x->value_bytes[v];
+		}
+	}
+}
+
 static void find_sizes(const struct kerf_graph *g, struct kerf_outline *x)
 {
 	uint32_t v, i;
@@ -68,16 +90,18 @@ int kerf_outline_make(const struct kerf_graph *g, struct kerf_outline **out)
 	x->value_bytes = calloc(g->n_value + 1, sizeof(*x->value_bytes));
 	x->weight_bytes = calloc(g->n_op + 1, sizeof(*x->weight_bytes));
 	x->op_bytes = calloc(g->n_op + 1, sizeof(*x->op_bytes));
+	x->op_live = calloc(g->n_op + 1, sizeof(*x->op_live));
 	x->n_live = calloc(g->n_op + 2, sizeof(*x->n_live));
 	x->live_bytes = calloc(g->n_op + 2, sizeof(*x->live_bytes));
 	x->narrow = calloc(g->n_op + 2, sizeof(*x->narrow));
 	if (!x->first || !x->is_out || !x->value_bytes || !x->weight_bytes || !x->op_bytes ||
-	    !x->n_live || !x->live_bytes || !x->narrow) {
+	    !x->op_live || !x->n_live || !x->live_bytes || !x->narrow) {
 		kerf_outline_free(x);
 		return -ENOMEM;
 	}
 	find_sizes(g, x);
 	find_live(g, x);
+	find_held(g, x);
 	*out = x;
 	return 0;
 }
@@ -91,6 +115,7 @@ void kerf_outline_free(struct kerf_outline *x)
 	free(x->value_bytes);
 	free(x->weight_bytes);
 	free(x->op_bytes);
+	free(x->op_live);
 	free(x->n_live);
 	free(x->live_bytes);
 	free(x->narrow);

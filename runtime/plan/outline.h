@@ -14,6 +14,12 @@ struct kerf_outline {
 	double *value_bytes;	  /* per value; 0 for constants */
 	double *weight_bytes;	  /* per operator: constants that it is the first to read */
 	double *op_bytes;	  /* per operator: what it reads and makes, without constants */
+	/*
+	 * Per operator: what is held while it runs, in graph order: what was given or made before
+	 * and it or a later one reads, what it makes, and outputs of the model from when they are
+	 * made. No constants.
+	 */
+	double *op_live;
 	/* Before operator k = 0 .. n_op: values made or given earlier that operators read later. */
 	uint32_t *n_live;
 	double *live_bytes;

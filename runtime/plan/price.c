@@ -11,8 +11,12 @@
  * work, links carry and nodes encode and decode at the same time.
  *
  * Memory of a node: the weights of every operator that runs there, once however many tiles of it
- * do (of channels, the shares that they have), and the most that any operator of its steps
- * reads and makes.
+ * do (of channels, the shares that they have), and the most that is held while any operator of its
+ * steps runs. For a whole step that is all that lives in the graph at that point (outline.h), wherever
+ * it is: never too little where steps follow graph order. A tile holds its share of that; beside
+ * it are what earlier steps of the node made that later ones read (what patches made so
+ * far), and on home the request's inputs, until the last step that reads them. Not counted: what a
+ * kernel needs while it runs, messages that wait, requests beyond the first.
  *
  * Work is linear in the steps' operators, edges and n_node^2; one block of memory holds all.
  */
@@ -60,6 +64,8 @@ struct pricing {
 	double *link_free, *link_busy;	   /* per direction, as p->link */
 	double *coding;			   /* per node: seconds */
 	double *weights, *peak;		   /* per node: bytes */
+	double *drop;		    /* per step: bytes that no step after it needs on its node */
+	uint32_t *last;		    /* per step: the last on its node that reads what it made */
 	double *held;		    /* per operator: share of its weights that a node has */
 	uint32_t *holder;	    /* per operator: that node */
 	uint32_t *node_first, *by_node; /* steps of node i: by_node[node_first[i] .. [i + 1]) */
@@ -276,8 +282,67 @@ static double compute_s(const struct pricing *x, const struct kerf_plan_step *s)
 	return sum;
 }
 
-/* One step's part of its node's memory; steps of one node come one after the other. */
-static void use_memory(struct pricing *x, uint32_t i)
+/* What step i makes for others. */
+static double left_behind(const struct pricing *x, uint32_t i)
+{
+	const struct kerf_plan_step *s = &x->plan->step[i];
+	const struct kerf_outline *outline = x->p->outline;
+	double bytes = 0;
+	uint32_t k;
+	int j;
+
+	for (k = 0; k < s->n_op; k++) {
+		const struct kerf_op *op = &x->p->graph->op[s->op[k]];
+
+		for (j = 0; j < op->n_out; j++) {
+			int32_t v = op->out[j];
+			uint32_t end = v < 0 ? 0 : outline->first[v + 1];
+
+			/* Readers stand in order. */
+			if (v >= 0 && (outline->is_out[v] ||
+				       (end > outline->first[v] &&
+					outline->reader[end - 1] > s->op[s->n_op - 1])))
+				bytes += outline->value_bytes[v] *
+					 (s->share ? (double)s->share[k] : 1);
+		}
+	}
+	return bytes;
+}
+
+/* Sets last[]; returns the last step that reads an input of the request. */
+static uint32_t find_last(struct pricing *x)
+{
+	const struct kerf_plan *plan = x->plan;
+	uint32_t i, given = 0;
+
+	for (i = 0; i < plan->n_edge; i++) {
+		const struct kerf_plan_edge *e = &plan->edge[i];
+
+		if (e->from == KERF_PLAN_HOME)
+			given = e->to == KERF_PLAN_HOME ? given : KERF_MAX(given, e->to);
+		else if (node_of(x, e->from) == node_of(x, e->to))
+			x->last[e->from] = KERF_MAX(x->last[e->from],
+						    KERF_MIN(e->to, plan->n_step));
+	}
+	return given;
+}
+
+static double reads(const struct pricing *x, uint32_t o)
+{
+	const struct kerf_op *op = &x->p->graph->op[o];
+	double bytes = x->p->outline->op_bytes[o];
+	int k;
+
+	for (k = 0; k < op->n_out; k++)
+		bytes -= op->out[k] < 0 ? 0 : x->p->outline->value_bytes[op->out[k]];
+	return bytes;
+}
+
+/*
+ * One step's part of its node's memory, held beside it; steps of one node come one after the
+ * other.
+ */
+static void use_memory(struct pricing *x, uint32_t i, double held)
 {
 	const struct kerf_plan_step *s = &x->plan->step[i];
 	const struct kerf_outline *outline = x->p->outline;
@@ -296,24 +361,51 @@ static void use_memory(struct pricing *x, uint32_t i)
 		more = fmin(s->channels.end ? share : 1, 1 - x->held[o]);
 		x->held[o] += more;
 		weights += outline->weight_bytes[o] * more;
-		most = fmax(most, outline->op_bytes[o] * share);
+		/* Channels are made from all of the input. */
+		most = fmax(most, outline->op_live[o] * share +
+					  (s->channels.end ? reads(x, o) * (1 - share) : 0));
 	}
 	x->weights[node] += weights;
-	x->peak[node] = fmax(x->peak[node], most);
+	x->peak[node] = fmax(x->peak[node], most + held);
 }
 
 static void use_memories(struct pricing *x)
 {
-	uint32_t n = x->p->n_node, i;
+	const struct kerf_plan *plan = x->plan;
+	uint32_t n = x->p->n_node, given = 0, i, k;
+	double inputs = 0, held = 0;
+	bool tiled = false;
 
-	for (i = 0; i < x->plan->n_step; i++)
+	for (i = 0; i < plan->n_step; i++)
 		x->node_first[node_of(x, i) + 1]++;
 	for (i = 0; i < n; i++)
 		x->node_first[i + 1] += x->node_first[i];
-	for (i = 0; i < x->plan->n_step; i++)
+	for (i = 0; i < plan->n_step; i++) {
 		x->by_node[x->node_first[node_of(x, i)]++] = i;
-	for (i = 0; i < x->plan->n_step; i++)
-		use_memory(x, x->by_node[i]);
+		tiled |= plan->step[i].share != NULL;
+	}
+	if (tiled) {
+		given = find_last(x);
+		for (i = 0; i < x->p->graph->n_in; i++)
+			inputs += x->p->outline->value_bytes[x->p->graph->in[i]];
+	}
+	for (k = 0; k < plan->n_step; k++) {
+		double beside = 0, made;
+
+		i = x->by_node[k];
+		if (!k || node_of(x, i) != node_of(x, x->by_node[k - 1]))
+			held = 0;
+		held = fmax(held - x->drop[i], 0);
+		if (plan->step[i].share)
+			beside = held + (node_of(x, i) == x->p->home && i <= given ? inputs : 0);
+		use_memory(x, i, beside);
+		if (x->last[i] <= i)
+			continue;
+		made = left_behind(x, i);
+		held += made;
+		if (x->last[i] < plan->n_step)
+			x->drop[x->last[i]] += made;
+	}
 }
 
 static bool same_piece(const struct kerf_plan_edge *a, const struct kerf_plan_edge *b)
@@ -452,10 +544,10 @@ static size_t lay_out(struct pricing *x, char *room)
 		{&x->made, n}, {&x->home, n}, {&x->apart, n},
 		{&x->engine_free, p->n_engine}, {&x->engine_busy, p->n_engine},
 		{&x->link_free, links}, {&x->link_busy, links},
-		{&x->coding, p->n_node}, {&x->weights, p->n_node}, {&x->peak, p->n_node}, {&x->held, p->graph->n_op},
+		{&x->coding, p->n_node}, {&x->weights, p->n_node}, {&x->peak, p->n_node}, {&x->held, p->graph->n_op}, {&x->drop, n},
 	}, words[] = {
 		{&x->node_first, p->n_node + 1}, {&x->by_node, n},
-		{&x->first, n + 1}, {&x->reply_first, n + 1},
+		{&x->last, n}, {&x->first, n + 1}, {&x->reply_first, n + 1},
 		{&x->reply, x->plan->n_edge}, {&x->earlier, x->plan->n_edge},
 		{&x->holder, p->graph->n_op}, {&x->counted, p->graph->n_value},
 	};

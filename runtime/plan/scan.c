@@ -112,7 +112,7 @@ static void find_memory(struct kerf_scan *s)
 	uint32_t o;
 
 	for (o = 0; o < s->n; o++) {
-		double held = s->runs[o] ? x->op_bytes[o] : 0;
+		double held = s->runs[o] ? x->op_live[o] : 0;
 
 		pos[o + 1].n_run = pos[o].n_run + s->runs[o];
 		pos[o + 1].weights = pos[o].weights + (s->runs[o] ? x->weight_bytes[o] : 0);

@@ -172,7 +172,7 @@ static void fill(struct kerf_search *x)
 			x->in[x->in_first[x->reader[i] + 1]++] = v;
 	for (o = 0; o < x->n_op; o++) {
 		x->runs[o] = true;
-		x->live[o] = outline->op_bytes[o];
+		x->live[o] = outline->op_live[o];
 	}
 	for (b = 0; b + 1 < outline->n_narrow; b++)
 		if (outline->narrow[b] < outline->narrow[b + 1])

@@ -37,7 +37,7 @@ struct kerf_search {
 	uint32_t *in_first, *in;       /* per operator: what it reads, each once */
 	double *bytes;
 	bool *is_out;
-	double *live; /* per operator: bytes that it reads and makes */
+	double *live; /* per operator: bytes held while it runs */
 
 	/* Room of a price; after it, what was found. */
 	uint32_t *level, *bucket; /* per operator; bucket: its step, level * n_engine + engine */

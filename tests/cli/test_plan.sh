@@ -110,6 +110,15 @@ expect 1 "the plan ends at exit 'exit1', and does not make 'output'" \
 [ ! -e "$work/x.npy" ] || { echo "an output that is not made was written"; bad=1; }
 expect 3 'misses accuracy 0.9' "$KERF" plan "$work/exits.onnx" --exits --accuracy 0.9
 
+# the memory of everything on one engine is its weights and what its program plans
+"$KERF" gen resnet18 --size 64x64 -o "$work/r18.onnx" || bad=1
+peak=$("$KERF" inspect "$work/r18.onnx" | sed -n 's/.* \([0-9]*\) planned at peak.*/\1/p')
+"$KERF" plan "$work/r18.onnx" --on cpu --policy local --json |
+	sed -n 's/.*"memory_bytes":\([0-9.]*\).*/\1/p' |
+	awk -v peak="$peak" -v file="$(wc -c <"$work/r18.onnx")" \
+		'{ exit !(peak > 0 && $1 >= 0.99 * file + peak && $1 <= file + 1.2 * peak) }' ||
+	{ echo "the plan's memory is not that of its program"; bad=1; }
+
 # tiles over two nodes, by way of a file: the whole run's bits
 "$KERF" node run --listen 127.0.0.1:0 --threads 1 --cache "$work/cache" >"$work/node" 2>/dev/null &
 node=$!
@@ -120,7 +129,6 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 	sleep 0.3
 done
 on=cpu,http://127.0.0.1:$port
-"$KERF" gen resnet18 --size 64x64 -o "$work/r18.onnx" || bad=1
 "$KERF" run "$work/r18.onnx" --random 1 >"$work/whole" || bad=1
 for policy in modnn deepthings; do
 	"$KERF" plan "$work/r18.onnx" --on "$on" --policy $policy --json >"$plan" 2>"$work/err" || { cat "$work/err"; bad=1; }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pricing: cases worked out by hand, and what holds of every plan. */
+#include "graph/memplan.h"
 #include "plan_rig.h"
 
 static void near(double found, double expected)
@@ -252,13 +253,41 @@ static void test_tiles(void **state)
 	/* Channels take their own weights, on one node together all of them. */
 	two_tiles(&s, &plan, 1, 2, true);
 	assert_int_equal(kerf_plan_price(&s.p, &plan), 0);
-	near(plan.memory_bytes, 4000 + 4000);
+	near(plan.memory_bytes, 4000 + 4000 + 2000);
 	near(plan.wire_bytes, 2 * 4000 + 2 * 2000);
 	kerf_plan_finish(&plan);
 	rig_drop(&s);
 	two_tiles(&s, &plan, 2, 2, true);
 	assert_int_equal(kerf_plan_price(&s.p, &plan), 0);
-	near(plan.memory_bytes, 8000 + 4000);
+	near(plan.memory_bytes, 8000 + 4000 + 2000);
+	kerf_plan_finish(&plan);
+	rig_drop(&s);
+
+	/* At home the request's input is there as long as a patch reads it, and what patches made. */
+	two_tiles(&s, &plan, 0, 0, false);
+	assert_int_equal(kerf_plan_price(&s.p, &plan), 0);
+	near(plan.memory_bytes, 8000 + 4000 + 2000 + 4000);
+	kerf_plan_finish(&plan);
+	rig_drop(&s);
+}
+
+/*
+ * What lives past operators that do not touch it counts: a value for the last of three, and an
+ * output of the model that was made before.
+ */
+static void test_held(void **state)
+{
+	struct kerf_plan plan;
+	struct rig s;
+
+	rig_begin(&s, 250);
+	rig_add(&s, 0, 0, 1000, 0); /* 4000 B for operator 3 */
+	rig_add(&s, 0, 0, 50, 0);   /* 200 B, an output */
+	rig_add(&s, 0, 0, 500, 0);  /* 2000 B */
+	rig_add(&s, 3, 1, 10, 0);
+	rig_end(&s, 2);
+	assert_int_equal(rig_plan(&s, "0000", &plan), 0);
+	near(plan.memory_bytes, 1000 + 4000 + 200 + 2000);
 	kerf_plan_finish(&plan);
 	rig_drop(&s);
 }
@@ -444,6 +473,41 @@ static void test_bounds(void **state)
 	}
 }
 
+/*
+ * The plan of everything on one engine says what an engine's memory plan of that graph takes, with the
+ * inputs and outputs, which are not in an engine's arena; alignment aside.
+ */
+static void test_memory_of_programs(void **state)
+{
+	struct kerf_rng rng;
+	uint32_t assign[RIG_OPS], round, i;
+
+	kerf_rng_seed(&rng, 9);
+	for (round = 0; round < 300; round++) {
+		struct kerf_memplan arena;
+		double weights = 0, outside = 0, bytes;
+		struct kerf_plan plan;
+		struct rig s;
+
+		make_random(&s, &rng, assign);
+		memset(assign, 0, sizeof(assign));
+		assert_int_equal(kerf_plan_from_assignment(&s.p, assign, NULL, &plan, NULL), 0);
+		assert_int_equal(kerf_memplan_make(s.g, NULL, NULL, &arena), 0);
+		for (i = 0; i < s.g->n_op; i++)
+			weights += s.outline->weight_bytes[i];
+		for (i = 0; i < s.g->n_out; i++)
+			outside += s.outline->value_bytes[s.g->out[i]];
+		outside += s.outline->value_bytes[s.g->in[0]];
+		bytes = plan.memory_bytes - weights + (double)s.g->n_value * KERF_ALIGN;
+		if (bytes < (double)arena.lower_bound)
+			fail_msg("round %u: %g bytes, the arena has %zu", round, bytes, arena.lower_bound);
+		assert_true(plan.memory_bytes - weights <= (double)arena.lower_bound + outside);
+		kerf_memplan_finish(&arena);
+		kerf_plan_finish(&plan);
+		rig_drop(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +517,8 @@ int main(void)
 		cmocka_unit_test(test_messages_of_one_direction_queue),
 		cmocka_unit_test(test_reply_holds_a_piece_once),
 		cmocka_unit_test(test_tiles),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_memory_of_programs),
 		cmocka_unit_test(test_apart),
 		cmocka_unit_test(test_codecs),
 		cmocka_unit_test(test_order_of_edges_does_not_matter),
