@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define REST_NS 100000u
+#define REST_NS 5000000u
 #define LATE_NS 60000u /* what a wake may be late */
 
 /* A tensor whose memory is the job's: slot counts inputs, then outputs. */
@@ -459,22 +459,23 @@ static void begin_pace(struct pace *pace)
 }
 
 /*
- * Sleeps until the work so far and its rest are over; less than REST_NS is left for later. Late wakes
- * shorten the next sleep, as the time to wake at follows from the beginning. The end must not be
- * late, so the last of the rest is waited for awake.
+ * What the run should have taken by now, ns; sleeps until then if that is REST_NS away, or at the end.
+ * Not after each operator: whoever slept finds cold caches, and pays for that as for other work.
+ * The end must not be late, so the last of the rest is waited for awake.
  */
-static void take_rest(const struct pace *pace, bool last)
+static uint64_t take_rest(const struct pace *pace, bool last)
 {
 	double worked = (double)(kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - pace->worked_ns);
-	uint64_t until = pace->begin_ns + (uint64_t)(worked * (1 + pace->rest));
+	uint64_t due = (uint64_t)(worked * (1 + pace->rest)), until = pace->begin_ns + due;
 	uint64_t wake = last ? until - LATE_NS : until;
 	struct timespec ts = {(time_t)(wake / 1000000000u), (long)(wake % 1000000000u)};
 
-	if (until > kerf_now_ns() + REST_NS)
+	if (last ? wake > kerf_now_ns() : until > kerf_now_ns() + REST_NS)
 		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
 			;
 	while (last && kerf_now_ns() < until)
 		;
+	return due;
 }
 
 int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
@@ -483,6 +484,7 @@ int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, dou
 {
 	struct pace pace = {.rest = rest};
 	uint32_t i, n = p->base.slice->n_op;
+	uint64_t due = 0;
 	int r;
 
 	if (rest > 0)
@@ -496,10 +498,15 @@ int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, dou
 		r = run_step(p, i, pool);
 		if (r)
 			return r;
-		if (rest > 0)
-			take_rest(&pace, i + 1 == n);
 		if (op_ns)
 			op_ns[i] = kerf_now_ns() - t0;
+		if (rest > 0) {
+			uint64_t before = due;
+
+			due = take_rest(&pace, i + 1 == n);
+			if (op_ns)
+				op_ns[i] = due - before;
+		}
 	}
 	finish_run(p, out);
 	return 0;
