@@ -5,7 +5,7 @@ BEGIN {
 	FS = ","
 	NEAR = 1.05
 }
-$6 == "latency" {
+$6 == "latency" || $6 == "inexact" {
 	c = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4 SUBSEP $5
 	if (!(c in seen)) {
 		seen[c] = 1
@@ -15,14 +15,15 @@ $6 == "latency" {
 	ran = $9 > 0
 	t = ran ? $10 : $11
 	cut = $7 ~ /^cut /
+	exact = $6 == "latency"
 	if (!cut) {
 		if (!($7 in known)) { known[$7] = 1; policy[++p] = $7 }
 		ms[c, $7] = t; unrun[c, $7] = !ran
 		kb[c, $7] = $12; j[c, $7] = $13; mb[c, $7] = $14; plan[c, $7] = $8
 		if (ran) { off[++n_off] = $11 / $10; off[n_off] = off[n_off] > 1 ? off[n_off] - 1 : 1 - off[n_off] }
 	}
-	if (ran && (!(c in oracle) || t < oracle[c])) { oracle[c] = t; who[c] = $7 }
-	if (ran && !cut && $7 != "kerf" && (!(c in best) || t < best[c])) { best[c] = t; bestwho[c] = $7 }
+	if (ran && exact && (!(c in oracle) || t < oracle[c])) { oracle[c] = t; who[c] = $7 }
+	if (ran && exact && !cut && $7 != "kerf" && (!(c in best) || t < best[c])) { best[c] = t; bestwho[c] = $7 }
 }
 $6 == "throughput" {
 	c = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4 SUBSEP $5

@@ -32,6 +32,7 @@ RATES=${RATES:-1 2 5 10 50 100 300 1000}
 EQUAL_RATES=${EQUAL_RATES:-50 300}
 THROUGHPUT_RATES=${THROUGHPUT_RATES:-50 300}
 THROUGHPUT_POLICIES=local,remote,pico,kerf
+INEXACT=adcnn # is not compared with: its answers are others
 POLICIES=${POLICIES:-all}
 CUTS=${CUTS:-8}
 SETUPS=${SETUPS:-2:25:100 5:5:20 5:5:5}
@@ -129,6 +130,13 @@ measure() {
 			--rounds "$ROUNDS" --longest "$LONGEST" --format csv >"$work/rows" 2>"$work/err" </dev/null
 		keep latency
 	fi
+	if ! has inexact; then
+		# shellcheck disable=SC2086
+		net_dev timeout 300 "$KERF" bench "$work/$model.onnx" $common --policy local,$INEXACT --inexact \
+			--rounds "$ROUNDS" --longest "$LONGEST" --format csv >"$work/rows" 2>"$work/err" </dev/null
+		sed -i '/^local,/d' "$work/rows"
+		keep inexact
+	fi
 	case " $THROUGHPUT_RATES " in
 	*" $mbit "*)
 		has throughput && return
@@ -142,7 +150,7 @@ measure() {
 }
 
 list=$POLICIES
-[ "$list" != all ] || list=$("$KERF" plan --policies | sed -n 's/^ *\([a-z0-9-]\{2,\}\) .*/\1/p' | grep -vx cut | paste -sd, -)
+[ "$list" != all ] || list=$("$KERF" plan --policies | sed -n 's/^ *\([a-z0-9-]\{2,\}\) .*/\1/p' | grep -vx -e cut -e $INEXACT | paste -sd, -)
 list=$list,cut
 cases=0
 for m in $MODELS; do
