@@ -220,6 +220,23 @@ static void waiting(struct panel *p, const struct kerf_sim_world *w)
 	key(p, LEFT + PLOT - 80, red, "replans");
 }
 
+/* One figure over time; nothing to see in the last bin, which has what comes after the end, too. */
+static void single(struct panel *p, const struct kerf_sim_world *w, const char *title, bool energy)
+{
+	double y[KERF_SIM_BINS], max = 0, width = p->x_max / KERF_SIM_BINS;
+	uint32_t i;
+
+	for (i = 0; i < KERF_SIM_BINS; i++) {
+		y[i] = energy ? w->bin[i].energy_j / width : w->bin[i].wire_bytes * 8e-6 / width;
+		if (i + 1 == KERF_SIM_BINS)
+			y[i] = -1;
+		max = fmax(max, y[i]);
+	}
+	begin(p, title, max);
+	time_axis(p);
+	line(p, y, blue);
+}
+
 /* Engines by how much of the time they work, the busiest first. */
 static void busiest(FILE *f, double top, const struct kerf_sim_world *w)
 {
@@ -267,7 +284,7 @@ int kerf_sim_svg(const struct kerf_sim *sim, const struct kerf_sim_result *r, FI
 		record[i] = w->record[i];
 	}
 	qsort(sorted, n, sizeof(*sorted), compare);
-	kerf_svg_begin(f, WIDTH, 66 + 4 * STRIDE + BARS * BAR + 20, sim->s->name);
+	kerf_svg_begin(f, WIDTH, 66 + 6 * STRIDE + BARS * BAR + 20, sim->s->name);
 	kerf_svg_text(f, LEFT, 22, "font-size=\"15\" font-weight=\"bold\"", sim->s->name, 80);
 	snprintf(text, sizeof(text),
 		 "%s, %u nodes, %llu requests: %llu done, %llu lost; p50 %.4g, p90 %.4g, p99 %.4g ms",
@@ -282,6 +299,10 @@ int kerf_sim_svg(const struct kerf_sim *sim, const struct kerf_sim_result *r, FI
 	rates(&p, w);
 	p.top += STRIDE;
 	waiting(&p, w);
+	p.top += STRIDE;
+	single(&p, w, "traffic on all links, Mbit/s", false);
+	p.top += STRIDE;
+	single(&p, w, "power of work and traffic, W", true);
 	busiest(f, p.top + STRIDE, w);
 	kerf_svg_end(f);
 	free(sorted);

@@ -377,12 +377,14 @@ static void count_work(struct kerf_sim_world *w, const struct kerf_sim_server *s
 		from->energy_j += t->bytes * from->send_j_byte + t->encode_j;
 		to->energy_j += t->bytes * to->receive_j_byte + t->decode_j;
 		w->wire_bytes += t->bytes;
+		bin_at(w, w->now)->wire_bytes += t->bytes;
 		j = t->bytes * (from->send_j_byte + to->receive_j_byte) + t->encode_j + t->decode_j;
 	} else {
 		j = (w->now - s->since) * w->engine[s->at].active_w;
 		w->node[w->engine[s->at].node].energy_j += j;
 	}
 	w->energy_j += j;
+	bin_at(w, w->now)->energy_j += j;
 }
 
 static void end_of_service(struct kerf_sim_world *w, struct kerf_sim_server *s)

@@ -126,6 +126,7 @@ struct kerf_sim_record {
 struct kerf_sim_bin {
 	uint32_t arrived, done, lost, replans;
 	double in_system; /* integral over the bin */
+	double wire_bytes, energy_j; /* of messages and jobs that ended in it */
 };
 
 struct kerf_sim_world {

@@ -183,6 +183,24 @@ static void json_engines(const struct kerf_sim_world *w, const struct kerf_sim_n
 	fputs("]}", f);
 }
 
+/* Of each step of the duration; what comes after the end is in the last one. */
+static void json_over_time(const struct kerf_sim_world *w, FILE *f)
+{
+	double step = w->duration_s / KERF_SIM_BINS;
+	uint32_t i;
+
+	fprintf(f, "\"over_time\":{\"step_s\":%.9g,\"steps\":[", step);
+	for (i = 0; i < KERF_SIM_BINS; i++) {
+		const struct kerf_sim_bin *b = &w->bin[i];
+
+		fprintf(f, "%s\n{\"arrived\":%u,\"done\":%u,\"lost\":%u,\"replans\":%u,"
+			   "\"mean_in_system\":%.6g,\"wire_bytes\":%.0f,\"work_j\":%.6g}",
+			i ? "," : "", b->arrived, b->done, b->lost, b->replans, b->in_system / step,
+			b->wire_bytes, b->energy_j);
+	}
+	fputs("]}", f);
+}
+
 void kerf_sim_json(const struct kerf_sim *sim, const struct kerf_sim_result *r, FILE *f)
 {
 	const struct kerf_sim_world *w = &sim->world;
@@ -223,5 +241,7 @@ void kerf_sim_json(const struct kerf_sim *sim, const struct kerf_sim_result *r, 
 		json_latency(&r->node[i], f);
 		json_engines(w, n, f);
 	}
-	fputs("]}\n", f);
+	fputs("],\n", f);
+	json_over_time(w, f);
+	fputs("}\n", f);
 }

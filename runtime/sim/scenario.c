@@ -137,31 +137,111 @@ static void read_node(const struct kerf_field_at *at, const struct kerf_scenario
 	n->about.codec_byte_s[KERF_CODEC_INT8] = kerf_field_number(at, "int8_byte_s", 0, 1, 0);
 }
 
-static void read_trace(const struct kerf_field_at *at, struct kerf_scenario_trace *t)
+/*
+ * Numbers of a text file, between spaces, commas or ends of lines; what follows a # is left out.
+ * malloc'ed; NULL after a failure.
+ */
+static double *read_numbers(const struct kerf_field_at *at, const char *key, uint32_t *n)
+{
+	const char *path = kerf_field_text(at, key, ""), *c;
+	double *x = NULL, *more;
+	void *text = NULL;
+	uint32_t room = 0;
+	size_t size;
+	char *end;
+
+	*n = 0;
+	if (!at->f->failed)
+		at->f->failed = kerf_file_read(path, KERF_SCENARIO_MAX_FILE, &text, &size, at->f->err);
+	for (c = text; c && !at->f->failed; c = end) {
+		c += strspn(c, " ,;\t\r\n");
+		end = (char *)c + (*c == '#' ? strcspn(c, "\n") : 0);
+		if (!*c || end != c) {
+			if (!*c)
+				break;
+			continue;
+		}
+		if (*n == room) {
+			room = room * 2 + 64;
+			more = reallocarray(x, room, sizeof(*x));
+			if (!more) {
+				at->f->failed = -ENOMEM;
+				break;
+			}
+			x = more;
+		}
+		x[(*n)++] = strtod(c, &end);
+		if (end == c || *n > 2 * MAX_POINTS)
+			at->f->failed = kerf_fail(at->f->err, -EINVAL,
+						  "%s: expected up to %d numbers, found '%.20s' as number %u", path,
+						  2 * MAX_POINTS, c, *n);
+	}
+	free(text);
+	if (at->f->failed) {
+		free(x);
+		x = NULL;
+		*n = 0;
+	}
+	return x;
+}
+
+/* The pairs of either field, one after the other. */
+static double *read_points(const struct kerf_field_at *at, uint32_t *n)
 {
 	struct json_object *list;
+	double *x;
+	uint32_t i, k;
+
+	if (kerf_field_has(at, "points_file") == kerf_field_has(at, "points_s_bit_s"))
+		kerf_field_fail(at, "points_s_bit_s", "either it or points_file", at->o);
+	if (kerf_field_has(at, "points_file")) {
+		x = read_numbers(at, "points_file", &k);
+		*n = k / 2;
+		if (!at->f->failed && (!k || k % 2))
+			kerf_field_fail(at, "points_file", "pairs of time and rate in it", NULL);
+		return x;
+	}
+	list = kerf_field_list(at, "points_s_bit_s", MAX_POINTS, true, n);
+	x = calloc(2 * (size_t)*n + 1, sizeof(*x));
+	if (!x && !at->f->failed)
+		at->f->failed = -ENOMEM;
+	for (i = 0; i < *n && !at->f->failed; i++) {
+		struct json_object *v = json_object_array_get_idx(list, i);
+		bool pair = json_object_is_type(v, json_type_array) && json_object_array_length(v) == 2;
+
+		for (k = 0; k < 2; k++)
+			x[2 * i + k] = pair ? json_object_get_double(json_object_array_get_idx(v, k)) : -1;
+	}
+	return x;
+}
+
+static void read_trace(const struct kerf_field_at *at, struct kerf_scenario_trace *t)
+{
+	double *x;
 	uint32_t i;
 
-	kerf_field_only(at, "name points_s_bit_s period_s");
+	kerf_field_only(at, "name points_s_bit_s points_file period_s");
 	kerf_field_name(at, "name", t->name, sizeof(t->name), "");
-	list = kerf_field_list(at, "points_s_bit_s", MAX_POINTS, true, &t->rate.n);
+	x = read_points(at, &t->rate.n);
 	t->rate.t = calloc(t->rate.n + 1, sizeof(double));
 	t->rate.rate = calloc(t->rate.n + 1, sizeof(double));
 	if ((!t->rate.t || !t->rate.rate) && !at->f->failed)
 		at->f->failed = -ENOMEM;
 	for (i = 0; i < t->rate.n && !at->f->failed; i++) {
-		struct json_object *v = json_object_array_get_idx(list, i);
-		bool pair = json_object_is_type(v, json_type_array) && json_object_array_length(v) == 2;
-		double time = pair ? json_object_get_double(json_object_array_get_idx(v, 0)) : -1;
-		double rate = pair ? json_object_get_double(json_object_array_get_idx(v, 1)) : -1;
+		double time = x[2 * i], rate = x[2 * i + 1];
 
 		if (!(time >= 0 && time <= MAX_S && rate >= 0 && rate <= 1e15) ||
 		    (i ? time <= t->rate.t[i - 1] : time > 0))
-			kerf_field_fail(at, "points_s_bit_s",
-					"pairs [time, rate] of rising times from 0, rates from 0", v);
+			at->f->failed = kerf_fail(at->f->err, -EINVAL,
+						  "%s: %s.%s: expected pairs of rising times from 0, and rates, found [%g,%g] as number %u",
+						  at->f->path, at->where,
+						  kerf_field_has(at, "points_file") ? "points_file"
+										    : "points_s_bit_s",
+						  time, rate, i);
 		t->rate.t[i] = time;
 		t->rate.rate[i] = rate / 8;
 	}
+	free(x);
 	t->rate.period = kerf_field_number(at, "period_s", 0, MAX_S, 0);
 	if (!at->f->failed && t->rate.period > 0 && t->rate.period <= t->rate.t[t->rate.n - 1])
 		kerf_field_fail(at, "period_s", "more than the last point's time", at->o);
@@ -203,39 +283,49 @@ static void read_link(const struct kerf_field_at *at, const struct kerf_scenario
 
 static void read_times(const struct kerf_field_at *at, struct kerf_scenario_arrivals *a)
 {
-	struct json_object *list = kerf_field_list(at, "times_s", MAX_POINTS, true, &a->n);
+	struct json_object *list;
 	uint32_t i;
 
-	a->times = calloc(a->n + 1, sizeof(double));
-	if (!a->times && !at->f->failed)
-		at->f->failed = -ENOMEM;
-	for (i = 0; i < a->n && !at->f->failed; i++) {
-		struct json_object *v = json_object_array_get_idx(list, i);
-
-		a->times[i] = json_object_get_double(v);
-		if (!(a->times[i] >= (i ? a->times[i - 1] : 0) && a->times[i] <= MAX_S))
-			kerf_field_fail(at, "times_s", "times that do not fall", v);
+	if (kerf_field_has(at, "times_file")) {
+		a->times = read_numbers(at, "times_file", &a->n);
+	} else {
+		list = kerf_field_list(at, "times_s", MAX_POINTS, true, &a->n);
+		a->times = calloc(a->n + 1, sizeof(double));
+		if (!a->times && !at->f->failed)
+			at->f->failed = -ENOMEM;
+		for (i = 0; i < a->n && !at->f->failed; i++)
+			a->times[i] = json_object_get_double(json_object_array_get_idx(list, i));
 	}
+	for (i = 0; i < a->n && !at->f->failed; i++)
+		if (!(a->times[i] >= (i ? a->times[i - 1] : 0) && a->times[i] <= MAX_S))
+			at->f->failed = kerf_fail(at->f->err, -EINVAL,
+						  "%s: %s.%s: expected times that do not fall, found %g as number %u",
+						  at->f->path, at->where,
+						  kerf_field_has(at, "times_file") ? "times_file" : "times_s",
+						  a->times[i], i);
+	if (!at->f->failed && !a->n)
+		kerf_field_fail(at, "times_file", "times in it", NULL);
 }
 
 static void read_arrivals(const struct kerf_field_at *at, const struct kerf_scenario *s,
 			  struct kerf_scenario_arrivals *a)
 {
 	int kinds = kerf_field_has(at, "poisson_hz") + kerf_field_has(at, "every_s") +
-		    kerf_field_has(at, "times_s") + kerf_field_has(at, "clients");
+		    kerf_field_has(at, "times_s") + kerf_field_has(at, "times_file") +
+		    kerf_field_has(at, "clients");
 
-	kerf_field_only(at, "node model poisson_hz every_s times_s clients think_s");
+	kerf_field_only(at, "node model poisson_hz every_s times_s times_file clients think_s");
 	a->node = find(at, "node", s->node, sizeof(*s->node), s->n_node, "nodes");
 	a->model = find(at, "model", s->model, sizeof(*s->model), s->n_model, "models");
 	if (kinds != 1) {
-		kerf_field_fail(at, "", "one of poisson_hz, every_s, times_s, clients", at->o);
+		kerf_field_fail(at, "", "one of poisson_hz, every_s, times_s, times_file, clients", at->o);
 	} else if (kerf_field_has(at, "poisson_hz")) {
 		a->kind = KERF_SIM_POISSON;
 		a->mean_s = 1 / kerf_field_number(at, "poisson_hz", 1e-9, 1e9, NAN);
 	} else if (kerf_field_has(at, "every_s")) {
 		a->kind = KERF_SIM_REGULAR;
 		a->mean_s = kerf_field_number(at, "every_s", 1e-9, MAX_S, NAN);
-	} else if (kerf_field_has(at, "times_s")) {
+	} else if (!kerf_field_has(at, "clients")) {
 		a->kind = KERF_SIM_TIMES;
 		read_times(at, a);
 	} else {
