@@ -87,6 +87,19 @@ struct kerf_job {
 	uint64_t engine_word;
 };
 
+/*
+ * Who waits for an engine that may have no job of his at the time: parts that others made run work there.
+ */
+struct kerf_watch {
+	/* The engine is gone, for good. From any thread, once; must not block. Submits nothing there. */
+	void (*lost)(struct kerf_watch *w, const char *why);
+	void *user;
+	/* The watcher's, any time: requests that wait, and when the last of them began. */
+	uint32_t waiting;
+	uint64_t since_ns;
+	struct kerf_watch *next; /* the engine's */
+};
+
 struct kerf_engine_ops {
 	uint32_t abi; /* KERF_ENGINE_ABI */
 	const char *kind;
@@ -106,6 +119,11 @@ struct kerf_engine_ops {
 			    struct kerf_err *err);
 	/* Where neighbours send a part's pieces: what goes to url and slice of struct kerf_port. */
 	void (*part_address)(const struct kerf_program *p, char url[256], char slice[64]);
+	/*
+	 * Whose job, with in[0] of KERF_PART_WHY bytes, a sentence, tells the part that the request failed, so
+	 * that it waits for nothing more. The part's, released with it. NULL, or the op is: there is none.
+	 */
+	struct kerf_program *(*part_failure)(const struct kerf_program *p);
 	/* No I/O, any thread. */
 	bool (*supports)(struct kerf_engine *e, const struct kerf_graph *g, const struct kerf_op *op);
 	/*
@@ -123,6 +141,9 @@ struct kerf_engine_ops {
 	 * begins and kerf_job_done() when it is over.
 	 */
 	int (*submit)(struct kerf_job *job);
+	/* Tells w when the engine is lost, at once if it is, until unwatch() has returned. Both NULL: it cannot be. */
+	void (*watch)(struct kerf_engine *e, struct kerf_watch *w);
+	void (*unwatch)(struct kerf_engine *e, struct kerf_watch *w); /* not from lost() */
 	/* Asks; done still comes, with -ECANCELED if it helped. NULL: cannot. */
 	void (*cancel)(struct kerf_job *job);
 	/*

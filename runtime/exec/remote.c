@@ -472,11 +472,60 @@ static uint32_t set_message(const struct kerf_graph *g, bool in, const struct ke
 	return 1;
 }
 
+static void free_program(struct remote_program *p)
+{
+	if (!p)
+		return;
+	free_program(p->failure);
+	kerf_graph_unref(p->base.slice);
+	free(p->in);
+	free(p->out);
+	free(p->head);
+	free(p->reply);
+	free(p);
+}
+
+/* The head of a request to the part's run. */
+static int make_run_head(struct remote_engine *e, struct remote_program *p, const char *id,
+			 const char *more)
+{
+	int n = asprintf(&p->head,
+			 "POST /kerf/v1/slices/%s/run HTTP/1.1\r\nHost: %s\r\n"
+			 "Content-Type: application/octet-stream\r\n%sContent-Length: %llu\r\n"
+			 "Kerf-Request: 00000000000000000000\r\n\r\n",
+			 id, e->host, more, (unsigned long long)p->in_bytes);
+
+	if (n < 0) {
+		p->head = NULL;
+		return -ENOMEM;
+	}
+	p->head_size = (size_t)n;
+	p->number_at = p->head_size - 4 - REMOTE_NUMBER_DIGITS;
+	return 0;
+}
+
+static int make_failure(struct remote_engine *e, struct remote_program *p)
+{
+	struct remote_program *f = calloc(1, sizeof(*f));
+
+	p->failure = f;
+	if (f)
+		f->in = calloc(1, sizeof(*f->in));
+	if (!f || !f->in)
+		return -ENOMEM;
+	f->base.engine = &e->base;
+	f->base.part = f->base.takes = f->raw = true;
+	f->in_bytes = KERF_PART_WHY;
+	f->in->t = (struct kerf_tensor){.dtype = KERF_U8, .rank = 1, .dims = {KERF_PART_WHY}};
+	f->spec = (struct kerf_oip_spec){.n_in = 1, .in = f->in};
+	return make_run_head(e, f, p->id, "Kerf-Failed: 1\r\n");
+}
+
 /* A part's jobs carry home's messages, not the values that were compared with the peer's. */
 static int make_part(struct remote_engine *e, struct remote_program *p, const struct kerf_part *part)
 {
 	const struct kerf_graph *g = p->base.slice;
-	int n;
+	int r;
 
 	p->raw = true;
 	p->spec.n_in = set_message(g, true, part->in, part->n_in, p->in, &p->in_bytes);
@@ -484,17 +533,11 @@ static int make_part(struct remote_engine *e, struct remote_program *p, const st
 	p->base.part = true;
 	p->base.takes = p->spec.n_in;
 	p->base.gives = p->spec.n_out;
-	n = asprintf(&p->head,
-		     "POST /kerf/v1/slices/%s/run HTTP/1.1\r\nHost: %s\r\n"
-		     "Content-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
-		     "Kerf-Request: 00000000000000000000\r\n\r\n",
-		     p->id, e->host, (unsigned long long)p->in_bytes);
-	if (n < 0) {
-		p->head = NULL;
-		return -ENOMEM;
-	}
-	p->head_size = (size_t)n;
-	p->number_at = p->head_size - 4 - REMOTE_NUMBER_DIGITS;
+	r = make_run_head(e, p, p->id, "");
+	if (!r)
+		r = make_failure(e, p);
+	if (r)
+		return r;
 	if (p->spec.n_in + p->spec.n_out)
 		remote_wire_grow(e, e->info.depth);
 	return 0;
@@ -505,12 +548,14 @@ static void remote_release(struct kerf_program *program)
 	struct remote_program *p = (struct remote_program *)program;
 
 	delete_slice(engine_of(program->engine), p);
-	kerf_graph_unref(p->base.slice);
-	free(p->in);
-	free(p->out);
-	free(p->head);
-	free(p->reply);
-	free(p);
+	free_program(p);
+}
+
+static struct kerf_program *remote_part_failure(const struct kerf_program *program)
+{
+	const struct remote_program *p = (const struct remote_program *)program;
+
+	return p->failure ? &p->failure->base : NULL;
 }
 
 static int remote_prepare_part(struct kerf_engine *engine, struct kerf_graph *slice,
@@ -602,11 +647,14 @@ const struct kerf_engine_ops kerf_engine_remote = {
 	.describe = remote_describe,
 	.prepare_part = remote_prepare_part,
 	.part_address = remote_part_address,
+	.part_failure = remote_part_failure,
 	.supports = remote_supports,
 	.prepare = remote_prepare,
 	.release = remote_release,
 	.program_info = remote_program_info,
 	.submit = remote_wire_submit,
 	.cancel = remote_wire_cancel,
+	.watch = remote_life_watch,
+	.unwatch = remote_life_unwatch,
 	.profile = kerf_remote_profile,
 };

@@ -46,6 +46,10 @@ struct remote_engine {
 	struct kerf_wire *question;	 /* NULL: none is under way */
 	uint64_t asked_ns, heard_ns;	 /* asked: 0: not */
 	bool heard;			 /* something moved since the last look; any thread */
+	bool suspect;			 /* it said good-bye to an idle connection */
+	bool told;
+	pthread_mutex_t watch_lock;	 /* of who watches; held while they are told */
+	struct kerf_watch *watch;
 	uint64_t calling_ns;		 /* since when a call is under way, 0: none; any thread */
 };
 
@@ -60,6 +64,7 @@ struct remote_program {
 	char *head;	/* HTTP head of every job */
 	size_t head_size;
 	size_t number_at; /* where in head the job's request number goes; 0: nowhere */
+	struct remote_program *failure; /* of a part: says that a request failed */
 	char *reply;	/* OIP header of a reply whose outputs have their full shapes */
 	size_t reply_size;
 	uint64_t in_bytes, out_bytes;
@@ -83,6 +88,10 @@ void remote_life_init(struct remote_engine *e);
 void remote_life_finish(struct remote_engine *e);
 int remote_life_tick_ms(const struct remote_engine *e); /* how often to look */
 void remote_life_heard(struct remote_engine *e); /* something moved; any thread */
+/* Tells who watches that the engine is dead; once. The reactor's. */
+void remote_life_tell(struct remote_engine *e);
+void remote_life_watch(struct kerf_engine *engine, struct kerf_watch *w);
+void remote_life_unwatch(struct kerf_engine *engine, struct kerf_watch *w);
 void remote_life_answered(struct remote_engine *e);
 /* A look; since_ns: when the oldest thing that is waited for began, 0: there is none. May block 2 s. */
 bool remote_life_lost(struct remote_engine *e, uint64_t since_ns, struct kerf_err *why);

@@ -26,7 +26,68 @@ void remote_life_init(struct remote_engine *e)
 {
 	if (!e->patience_ns)
 		e->patience_ns = PATIENCE_NS;
+	pthread_mutex_init(&e->watch_lock, NULL);
 }
+
+/* --- Who waits without a job --- */
+
+void remote_life_watch(struct kerf_engine *engine, struct kerf_watch *w)
+{
+	struct remote_engine *e = (struct remote_engine *)engine;
+	struct kerf_err why = {""};
+
+	pthread_mutex_lock(&e->watch_lock);
+	w->next = e->watch;
+	e->watch = w;
+	if (e->told && remote_wire_lost(e, &why))
+		w->lost(w, why.msg);
+	pthread_mutex_unlock(&e->watch_lock);
+}
+
+void remote_life_unwatch(struct kerf_engine *engine, struct kerf_watch *w)
+{
+	struct remote_engine *e = (struct remote_engine *)engine;
+	struct kerf_watch **p;
+
+	pthread_mutex_lock(&e->watch_lock);
+	for (p = &e->watch; *p && *p != w; p = &(*p)->next)
+		;
+	if (*p)
+		*p = w->next;
+	pthread_mutex_unlock(&e->watch_lock);
+}
+
+/* 0: nobody waits. */
+static uint64_t watched_since(struct remote_engine *e)
+{
+	uint64_t since = 0, t;
+	struct kerf_watch *w;
+
+	pthread_mutex_lock(&e->watch_lock);
+	for (w = e->watch; w; w = w->next) {
+		t = __atomic_load_n(&w->since_ns, __ATOMIC_RELAXED);
+		if (__atomic_load_n(&w->waiting, __ATOMIC_ACQUIRE) && (!since || t < since))
+			since = t;
+	}
+	pthread_mutex_unlock(&e->watch_lock);
+	return since;
+}
+
+void remote_life_tell(struct remote_engine *e)
+{
+	struct kerf_err why = {""};
+	struct kerf_watch *w;
+
+	if (e->told || !remote_wire_lost(e, &why))
+		return;
+	pthread_mutex_lock(&e->watch_lock);
+	e->told = true;
+	for (w = e->watch; w; w = w->next)
+		w->lost(w, why.msg);
+	pthread_mutex_unlock(&e->watch_lock);
+}
+
+/* --- Questions --- */
 
 int remote_life_tick_ms(const struct remote_engine *e)
 {
@@ -56,30 +117,42 @@ void remote_life_answered(struct remote_engine *e)
 	drop_question(e);
 }
 
-/* A connection that cannot be made is a question without an answer. */
-static void ask(struct remote_engine *e)
+/*
+ * A connection that cannot be made is a question without an answer, but one that is refused says that
+ * the process is gone. True if so.
+ */
+static bool ask(struct remote_engine *e, struct kerf_err *why)
 {
+	struct kerf_err err = {""};
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &e->question};
 	char text[400];
-	int n = snprintf(text, sizeof(text),
+	int r, n = snprintf(text, sizeof(text),
 			 "GET /v2/health/live HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", e->host);
 
 	e->asked_ns = kerf_now_ns();
-	if (kerf_wire_open(e->url, e->insecure, &e->question, NULL)) {
+	r = kerf_wire_open(e->url, e->insecure, &e->question, &err);
+	if (r) {
 		e->question = NULL;
-		return;
+		if (r == -ECONNREFUSED)
+			kerf_fail(why, r, "%s", err.msg);
+		return r == -ECONNREFUSED;
 	}
 	if (kerf_wire_send(e->question, text, (size_t)n) != n ||
 	    epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, kerf_wire_fd(e->question), &ev)) {
 		kerf_wire_close(e->question);
 		e->question = NULL;
 	}
+	return false;
 }
 
 bool remote_life_lost(struct remote_engine *e, uint64_t since_ns, struct kerf_err *why)
 {
-	uint64_t now = kerf_now_ns();
+	uint64_t now = kerf_now_ns(), watched = watched_since(e);
+	bool at_once = e->suspect;
 
+	e->suspect = false;
+	if (watched && (!since_ns || watched < since_ns))
+		since_ns = watched;
 	if (__atomic_exchange_n(&e->heard, false, __ATOMIC_RELAXED)) {
 		e->heard_ns = now;
 		drop_question(e);
@@ -90,9 +163,7 @@ bool remote_life_lost(struct remote_engine *e, uint64_t since_ns, struct kerf_er
 	}
 	since_ns = KERF_MAX(since_ns, e->heard_ns);
 	if (!e->asked_ns) {
-		if (now > since_ns + e->patience_ns / 5)
-			ask(e);
-		return false;
+		return (at_once || now > since_ns + e->patience_ns / 5) && ask(e, why);
 	}
 	if (now < since_ns + e->patience_ns || now < e->asked_ns + e->patience_ns / 5 * 4)
 		return false;
@@ -105,4 +176,5 @@ bool remote_life_lost(struct remote_engine *e, uint64_t since_ns, struct kerf_er
 void remote_life_finish(struct remote_engine *e)
 {
 	drop_question(e);
+	pthread_mutex_destroy(&e->watch_lock);
 }

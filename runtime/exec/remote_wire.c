@@ -585,8 +585,10 @@ static void on_event(struct remote_conn *c, uint32_t events)
 	pthread_mutex_lock(&c->lock);
 	if (!c->wire || !c->started) {
 		/* An idle peer says nothing but good-bye; a stale event finds nothing. */
-		if (c->wire && kerf_wire_recv(c->wire, &byte, 1))
+		if (c->wire && kerf_wire_recv(c->wire, &byte, 1)) {
 			disconnect(c);
+			c->e->suspect = c->e->look = true;
+		}
 		pthread_mutex_unlock(&c->lock);
 		return;
 	}
@@ -746,6 +748,7 @@ static void *react(void *arg)
 			look_for_life(e, oldest);
 		}
 		fail_queue(e);
+		remote_life_tell(e);
 	}
 	return NULL;
 }

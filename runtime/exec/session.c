@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/session.h"
 
+#include "exec/remote_part.h"
 #include "exec/session_route.h"
 #include "util/clock.h"
 #include "util/completion.h"
@@ -19,6 +20,7 @@ struct work {
 	struct kerf_tensor *io;	   /* job.in, then job.out */
 	struct kerf_tensor *fed;   /* per input: memory put together, or none */
 	struct kerf_tensor to, back; /* a part's messages */
+	struct kerf_job tell;	   /* a part: that the request failed */
 	uint32_t waits;		   /* earlier steps not done yet */
 	bool flying;		   /* submitted, not done */
 };
@@ -31,6 +33,9 @@ struct request {
 	struct work *work;	   /* per step */
 	uint32_t in_flight;	   /* jobs, and callers that may still add some */
 	int status;
+	bool told;		 /* parts were, that it failed */
+	char sentence[KERF_PART_WHY];
+	struct kerf_tensor what; /* the sentence */
 	struct kerf_tensor *out; /* the caller's */
 	uint64_t begin_ns;
 	struct kerf_step_time *times;
@@ -47,10 +52,15 @@ struct kerf_session {
 	uint32_t busy;
 	uint64_t numbers; /* of requests begun */
 	struct kerf_err why; /* of the last one that failed */
+	struct kerf_err lost; /* a node that no request can do without is */
+	struct kerf_watch *watch; /* of each engine that has parts */
+	struct kerf_engine **watched;
+	uint32_t n_watch;
 	struct kerf_session_stats stats;
 };
 
 static void job_done(struct kerf_job *job, int status);
+static void tell_done(struct kerf_job *job, int status);
 
 /* --- memory of a request --- */
 
@@ -86,6 +96,12 @@ static int make_work(struct kerf_session *s, struct request *q, uint32_t i)
 	w->job = (struct kerf_job){.program = step->program, .in = w->io, .out = w->io + g->n_in + 1,
 				   .done = job_done, .user = q, .why = &w->why};
 	if (step->way == KERF_PART) {
+		struct kerf_program *failure = step->engine->ops->part_failure
+						       ? step->engine->ops->part_failure(step->program)
+						       : NULL;
+
+		w->tell = (struct kerf_job){.program = failure, .in = &q->what, .done = tell_done,
+					    .user = q};
 		r = get_message(s, &step->to, &w->to);
 		return r ? r : get_message(s, &step->back, &w->back);
 	}
@@ -104,6 +120,8 @@ static int make_request(struct kerf_session *s, struct request *q)
 	int r = 0;
 
 	q->session = s;
+	q->what = (struct kerf_tensor){.dtype = KERF_U8, .rank = 1, .dims = {KERF_PART_WHY},
+				       .data = q->sentence};
 	q->store = calloc((size_t)x->n_store + 1, sizeof(*q->store));
 	q->work = calloc((size_t)x->n_step + 1, sizeof(*q->work));
 	if (!q->store || !q->work)
@@ -140,6 +158,39 @@ static void free_request(struct kerf_session *s, struct request *q)
 	}
 	free(q->store);
 	free(q->work);
+}
+
+static void engine_lost(struct kerf_watch *w, const char *why);
+
+static int watch_engines(struct kerf_session *s)
+{
+	uint32_t i, k;
+
+	s->watch = calloc((size_t)s->routes.n_step + 1, sizeof(*s->watch));
+	s->watched = calloc((size_t)s->routes.n_step + 1, sizeof(struct kerf_engine *));
+	if (!s->watch || !s->watched)
+		return -ENOMEM;
+	for (i = 0; i < s->routes.n_step; i++) {
+		struct kerf_engine *e = s->routes.step[i].engine;
+
+		for (k = 0; k < s->n_watch && s->watched[k] != e; k++)
+			;
+		if (s->routes.step[i].way != KERF_PART || k < s->n_watch || !e->ops->watch)
+			continue;
+		s->watched[k] = e;
+		s->watch[k] = (struct kerf_watch){.lost = engine_lost, .user = s};
+		s->n_watch++;
+		e->ops->watch(e, &s->watch[k]);
+	}
+	return 0;
+}
+
+static void unwatch_engines(struct kerf_session *s)
+{
+	while (s->n_watch--)
+		s->watched[s->n_watch]->ops->unwatch(s->watched[s->n_watch], &s->watch[s->n_watch]);
+	free(s->watch);
+	free(s->watched);
 }
 
 static void add_up(struct kerf_session *s)
@@ -179,6 +230,8 @@ int kerf_session_open(struct kerf_graph *g, const struct kerf_plan *plan,
 	r = s->request ? 0 : -ENOMEM;
 	for (i = 0; !r && i < s->depth; i++)
 		r = make_request(s, &s->request[i]);
+	if (!r)
+		r = watch_engines(s);
 	if (r)
 		goto fail;
 	*out = s;
@@ -199,6 +252,7 @@ void kerf_session_close(struct kerf_session *s)
 	while (s->busy)
 		pthread_cond_wait(&s->idle, &s->lock);
 	pthread_mutex_unlock(&s->lock);
+	unwatch_engines(s);
 	for (i = 0; s->request && i < s->depth; i++)
 		free_request(s, &s->request[i]);
 	free(s->request);
@@ -229,6 +283,8 @@ static void complete(struct request *q)
 	s->stats.requests++;
 	s->stats.failures += status != 0;
 	q->busy = false;
+	for (i = 0; i < s->n_watch; i++)
+		__atomic_fetch_sub(&s->watch[i].waiting, 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&s->lock);
 	done(user, status);
 	/* close() may free the session as soon as busy is 0: touch it last, under the lock */
@@ -236,6 +292,55 @@ static void complete(struct request *q)
 	if (--s->busy == 0)
 		pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
+}
+
+/*
+ * With the lock held, nothing of the request in flight. A failed request's parts may have messages that
+ * came, and wait for others that never will: they are told, so that they have room for the next
+ * request. False: nobody was, or all are by now.
+ */
+static bool tell_parts(struct request *q)
+{
+	struct kerf_session *s = q->session;
+	uint32_t i;
+	int r;
+
+	if (!q->status || q->told)
+		return false;
+	q->told = true;
+	memset(q->sentence, 0, sizeof(q->sentence));
+	snprintf(q->sentence, sizeof(q->sentence), "home: %.240s", s->why.msg);
+	q->in_flight = 1;
+	for (i = 0; i < s->routes.n_step; i++) {
+		struct work *w = &q->work[i];
+
+		if (!w->tell.program)
+			continue;
+		w->tell.request = w->job.request;
+		q->in_flight++;
+		pthread_mutex_unlock(&s->lock);
+		r = kerf_engine_submit(&w->tell);
+		pthread_mutex_lock(&s->lock);
+		q->in_flight -= r != 0;
+	}
+	return --q->in_flight;
+}
+
+/* With the lock held, which is let go: one thing less is in flight. */
+static void let_go(struct request *q)
+{
+	if (--q->in_flight || tell_parts(q))
+		pthread_mutex_unlock(&q->session->lock);
+	else
+		complete(q);
+}
+
+static void tell_done(struct kerf_job *job, int status)
+{
+	struct request *q = job->user;
+
+	pthread_mutex_lock(&q->session->lock);
+	let_go(q);
 }
 
 static void encode(const struct request *q, const struct kerf_message *msg, char *wire)
@@ -351,6 +456,37 @@ static void cancel_step(struct request *q, uint32_t index)
 	pthread_mutex_lock(&s->lock);
 }
 
+static void cancel_steps(struct request *q)
+{
+	uint32_t i;
+
+	for (i = 0; i < q->session->routes.n_step; i++)
+		cancel_step(q, i);
+}
+
+/* A node on which some of a request's parts are, though maybe no job: others wait for it in vain. */
+static void engine_lost(struct kerf_watch *w, const char *why)
+{
+	struct kerf_session *s = w->user;
+	uint32_t i;
+
+	pthread_mutex_lock(&s->lock);
+	kerf_fail(&s->lost, -ENODEV, "a node with steps of the plan is lost: %.400s", why);
+	for (i = 0; i < s->depth; i++) {
+		struct request *q = &s->request[i];
+
+		if (!q->busy || q->status || !q->in_flight)
+			continue;
+		q->in_flight++;
+		q->status = -EIO;
+		s->why = s->lost;
+		cancel_steps(q);
+		let_go(q);
+		pthread_mutex_lock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* As above. */
 static void launch(struct request *q, uint32_t index)
 {
@@ -409,16 +545,12 @@ static void job_done(struct kerf_job *job, int status)
 	if (status && !q->status) {
 		q->status = status;
 		keep_why(q, me, status);
-		for (i = 0; i < s->routes.n_step; i++)
-			cancel_step(q, i);
+		cancel_steps(q);
 	}
 	for (i = 0; i < step->n_next; i++)
 		if (!--q->work[step->next[i]].waits && !q->status)
 			launch(q, step->next[i]);
-	if (--q->in_flight == 0)
-		complete(q);
-	else
-		pthread_mutex_unlock(&s->lock);
+	let_go(q);
 }
 
 static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct kerf_tensor *out,
@@ -439,7 +571,10 @@ static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct ke
 	}
 	q->busy = true;
 	s->busy++;
-	q->status = 0;
+	q->status = s->lost.msg[0] ? -ENODEV : 0;
+	if (q->status)
+		s->why = s->lost;
+	q->told = q->status;
 	q->in_flight = 1;
 	q->out = out;
 	q->done = done;
@@ -449,6 +584,10 @@ static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct ke
 	if (times)
 		memset(times, 0, x->n_step * sizeof(*times));
 	number = s->numbers++;
+	for (i = 0; i < s->n_watch; i++) {
+		__atomic_store_n(&s->watch[i].since_ns, q->begin_ns, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&s->watch[i].waiting, 1, __ATOMIC_RELEASE);
+	}
 	for (i = 0; i < x->n_store; i++) {
 		if (x->store[i].in >= 0)
 			q->store[i] = in[x->store[i].in];
@@ -462,10 +601,7 @@ static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct ke
 	for (i = 0; i < x->n_step && !q->status; i++)
 		if (!x->step[i].n_wait && !x->step[i].silent)
 			launch(q, i);
-	if (--q->in_flight == 0)
-		complete(q);
-	else
-		pthread_mutex_unlock(&s->lock);
+	let_go(q);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <linux/tcp.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -243,6 +244,13 @@ bool kerf_http_charge(struct kerf_http_request *r, uint64_t bytes)
 const char *kerf_http_header(struct kerf_http_request *r, const char *name)
 {
 	return MHD_lookup_connection_value(conn_of(r)->mhd, MHD_HEADER_KIND, name);
+}
+
+bool kerf_http_gone(struct kerf_http_request *r)
+{
+	struct pollfd p = {.fd = conn_of(r)->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 const char *kerf_http_query(struct kerf_http_request *r, const char *name)
@@ -793,6 +801,11 @@ uint16_t kerf_http_server_port(const struct kerf_http_server *s)
 const char *kerf_http_header(struct kerf_http_request *r, const char *name)
 {
 	return NULL;
+}
+
+bool kerf_http_gone(struct kerf_http_request *r)
+{
+	return false;
 }
 
 const char *kerf_http_query(struct kerf_http_request *r, const char *name)

@@ -109,6 +109,9 @@ int kerf_http_error(struct kerf_http_request *r, int status, const char *fmt, ..
 /* The same from a function's result: -ENOENT 404, -EINVAL 400, -ENOSPC 507, and so on. */
 int kerf_http_error_code(struct kerf_http_request *r, int code, const struct kerf_err *err);
 
+/* The peer has closed its connection: nobody waits for the reply. */
+bool kerf_http_gone(struct kerf_http_request *r);
+
 /* Charges bytes to the body budget: false (the caller says 503) when it is spent. */
 bool kerf_http_charge(struct kerf_http_request *r, uint64_t bytes);
 

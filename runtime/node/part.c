@@ -16,6 +16,10 @@
 
 /* How requests ended is remembered for so many. */
 #define ENDED 64
+/* Home's connection is gone: it may come again, with the same run, within that time. */
+#define GRACE_NS 1000000000u
+/* How soon that is noticed. */
+#define LOOK_NS 100000000u
 
 enum come { COME_NOT, COME_CLAIMED, COME_WHOLE };
 
@@ -44,6 +48,7 @@ struct part_slot {
 	uint32_t n_come, n_writing, n_sending;
 	bool home;     /* home's run waits */
 	bool answered; /* or will not come */
+	bool left;     /* it was here and went; deadline_ns is soon */
 	int status;
 	char why[KERF_PART_WHY];
 };
@@ -115,7 +120,7 @@ static struct part_slot *take_slot(struct kerf_node_part *p, uint64_t request)
 		s->request = request;
 		s->deadline_ns = kerf_now_ns() + p->n->part_timeout_ns;
 		s->n_come = 0;
-		s->home = s->answered = false;
+		s->home = s->answered = s->left = false;
 		s->status = 0;
 		s->why[0] = 0;
 		for (k = 0; k < p->part.n_in; k++)
@@ -306,7 +311,8 @@ static void end_request(struct part_slot *s, int status)
 	s->status = status;
 	s->state = SLOT_OVER;
 	s->n_sending = 1 + p->part.n_out - (p->home_out != KERF_PART_HOME);
-	s->deadline_ns = kerf_now_ns() + p->n->part_timeout_ns;
+	if (!s->left)
+		s->deadline_ns = kerf_now_ns() + p->n->part_timeout_ns;
 	pthread_cond_broadcast(&p->changed);
 }
 
@@ -372,6 +378,7 @@ static int claim(struct kerf_node_part *p, uint32_t port, uint64_t request,
 	struct part_slot *s = find_slot(p, request);
 	const struct ended *e = s ? NULL : find_ended(p, request);
 	bool home = port == KERF_PART_HOME;
+	uint32_t place = home ? p->home_in : port;
 
 	if (p->stopped)
 		return kerf_fail(err, -ENOENT, "slice %s is gone", kerf_node_slice_id(p->s));
@@ -384,18 +391,31 @@ static int claim(struct kerf_node_part *p, uint32_t port, uint64_t request,
 				 kerf_node_slice_id(p->s), p->s->depth);
 	if (s && !home && s->state == SLOT_OVER && s->status)
 		return kerf_fail(err, -ESTALE, "%s", s->why);
-	if (home && s && !s->home && !s->answered) {
-		s->home = true;
-		port = p->home_in;
-	} else if (home || e || s->come[port] != COME_NOT) {
+	/* A neighbour did not get to know that its message was taken, and has sent it again. */
+	if (!home && e) {
+		*slot = NULL;
+		return -EALREADY;
+	}
+	if (e || (home && (s->home || s->answered)))
 		return kerf_fail(err, -EEXIST, "slice %s: the message of request %llu has come before",
 				 kerf_node_slice_id(p->s), (unsigned long long)request);
-	}
-	if (port != KERF_PART_HOME) {
-		s->come[port] = COME_CLAIMED;
-		s->n_writing++;
-	}
+	/* The connection that it came by first may be broken without anybody knowing yet. */
+	if (place != KERF_PART_HOME && s->come[place] == COME_CLAIMED)
+		return kerf_fail(err, -EAGAIN, "slice %s: the message of request %llu is coming",
+				 kerf_node_slice_id(p->s), (unsigned long long)request);
 	*slot = s;
+	if (home) {
+		s->home = true;
+		s->left = false;
+		s->deadline_ns = kerf_now_ns() + p->n->part_timeout_ns;
+	}
+	if (place == KERF_PART_HOME)
+		return 0;
+	/* Again. Whoever brings it keeps the slot, and come() looks whether it is the same. */
+	s->n_writing++;
+	if (s->come[place] == COME_WHOLE)
+		return -EALREADY;
+	s->come[place] = COME_CLAIMED;
 	return 0;
 }
 
@@ -443,16 +463,38 @@ static int take_pieces(struct part_slot *s, uint32_t port, const char *data)
 }
 
 /* What a peer says goes into sentences for terminals. */
-static void copy_why(struct part_slot *s, const char *said)
+static void copy_why(char why[KERF_PART_WHY], const char *said)
 {
 	char *c;
 
-	memcpy(s->why, said, sizeof(s->why));
-	s->why[sizeof(s->why) - 1] = 0;
-	for (c = s->why; *c; c++)
+	memcpy(why, said, KERF_PART_WHY);
+	why[KERF_PART_WHY - 1] = 0;
+	for (c = why; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = '?';
-	memset(c, 0, (size_t)(s->why + sizeof(s->why) - c));
+	memset(c, 0, (size_t)(why + KERF_PART_WHY - c));
+}
+
+int kerf_node_part_again(struct part_slot *s, uint32_t port, const void *data, bool failed,
+			 struct kerf_err *err)
+{
+	struct kerf_node_part *p = s->p;
+	uint32_t place = place_of(s, port);
+	struct part_send *waiting;
+	bool last, same;
+	size_t bytes;
+
+	if (place == KERF_PART_HOME)
+		return 0;
+	bytes = kerf_port_bytes(graph_of(p), true, &p->part.in[place]);
+	pthread_mutex_lock(&p->lock);
+	same = !failed && !memcmp(s->in[place], data, bytes);
+	s->n_writing--;
+	last = settle(s, &waiting);
+	pthread_mutex_unlock(&p->lock);
+	if (last)
+		freed(p, waiting);
+	return same ? 0 : kerf_fail(err, -EEXIST, "another message of the same request has come before");
 }
 
 int kerf_node_part_come(struct part_slot *s, uint32_t port, const void *data, bool failed,
@@ -464,17 +506,23 @@ int kerf_node_part_come(struct part_slot *s, uint32_t port, const void *data, bo
 	bool ready = false, over = false, last;
 	int r = 0;
 
-	if (place != KERF_PART_HOME && !failed)
+	if (place != KERF_PART_HOME && !failed) {
+		/* Kept as it came, to know it if it comes again. */
+		if (data != s->in[place])
+			memcpy(s->in[place], data,
+			       kerf_port_bytes(graph_of(p), true, &p->part.in[place]));
 		r = take_pieces(s, place, data);
+	}
 	pthread_mutex_lock(&p->lock);
 	if (place != KERF_PART_HOME) {
 		s->come[place] = COME_WHOLE;
 		s->n_writing--;
 		s->n_come++;
+		pthread_cond_broadcast(&p->changed);
 	}
 	if (s->state == SLOT_FILLING && (failed || r)) {
 		if (failed)
-			copy_why(s, data);
+			copy_why(s->why, data);
 		else
 			set_why(s, "port %u: not what an encoder makes", place);
 		end_request(s, -EREMOTEIO);
@@ -496,7 +544,7 @@ int kerf_node_part_come(struct part_slot *s, uint32_t port, const void *data, bo
 	return r ? kerf_fail(err, r, "the message is not what an encoder makes") : 0;
 }
 
-void kerf_node_part_broken(struct part_slot *s, uint32_t port)
+void kerf_node_part_broken(struct part_slot *s, uint32_t port, bool again)
 {
 	struct kerf_node_part *p = s->p;
 	struct part_send *waiting;
@@ -505,31 +553,44 @@ void kerf_node_part_broken(struct part_slot *s, uint32_t port)
 
 	pthread_mutex_lock(&p->lock);
 	if (place != KERF_PART_HOME) {
-		s->come[place] = COME_NOT;
+		s->come[place] = again ? COME_WHOLE : COME_NOT;
 		s->n_writing--;
 	}
 	if (port == KERF_PART_HOME)
 		s->home = false;
+	pthread_cond_broadcast(&p->changed);
 	last = settle(s, &waiting);
 	pthread_mutex_unlock(&p->lock);
 	if (last)
 		freed(p, waiting);
 }
 
-int kerf_node_part_wait(struct part_slot *s, const void **data, uint64_t *bytes,
-			uint64_t *busy_ns, struct kerf_err *err)
+int kerf_node_part_wait(struct part_slot *s, bool (*gone)(void *user), void *user,
+			const void **data, uint64_t *bytes, uint64_t *busy_ns,
+			struct kerf_err *err)
 {
 	struct kerf_node_part *p = s->p;
 	const struct kerf_port *port = p->home_out == KERF_PART_HOME ? NULL : &p->part.out[p->home_out];
 	char *to = port ? s->out[p->home_out] : NULL;
+	struct timespec ts;
+	uint64_t until;
 	uint32_t i;
-	int r;
+	int r = 0;
 
 	pthread_mutex_lock(&p->lock);
 	/* Home that gets no message gets to know that the neighbours have theirs. */
-	while (s->state != SLOT_OVER || (!s->status && !port && s->n_sending))
-		pthread_cond_wait(&p->changed, &p->lock);
-	r = s->status ? kerf_fail(err, s->status, "%s", s->why) : 0;
+	while (!r && (s->state != SLOT_OVER || (!s->status && !port && s->n_sending))) {
+		until = kerf_now_ns() + LOOK_NS;
+		ts = (struct timespec){(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+		if (!pthread_cond_timedwait(&p->changed, &p->lock, &ts))
+			continue;
+		pthread_mutex_unlock(&p->lock);
+		if (gone(user))
+			r = kerf_fail(err, -ECANCELED, "the connection is closed");
+		pthread_mutex_lock(&p->lock);
+	}
+	if (!r)
+		r = s->status ? kerf_fail(err, s->status, "%s", s->why) : 0;
 	pthread_mutex_unlock(&p->lock);
 	*data = to;
 	*bytes = port ? kerf_port_bytes(graph_of(p), false, port) : 0;
@@ -552,6 +613,49 @@ void kerf_node_part_answered(struct part_slot *s)
 	s->answered = true;
 	last = settle(s, &waiting);
 	pthread_mutex_unlock(&p->lock);
+	if (last)
+		freed(p, waiting);
+}
+
+void kerf_node_part_left(struct part_slot *s)
+{
+	struct kerf_node_part *p = s->p;
+
+	pthread_mutex_lock(&p->lock);
+	s->home = false;
+	s->left = true;
+	s->deadline_ns = KERF_MIN(s->deadline_ns, kerf_now_ns() + GRACE_NS);
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void kerf_node_part_fail(struct kerf_node_part *p, uint64_t request, const char *why)
+{
+	struct part_send *waiting = NULL;
+	bool over = false, last = false;
+	struct part_slot *s;
+	struct ended *e;
+
+	pthread_mutex_lock(&p->lock);
+	s = find_slot(p, request);
+	if (s && s->state == SLOT_FILLING) {
+		copy_why(s->why, why);
+		end_request(s, -EREMOTEIO);
+		over = true;
+	}
+	if (s && !s->home) {
+		/* Nobody will ask for the outcome. */
+		s->answered = true;
+		last = !over && settle(s, &waiting);
+	} else if (!s && !find_ended(p, request)) {
+		e = &p->ended[p->n_ended++ % ENDED];
+		e->request = request;
+		e->status = -EREMOTEIO;
+		copy_why(e->why, why);
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (over)
+		send_all(s);
 	if (last)
 		freed(p, waiting);
 }
@@ -593,9 +697,11 @@ static void end_waiting(struct kerf_node_part *p, uint64_t now_ns, const char *w
 				found = true;
 				if (why)
 					set_why(s, "%s", why);
+				else if (s->left)
+					set_why(s, "home has closed its connection");
 				else
 					say_missing(s);
-				end_request(s, why ? -EREMOTEIO : -ETIMEDOUT);
+				end_request(s, why || s->left ? -EREMOTEIO : -ETIMEDOUT);
 			} else if (s->state == SLOT_OVER && !s->home && !s->answered) {
 				s->answered = true;
 				last = settle(s, &waiting);

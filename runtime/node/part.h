@@ -67,24 +67,38 @@ int kerf_node_part_length(const struct kerf_node_part *p, uint32_t port, uint64_
 			  struct kerf_err *err);
 /*
  * Takes the port's place in request's slot, until come, broken or answered. The slot has a
- * reference to p's slice. -EAGAIN: every slot is in use, after wait_ms too; -EEXIST: it came
- * before; -ESTALE: the request has failed (home is told how instead).
+ * reference to p's slice. -EAGAIN: every slot is in use, after wait_ms too; -EALREADY: it came
+ * before, and kerf_node_part_again() is to look whether it is the same; -EEXIST: home runs it, or did; -ESTALE: the request has failed (home is told how instead).
  */
 int kerf_node_part_claim(struct kerf_node_part *p, uint32_t port, uint64_t request,
 			 uint32_t wait_ms, struct part_slot **slot, struct kerf_err *err);
+/*
+ * Home says that the request has failed: what waits for messages ends, what comes later finds it
+ * failed, and neighbours are told. why: KERF_PART_WHY bytes.
+ */
+void kerf_node_part_fail(struct kerf_node_part *p, uint64_t request, const char *why);
 /* Where the message goes if it comes in pieces. */
 char *kerf_node_part_room(struct part_slot *slot, uint32_t port);
+/*
+ * After -EALREADY, in place of come: the port's message once more. 0 if it is the same, -EEXIST. A
+ * NULL slot: the request went well and is over.
+ */
+int kerf_node_part_again(struct part_slot *slot, uint32_t port, const void *data, bool failed,
+			 struct kerf_err *err);
 /* The message is whole, at data. failed: it is a sentence of KERF_PART_WHY bytes. */
 int kerf_node_part_come(struct part_slot *slot, uint32_t port, const void *data, bool failed,
 			struct kerf_err *err);
-/* It broke off: another may come in its place. */
-void kerf_node_part_broken(struct part_slot *slot, uint32_t port);
+/* It broke off: another may come in its place. again: it was one that had come before. */
+void kerf_node_part_broken(struct part_slot *slot, uint32_t port, bool again);
 /*
  * Home's run, after come: waits for the outcome. *data is home's message (NULL: it has none),
- * until kerf_node_part_answered(), which is called in any case.
+ * until kerf_node_part_answered(), which is called in any case but one: -ECANCELED, as gone() said that
+ * nobody waits any more. Then it is kerf_node_part_left(): the request fails unless home comes back.
  */
-int kerf_node_part_wait(struct part_slot *slot, const void **data, uint64_t *bytes,
-			uint64_t *busy_ns, struct kerf_err *err);
+int kerf_node_part_wait(struct part_slot *slot, bool (*gone)(void *user), void *user,
+			const void **data, uint64_t *bytes, uint64_t *busy_ns,
+			struct kerf_err *err);
 void kerf_node_part_answered(struct part_slot *slot);
+void kerf_node_part_left(struct part_slot *slot);
 
 #endif

@@ -18,6 +18,8 @@ struct exchange {
 	bool failed;   /* the message says so */
 	bool wrong;    /* it has another length than the port's */
 	bool come;     /* it is the slot's now */
+	bool again;    /* the message has come before */
+	bool left;     /* home has gone */
 };
 
 static struct kerf_node *node_of(struct kerf_http_request *r)
@@ -71,7 +73,8 @@ static void begin(struct kerf_http_request *r, struct exchange *q)
 		return; /* the server keeps the body */
 	/* Without a slot the server keeps it too, and a slot is waited for when it is whole. */
 	status = kerf_node_part_claim(q->s->part, q->port, q->request, 0, &q->slot, &err);
-	if (status && status != -EAGAIN)
+	q->again = status == -EALREADY;
+	if (status && status != -EAGAIN && !q->again)
 		kerf_http_error_code(r, status, &err);
 	r->in_pieces = !status;
 }
@@ -86,6 +89,7 @@ void kerf_route_run_begin(struct kerf_http_request *r)
 		return;
 	}
 	q->port = KERF_PART_HOME;
+	q->failed = kerf_http_header(r, "Kerf-Failed") != NULL;
 	begin(r, q);
 }
 
@@ -129,19 +133,25 @@ static int hand_over(struct kerf_http_request *r, struct exchange *q)
 			 r->arg[0], (unsigned long long)r->length, by);
 		data = wrong;
 	}
-	if (!q->slot)
+	if (!q->slot && !q->again) {
 		status = kerf_node_part_claim(q->s->part, q->port, q->request,
 					      q->wrong ? 0 : WAIT_MS, &q->slot, &err);
-	else if (r->in_pieces)
+		q->again = status == -EALREADY;
+	} else if (r->in_pieces) {
 		data = kerf_node_part_room(q->slot, q->port);
-	if (!status) {
+	}
+	if (q->again) {
+		q->come = q->slot != NULL;
+		status = q->slot ? kerf_node_part_again(q->slot, q->port, data, q->failed || q->wrong, &err)
+				 : 0;
+	} else if (!status) {
 		q->come = true;
 		status = kerf_node_part_come(q->slot, q->port, data, q->failed || q->wrong, &err);
 	}
 	if (q->wrong)
 		return kerf_http_error(r, 400, "%s", wrong);
 	/* Home is told how the request failed. */
-	if (!status || (q->come && q->port == KERF_PART_HOME))
+	if (!status || (q->come && !q->again && q->port == KERF_PART_HOME))
 		return 0;
 	return kerf_http_error_code(r, status, &err), -1;
 }
@@ -150,6 +160,11 @@ void kerf_route_port(struct kerf_http_request *r)
 {
 	if (!hand_over(r, r->user))
 		kerf_http_reply(r, 204, NULL, "");
+}
+
+static bool gone(void *user)
+{
+	return kerf_http_gone(user);
 }
 
 void kerf_route_run(struct kerf_http_request *r)
@@ -161,9 +176,20 @@ void kerf_route_run(struct kerf_http_request *r)
 	char number[32];
 	int status;
 
+	if (q->failed) {
+		if (q->wrong) {
+			kerf_http_error(r, 400, "a sentence of %llu bytes, expected %d",
+					(unsigned long long)r->length, KERF_PART_WHY);
+			return;
+		}
+		kerf_node_part_fail(q->s->part, q->request, r->body);
+		kerf_http_reply(r, 204, NULL, "");
+		return;
+	}
 	if (hand_over(r, q))
 		return;
-	status = kerf_node_part_wait(q->slot, &part.data, &bytes, &busy_ns, &err);
+	status = kerf_node_part_wait(q->slot, gone, r, &part.data, &bytes, &busy_ns, &err);
+	q->left = status == -ECANCELED && gone(r);
 	if (status) {
 		kerf_http_error_code(r, status, &err);
 		return;
@@ -184,7 +210,9 @@ void kerf_route_message_done(struct kerf_http_request *r)
 	if (!q)
 		return;
 	if (q->slot && !q->come)
-		kerf_node_part_broken(q->slot, q->port);
+		kerf_node_part_broken(q->slot, q->port, q->again);
+	else if (q->slot && q->port == KERF_PART_HOME && q->left)
+		kerf_node_part_left(q->slot);
 	else if (q->slot && q->port == KERF_PART_HOME)
 		kerf_node_part_answered(q->slot);
 	if (q->s)

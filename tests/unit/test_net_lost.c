@@ -236,6 +236,82 @@ static void test_busy(void **state)
 	other_close(&o);
 }
 
+/* POST to a slice, a body of n zeros; the connection stays open. */
+static int begin_post(const struct other *o, const char *id, const char *what, int request, size_t n)
+{
+	char *text = calloc(1, 512 + n);
+	int fd = net_connect(&o->at), k;
+
+	assert_non_null(text);
+	k = snprintf(text, 512,
+		     "POST /kerf/v1/slices/%s/%s HTTP/1.1\r\nHost: x\r\nKerf-Request: %d\r\n"
+		     "Content-Length: %zu\r\n\r\n", id, what, request, n);
+	net_send(fd, text, (size_t)k + n);
+	free(text);
+	return fd;
+}
+
+static int post(const struct other *o, const char *id, const char *what, int request, size_t n,
+		char *body, size_t size)
+{
+	int fd = begin_post(o, id, what, request, n), status = net_reply(fd, body, size, 20000);
+
+	close(fd);
+	return status;
+}
+
+/*
+ * Home dies while a part waits for its neighbours: the part waits no longer. If home comes back at once with
+ * the same run, as when only the connection broke, it gets its answer.
+ */
+static void test_home_gone(void **state)
+{
+	char path[96], url[256], id[64], what[24], body[512];
+	struct kerf_engine *engine[2];
+	struct kerf_err err = {""};
+	struct bands b;
+	struct other o;
+	int fd, status;
+	uint32_t k, i;
+
+	other_open(&o);
+	snprintf(path, sizeof(path), "%.63s/bands.onnx", o.at.dir);
+	band_write_model(path);
+	band_init(&b, path, 2);
+	for (k = 0; k < 2; k++)
+		engine[k] = patient_engine(o.at.url, 2);
+	if (band_prepare(&b, engine, &err))
+		net_die("prepare", &err);
+	engine[0]->ops->part_address(b.program[2][0], url, id);
+	close(begin_post(&o, id, "run", 1, 0));
+	do {
+		usleep(20000);
+		status = post(&o, id, "ports/0", 1, kerf_port_bytes(b.slice[2][0], true,
+								    &b.part[2][0].in[0]), body, sizeof(body));
+	} while (status == 204);
+	assert_int_equal(status, 409);
+	assert_non_null(strstr(body, "home has closed its connection"));
+
+	close(begin_post(&o, id, "run", 2, 0));
+	for (;;) {
+		fd = begin_post(&o, id, "run", 2, 0);
+		if (net_reply(fd, body, sizeof(body), 1000) < 0)
+			break; /* it is in; before, the broken connection was not noticed yet */
+		close(fd);
+	}
+	for (i = 0; i < b.part[2][0].n_in; i++) {
+		snprintf(what, sizeof(what), "ports/%u", i);
+		assert_int_equal(post(&o, id, what, 2, kerf_port_bytes(b.slice[2][0], true,
+								       &b.part[2][0].in[i]), NULL, 0), 204);
+	}
+	assert_int_equal(net_reply(fd, NULL, 0, 20000), 200);
+	close(fd);
+	band_finish(&b);
+	for (k = 0; k < 2; k++)
+		kerf_engine_close(engine[k]);
+	other_close(&o);
+}
+
 /* --- A slow link: bytes go over one by one, so to say, and questions not at all --- */
 
 struct slow {
@@ -349,6 +425,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stopped),	    cmocka_unit_test(test_stopped_call),
 		cmocka_unit_test(test_session_why), cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_home_gone),
 		cmocka_unit_test(test_slow_link),
 	};
 	const struct CMUnitTest absent[] = {cmocka_unit_test(net_test_absent)};

@@ -326,18 +326,22 @@ static void test_by_hand(void **state)
 {
 	char sentence[KERF_PART_WHY] = "request 60, slice x at far:1: port 2: it\nrained";
 	struct band_request q;
+	char header[64];
 	uint64_t start;
 	struct hand h;
+	int i;
 
 	hand_init(&h);
-	/* All messages, in any order, then home's run; and none of them twice. */
+	/* All messages, in any order, then home's run; one that comes again, as its reply was lost, is fine. */
 	assert_int_equal(post(h.id, "ports/2", "Kerf-Request: 51\r\n", h.bytes[2], NULL, NULL, 0), 204);
-	refused(409, "before", h.id, "ports/2", "Kerf-Request: 00000000000000000051\r\n", h.bytes[2]);
+	assert_int_equal(post(h.id, "ports/2", "Kerf-Request: 00000000000000000051\r\n", h.bytes[2], NULL,
+			      NULL, 0), 204);
+	assert_int_equal(post(h.id, "ports/2", "Kerf-Request: 51\r\n", h.bytes[2], "other", NULL, 0), 409);
 	assert_int_equal(post(h.id, "ports/0", "Kerf-Request: 51\r\n", h.bytes[0], NULL, NULL, 0), 204);
 	assert_int_equal(post(h.id, "ports/1", "Kerf-Request: 51\r\n", h.bytes[1], NULL, NULL, 0), 204);
 	begin_run(&h, &q, 51);
 	ended(&q, 0, "");
-	refused(409, "before", h.id, "ports/1", "Kerf-Request: 51\r\n", h.bytes[1]);
+	assert_int_equal(post(h.id, "ports/1", "Kerf-Request: 51\r\n", h.bytes[1], NULL, NULL, 0), 204);
 	refused(409, "before", h.id, "run", "Kerf-Request: 51\r\n", 0);
 	/* Home twice. */
 	begin_run(&h, &q, 52);
@@ -372,6 +376,16 @@ static void test_by_hand(void **state)
 				      KERF_PART_WHY, sentence, NULL, 0), 204);
 		ended(&q, -EIO, "it?rained");
 	}
+	/* Home says that a request failed: one that waits, and one of which nothing has come yet. */
+	assert_int_equal(post(h.id, "ports/0", "Kerf-Request: 63\r\n", h.bytes[0], NULL, NULL, 0), 204);
+	for (i = 63; i < 65; i++) {
+		snprintf(header, sizeof(header), "Kerf-Request: %d\r\nKerf-Failed: 1\r\n", i);
+		assert_int_equal(post(h.id, "run", header, KERF_PART_WHY, sentence, NULL, 0), 204);
+		*strchr(header, '\r') = 0;
+		strcat(header, "\r\n");
+		refused(409, "it?rained", h.id, "ports/1", header, h.bytes[1]);
+	}
+	refused(400, "a sentence of 3 bytes", h.id, "run", "Kerf-Request: 65\r\nKerf-Failed: 1\r\n", 3);
 	run_once(&h.b, 62);
 	hand_finish(&h);
 }

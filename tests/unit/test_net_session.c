@@ -22,7 +22,7 @@ static int setup(void **state)
 	uint32_t i;
 
 	for (i = 0; i < NODES; i++) {
-		struct kerf_node_config cfg = {.part_timeout_ms = 1000, .max_connections = 200};
+		struct kerf_node_config cfg = {.part_timeout_ms = 60000, .max_connections = 200};
 
 		net_open(&node[i], &cfg, "4");
 	}
@@ -284,7 +284,7 @@ static void test_home_fails(void **state)
 /* Last: one of the nodes ends. */
 static void test_node_goes(void **state)
 {
-	struct kerf_node_config cfg = {.part_timeout_ms = 1000, .max_connections = 200};
+	struct kerf_node_config cfg = {.part_timeout_ms = 60000, .max_connections = 200};
 	struct kerf_session *s;
 	struct kerf_io io;
 	struct world w;
