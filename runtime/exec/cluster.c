@@ -230,7 +230,8 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 	if (opt->predicted)
 		return predict(c, engine, g, p, err);
 	r = kerf_measure_profile(c->engine[engine], g, seconds, 5, p, err);
-	if (!r && opt->tiles)
+	/* One engine gets no tiles. */
+	if (!r && (opt->tiles || c->n_engine > 1))
 		r = kerf_measure_tiles(c->engine[engine], g, seconds, p, err);
 	if (r) {
 		kerf_profile_finish(p);

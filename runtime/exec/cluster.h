@@ -65,7 +65,7 @@ struct kerf_profile_options {
 	bool predicted;	   /* predict rather than measure (cost/predictor.h) */
 	bool measure;	   /* measure also where a stored profile exists */
 	const struct kerf_power *power; /* what engines and nodes draw; NULL: not told */
-	bool tiles;	   /* what is measured includes what tiles cost; takes about as long again */
+	bool tiles;	   /* what tiles cost is measured for an engine alone, too; takes about as long again */
 };
 
 /*
