@@ -20,7 +20,7 @@ $6 == "latency" || $6 == "inexact" {
 		if (!($7 in known)) { known[$7] = 1; policy[++p] = $7 }
 		ms[c, $7] = t; unrun[c, $7] = !ran
 		kb[c, $7] = $12; j[c, $7] = $13; mb[c, $7] = $14; plan[c, $7] = $8
-		if (ran) { off[++n_off] = $11 / $10; off[n_off] = off[n_off] > 1 ? off[n_off] - 1 : 1 - off[n_off] }
+		if (ran && exact && !((c, $8) in counted)) { counted[c, $8] = 1; off[++n_off] = $11 / $10; off[n_off] = off[n_off] > 1 ? off[n_off] - 1 : 1 - off[n_off] }
 	}
 	if (ran && exact && (!(c in oracle) || t < oracle[c])) { oracle[c] = t; who[c] = $7 }
 	if (ran && exact && !cut && $7 != "kerf" && (!(c in best) || t < best[c])) { best[c] = t; bestwho[c] = $7 }
@@ -109,7 +109,7 @@ END {
 	for (s = 1; s <= n_setup; s++) { cases_of(setups[s]); summary_of(setups[s]) }
 	for (s = 1; s <= n_setup; s++) policies_of(setups[s])
 	sort(off, n_off)
-	if (n_off) printf "\nPredicted against measured, of %d plans of policies: median %.1f %%, p90 %.1f %%.\n", n_off, 100 * off[int((n_off + 1) / 2)], 100 * off[int(n_off * 0.9 + 0.99)]
+	if (n_off) printf "\nPredicted against measured, of %d distinct plans of policies: median %.1f %%, p90 %.1f %%.\n", n_off, 100 * off[int((n_off + 1) / 2)], 100 * off[int(n_off * 0.9 + 0.99)]
 
 	if (n_fast) {
 		print "\n| setup | model | Mbit/s | local req/s | remote | pico | kerf | pico / local | kerf / local |"
