@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Processes that share an engine of kerfd's through the kernel: same answers as alone, also when the server
 # is killed in the middle.
-# limit-s: 120
+# limit-s: 300
 echo "KTAP version 1"
 echo "1..9"
 n=0 failed=0
