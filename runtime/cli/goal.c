@@ -60,6 +60,8 @@ static int limit(const char *text, const struct kerf_cluster *c, uint32_t home,
 	if (!eq || eq == text)
 		return kerf_fail(err, -EINVAL, "--memory '%s': expected NODE=MB", text);
 	r = number("--memory NODE=", eq + 1, 1e9, &mb, err);
+	if (!r && !(mb > 0))
+		r = kerf_fail(err, -EINVAL, "--memory '%s': expected more than 0 MB", text);
 	if (r)
 		return r;
 	if ((size_t)(eq - text) == strlen("home") && !strncmp(text, "home", strlen("home"))) {

@@ -320,6 +320,22 @@ uint32_t kerf_fused_workers(const struct kerf_fused *f, uint32_t worker[KERF_MAX
 	return n;
 }
 
+void kerf_fused_sort(const struct kerf_problem *p, struct kerf_fused_search *o)
+{
+	uint32_t i, k, first = o->n_worker && p->engine[o->worker[0]].node == p->home;
+
+	for (i = first + 1; i < o->n_worker; i++)
+		for (k = i; k > first && o->part[k] > o->part[k - 1]; k--) {
+			double s = o->part[k];
+			uint32_t w = o->worker[k];
+
+			o->part[k] = o->part[k - 1];
+			o->part[k - 1] = s;
+			o->worker[k] = o->worker[k - 1];
+			o->worker[k - 1] = w;
+		}
+}
+
 double kerf_fused_band_s(const struct kerf_fused *f, uint32_t i, uint32_t j, uint32_t engine,
 			 double part)
 {

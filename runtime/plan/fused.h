@@ -98,6 +98,8 @@ struct kerf_fused_search {
 	uint32_t most_fused; /* blocks; 0: any number */
 	bool always;	     /* what can be in bands is */
 };
+/* Workers by speed, which their parts are until now: home's stays first, the fastest follow. */
+void kerf_fused_sort(const struct kerf_problem *p, struct kerf_fused_search *search);
 int kerf_fused_search(const struct kerf_fused *f, const struct kerf_fused_search *search,
 		      struct kerf_bands *bands, double *latency_s, struct kerf_err *err);
 

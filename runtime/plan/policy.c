@@ -54,7 +54,7 @@ static const struct kerf_policy policies[] = {
 	 KERF_POLICY_SPATIAL},
 	{"fcsplit", "fully connected layers by output neurons (Hadidi et al., RA-L 2018)",
 	 kerf_policy_fcsplit, KERF_POLICY_SPATIAL},
-	{"pico", "pipeline of stages, each in bands over a group (PICO: Yang et al., 2022)",
+	{"pico", "pipeline of stages, each in bands over a group (PICO: Yang et al., TMC 2023)",
 	 kerf_policy_pico, KERF_POLICY_PIPELINE},
 };
 

@@ -11,23 +11,6 @@
 
 #define ROUNDS 3
 
-/* Home's stays first; of the others the fastest first. */
-static void sort_workers(struct kerf_fused_search *o, const struct kerf_problem *p)
-{
-	uint32_t i, k, first = o->n_worker && p->engine[o->worker[0]].node == p->home;
-
-	for (i = first + 1; i < o->n_worker; i++)
-		for (k = i; k > first && o->part[k] > o->part[k - 1]; k--) {
-			double s = o->part[k];
-			uint32_t w = o->worker[k];
-
-			o->part[k] = o->part[k - 1];
-			o->part[k - 1] = s;
-			o->worker[k] = o->worker[k - 1];
-			o->worker[k - 1] = w;
-		}
-}
-
 int kerf_policy_bands(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
 	struct kerf_fused_search all = {0}, some;
@@ -39,7 +22,7 @@ int kerf_policy_bands(const struct kerf_problem *p, struct kerf_plan *plan, stru
 	if (r)
 		return r;
 	all.n_worker = kerf_fused_workers(f, all.worker, all.part);
-	sort_workers(&all, p);
+	kerf_fused_sort(p, &all);
 	for (n = KERF_MIN(all.n_worker, 2); n <= all.n_worker && !r; n++) {
 		some = all;
 		some.n_worker = n;

@@ -20,6 +20,7 @@
  *
  * Modelled: all of the above; layers that cannot be cut run on the device that asked, as the
  * paper's fully connected ones do. Not: parts that change while it runs: a new plan does that.
+ * What halos cost in energy, and what waiting nodes draw, is in the price and not in the programme.
  */
 #include "plan/fused.h"
 #include "plan/policy.h"

@@ -68,41 +68,20 @@ static int heavy(struct kerf_two_tier *t, uint32_t here, uint32_t there, struct 
 	return r == -E2BIG ? 0 : r;
 }
 
+static int pair(struct kerf_two_tier *t, uint32_t here, uint32_t there, struct kerf_choice *choice)
+{
+	const struct kerf_goal *g = &t->p->goal;
+	int r = light(t, here, there, g->objective, choice);
+
+	if (!r && kerf_two_tier_hurried(t->p))
+		r = light(t, here, there, KERF_FOR_LATENCY, choice);
+	if (!r && (g->objective == KERF_FOR_PERIOD ||
+		   (g->objective == KERF_FOR_WEIGHTED && g->period_weight > 0)))
+		r = heavy(t, here, there, choice);
+	return r;
+}
+
 int kerf_policy_dads(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	bool throughput = p->goal.objective == KERF_FOR_PERIOD ||
-			  (p->goal.objective == KERF_FOR_WEIGHTED && p->goal.period_weight > 0);
-	struct kerf_choice choice = {0};
-	struct kerf_two_tier t;
-	uint32_t here, there;
-	int r = kerf_problem_home_engine(p, err);
-
-	if (r >= 0)
-		r = kerf_two_tier_make(&t, p);
-	if (r)
-		return r;
-	for (here = 0; here < p->n_engine && !r; here++) {
-		if (p->engine[here].node != p->home)
-			continue;
-		kerf_choice_whole(p, here, &choice);
-		for (there = 0; there < p->n_engine && !r; there++) {
-			if (there == here)
-				continue;
-			kerf_choice_whole(p, there, &choice);
-			r = light(&t, here, there, p->goal.objective, &choice);
-			if (!r && kerf_two_tier_hurried(p))
-				r = light(&t, here, there, KERF_FOR_LATENCY, &choice);
-			if (!r && throughput)
-				r = heavy(&t, here, there, &choice);
-		}
-	}
-	kerf_two_tier_finish(&t);
-	if (r) {
-		kerf_choice_drop(&choice);
-		return r;
-	}
-	r = kerf_choice_end(p, &choice, plan, err);
-	if (!r)
-		plan->policy = "dads";
-	return r;
+	return kerf_two_tier_plan(p, "dads", pair, plan, err);
 }

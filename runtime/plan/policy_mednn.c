@@ -14,7 +14,8 @@
  * layers, small and wide in channels, end on few workers and early ones on many.
  * Not: kerf's only spatial tile is a band of rows. A grid of r x c parts becomes r * c nested bands,
  * whose borders are longer than the grid's: what the paper gains over MoDNN in bytes by parts of
- * two dimensions is not to be had here. Its structured pruning changes the model and is none of a
+ * two dimensions is not to be had here. Of the paper no more than the abstract was at hand: that the
+ * partition is greedy, by halves, and leaves workers out, is our reading of it. Its structured pruning changes the model and is none of a
  * planner's business; as in modnn, what cannot be cut runs whole.
  */
 #include "plan/fused.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PICO: X. Yang, Z. Xu, Q. Qi, J. Wang, H. Sun, J. Liao, S. Guo, "PICO: Pipeline inference
- * framework for versatile CNNs on diverse mobile devices", 2022 (arXiv 2206.08662; IEEE Trans. Mobile
- * Computing).
+ * framework for versatile CNNs on diverse mobile devices", IEEE Transactions on Mobile Computing, 2023
+ * (doi 10.1109/TMC.2023.3265111; arXiv 2206.08662).
  *
  * The model becomes a sequence of pieces, pieces become stages of a pipeline, and each stage has a
  * group of devices that share it in bands. Many requests are under way, one in each stage, so the

@@ -2,7 +2,7 @@
 /*
  * QDMP: Zhang, Li, Liu, Guo, Wang, Wang, Ding, Wu, "Towards real-time cooperative deep inference
  * over the cloud and edge end devices", Proceedings of the ACM on Interactive, Mobile, Wearable
- * and Ubiquitous Technologies (IMWUT), 2020.
+ * and Ubiquitous Technologies (IMWUT) 4(2), 2020.
  *
  * Modelled. The problem and its optimum are DADS's under light load (policy_dads.c); what differs
  * is the work. Where one value alone is live (a cut vertex), every path leads through it. Values go
@@ -19,7 +19,8 @@
  *
  * Not modelled: the paper's second finding, that a series of layers takes less than the sum of its
  * layers, is kerf's profiles' business (they measure fused groups), and what running operators
- * apart costs is in the price. Pairs of engines, goals and fixed costs: as dads.
+ * apart costs is in the price. Pairs of engines, goals and fixed costs: as dads, but that for
+ * throughput the sum of the stages is minimised and not their longest: the paper has no heavy load.
  */
 #include "plan/policy.h"
 #include "plan/two_tier.h"
@@ -284,37 +285,16 @@ static int try_pair(struct kerf_two_tier *t, uint32_t here, uint32_t there,
 	return 0;
 }
 
+static int pair(struct kerf_two_tier *t, uint32_t here, uint32_t there, struct kerf_choice *choice)
+{
+	int r = try_pair(t, here, there, t->p->goal.objective, choice);
+
+	if (!r && kerf_two_tier_hurried(t->p))
+		r = try_pair(t, here, there, KERF_FOR_LATENCY, choice);
+	return r;
+}
+
 int kerf_policy_qdmp(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	struct kerf_choice choice = {0};
-	struct kerf_two_tier t;
-	uint32_t here, there;
-	int r = kerf_problem_home_engine(p, err);
-
-	if (r >= 0)
-		r = kerf_two_tier_make(&t, p);
-	if (r)
-		return r;
-	for (here = 0; here < p->n_engine && !r; here++) {
-		if (p->engine[here].node != p->home)
-			continue;
-		kerf_choice_whole(p, here, &choice);
-		for (there = 0; there < p->n_engine && !r; there++) {
-			if (there == here)
-				continue;
-			kerf_choice_whole(p, there, &choice);
-			r = try_pair(&t, here, there, p->goal.objective, &choice);
-			if (!r && kerf_two_tier_hurried(p))
-				r = try_pair(&t, here, there, KERF_FOR_LATENCY, &choice);
-		}
-	}
-	kerf_two_tier_finish(&t);
-	if (r) {
-		kerf_choice_drop(&choice);
-		return r;
-	}
-	r = kerf_choice_end(p, &choice, plan, err);
-	if (!r)
-		plan->policy = "qdmp";
-	return r;
+	return kerf_two_tier_plan(p, "qdmp", pair, plan, err);
 }

@@ -9,8 +9,9 @@
  *
  * How it is mapped. Hard: the goal's deadline, accuracy floor, memory and operators to keep. Soft,
  * in this order: the goal's objective; accuracy; work given to the other node (the paper's server
- * cost). Figures are real numbers, so a target of lower priority decides between all combinations
- * within 1 % of the best of those before it. Without an accuracy floor nothing speaks against the
+ * cost). The paper's users put targets in order; here the order is this one. Costs are real
+ * numbers, so the later targets decide between all combinations whose cost is within 1 % of the
+ * best. Without an accuracy floor nothing speaks against the
  * first exit: that is the paper's rule too, where accuracy is then no requirement. Compression is a
  * codec that the goal allows, for float32 values on the cut. Splits are positions in the
  * topological order (scan.h); every pair of an engine of home and another one is tried.

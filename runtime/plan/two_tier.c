@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/two_tier.h"
 
+#include "plan/policy.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,4 +192,38 @@ void kerf_two_tier_offer(struct kerf_two_tier *t, struct kerf_choice *choice, co
 			 plan.total_s * 1e3, plan.wire_bytes / 1e3, reason);
 	kerf_choice_offer(t->p, choice, &plan, r);
 	free(assign);
+}
+
+int kerf_two_tier_plan(const struct kerf_problem *p, const char *policy, kerf_two_tier_pair_fn pair,
+		       struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct kerf_choice choice = {0};
+	struct kerf_two_tier t;
+	uint32_t here, there;
+	int r = kerf_problem_home_engine(p, err);
+
+	if (r >= 0)
+		r = kerf_two_tier_make(&t, p);
+	if (r)
+		return r;
+	for (here = 0; here < p->n_engine && !r; here++) {
+		if (p->engine[here].node != p->home)
+			continue;
+		kerf_choice_whole(p, here, &choice);
+		for (there = 0; there < p->n_engine && !r; there++) {
+			if (there == here)
+				continue;
+			kerf_choice_whole(p, there, &choice);
+			r = pair(&t, here, there, &choice);
+		}
+	}
+	kerf_two_tier_finish(&t);
+	if (r) {
+		kerf_choice_drop(&choice);
+		return r;
+	}
+	r = kerf_choice_end(p, &choice, plan, err);
+	if (!r)
+		plan->policy = policy;
+	return r;
 }

@@ -61,4 +61,13 @@ void kerf_two_tier_offer(struct kerf_two_tier *t, struct kerf_choice *choice, co
 int kerf_dads_solve(struct kerf_two_tier *t);
 int kerf_qdmp_solve(struct kerf_two_tier *t);
 
+/*
+ * The policy: offers whole plans and, by pair, partitions for every pair of an engine of home and
+ * another one, and returns the best as that policy's. pair returns 0 or -ENOMEM.
+ */
+typedef int (*kerf_two_tier_pair_fn)(struct kerf_two_tier *t, uint32_t here, uint32_t there,
+				     struct kerf_choice *choice);
+int kerf_two_tier_plan(const struct kerf_problem *p, const char *policy, kerf_two_tier_pair_fn pair,
+		       struct kerf_plan *plan, struct kerf_err *err);
+
 #endif
