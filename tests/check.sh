@@ -17,9 +17,33 @@ export KERF_TEST_DATA="${KERF_TEST_DATA:-}"
 passed=0 failed=0 skipped=0
 log=$O/log
 mkdir -p "$log"
+: >"$log/failed-names"
+: >"$log/failed-lines"
 
 say() {
 	printf '%s\n' "$*"
+}
+
+# told_again NAME: what failed in this log, for the end: a reader may have the last lines alone.
+# A case with the lines around it; without one, where a sanitizer speaks, or the end.
+told_again() {
+	awk -v name="$1" '
+		/^not ok/ && !/# SKIP/ { print name ": " $0; found = 1 }
+		END { if (!found) print name }' "$log/$1" >>"$log/failed-names"
+	{
+		say "--- $1"
+		if grep -q '^not ok' "$log/$1"; then
+			awk '/^not ok/ && !/# SKIP/ { for (i = n > 6 ? n - 6 : 0; i < n; i++) print before[i]
+					print; n = 0; after = 7; next }
+				/^(not )?ok/ { n = after = 0; next }
+				after > 0 { print; after--; next }
+				{ before[n++] = $0 }' "$log/$1" | head -n 15
+		elif grep -qE 'ERROR: .*Sanitizer|runtime error:' "$log/$1"; then
+			grep -m 1 -A 14 -E 'ERROR: .*Sanitizer|runtime error:' "$log/$1"
+		else
+			tail -n 15 "$log/$1"
+		fi
+	} | cut -c 1-300 >>"$log/failed-lines"
 }
 
 # cmocka NAME COMMAND...: each test case counts
@@ -36,7 +60,10 @@ cmocka() {
 	[ "$((ok + bad + skip))" != 0 ] || bad=1
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 	say "$name: $ok passed, $bad failed, $skip skipped"
-	[ "$bad" = 0 ] || { grep -B 3 '^not ok' "$log/$name" | head -n 40 && tail -n 10 "$log/$name"; }
+	[ "$bad" = 0 ] && return
+	[ "$status" = 0 ] || say "$name: status $status"
+	{ grep -B 3 '^not ok' "$log/$name" | head -n 40 && tail -n 10 "$log/$name"; }
+	told_again "$name"
 }
 
 # script NAME COMMAND...: one test
@@ -48,7 +75,12 @@ script() {
 	case $status in
 	0) passed=$((passed + 1)) && say "$name: passed" ;;
 	77) skipped=$((skipped + 1)) && say "$name: skipped: $(tail -n 1 "$log/$name")" ;;
-	*) failed=$((failed + 1)) && say "$name: failed with status $status" && tail -n 40 "$log/$name" ;;
+	*)
+		failed=$((failed + 1))
+		say "$name: failed with status $status"
+		tail -n 40 "$log/$name"
+		told_again "$name"
+		;;
 	esac
 }
 
@@ -63,6 +95,7 @@ build() {
 		failed=$((failed + 1))
 		say "build ($*): failed"
 		tail -n 40 "$log/build"
+		told_again build
 		return 1
 	fi
 }
@@ -183,5 +216,10 @@ for stage in "$@"; do
 	"stage_$stage"
 	say "[$stage took $(($(date +%s) - begin)) s]"
 done
+if [ "$failed" != 0 ]; then
+	say "what failed (the logs are in $log):"
+	head -n 60 "$log/failed-lines"
+	head -n 20 "$log/failed-names"
+fi
 say "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
