@@ -400,31 +400,43 @@ static void too_large(void **state)
 	kerf_graph_unref(g);
 }
 
-/* A hundred thousand operators: a quadratic plan would take minutes. */
-static void long_chain(void **state)
+/* CPU time of a plan of n operators in a chain, the shortest of some */
+static uint64_t chain_cost(int n)
 {
+	uint64_t best = UINT64_MAX, from, cost;
 	int32_t x, skip;
 	struct kerf_graph *g = begin(&x, 1000);
 	struct kerf_memplan plan;
-	uint64_t start;
 	int i;
 
 	skip = x;
-	for (i = 0; i < 100000; i++) {
+	for (i = 0; i < n; i++) {
 		x = i % 7 ? op1(g, x, 1000 + i % 13 * 64) : op2(g, x, skip, 2000);
 		if (i % 11 == 0)
 			skip = x;
 	}
 	kerf_graph_add_output(g, x);
-	start = kerf_now_ns();
-	assert_int_equal(kerf_memplan_make(g, NULL, NULL, &plan), 0);
-	print_message("100000 operators: %.0f ms\n", (double)(kerf_now_ns() - start) / 1e6);
-	assert_true(kerf_now_ns() - start < 10000000000u);
-	kerf_memplan_finish(&plan);
+	for (i = 0; i < 3; i++) {
+		from = kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		assert_int_equal(kerf_memplan_make(g, NULL, NULL, &plan), 0);
+		cost = kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - from;
+		best = KERF_MIN(best, cost);
+		kerf_memplan_finish(&plan);
+	}
 	kerf_graph_unref(g);
+	return best;
 }
 
-/* All values alive at once, then halves of them: to compare all with all would take hours. */
+/* A hundred thousand operators, and a sixteenth of them: a quadratic plan would cost 256 times as much. */
+static void long_chain(void **state)
+{
+	uint64_t few = chain_cost(6250), many = chain_cost(100000);
+
+	print_message("100000 operators: %.0f ms, 6250: %.1f ms\n", (double)many / 1e6, (double)few / 1e6);
+	assert_true(many < few * 100);
+}
+
+/* All values alive at once, then halves of them: to compare all with all would take hours, and so end at the run's limit. */
 static void many_alive(void **state)
 {
 	enum { ALIVE = 100000 };
@@ -436,7 +448,6 @@ static void many_alive(void **state)
 		.overwrite = calloc(4 * ALIVE, sizeof(*r.overwrite)),
 	};
 	struct kerf_memplan_needs needs = {r.scratch, r.overwrite};
-	uint64_t start;
 	int i;
 
 	assert_non_null(v);
@@ -449,9 +460,7 @@ static void many_alive(void **state)
 	for (i = 0; i < ALIVE; i++)
 		sum = op2(g, sum, v[i], 100);
 	kerf_graph_add_output(g, sum);
-	start = kerf_now_ns();
 	assert_int_equal(kerf_memplan_make(g, &needs, r.scratch_offset, &r.plan), 0);
-	assert_true(kerf_now_ns() - start < 20000000000u);
 	assert_true(r.plan.bytes >= r.plan.lower_bound);
 	assert_true(r.plan.bytes < 4 * r.plan.lower_bound);
 	check_outside(g, &r.plan);

@@ -8,7 +8,6 @@
 #include "graph/slice.h"
 #include "net/http_client.h"
 #include "net/listen.h"
-#include "util/clock.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -238,39 +237,12 @@ static void test_crowd(void **state)
 	kerf_engine_close(e);
 }
 
-static void test_cancel(void **state)
-{
-	static struct crowd_job j[JOBS];
-	struct kerf_engine *e = net_engine(node.url, "ref", 2);
-	struct kerf_graph *g = load(40000);
-	struct kerf_program *p = net_prepare(e, g);
-	uint32_t i, canceled = 0;
-	struct crowd c;
-
-	crowd_submit(&c, j, JOBS, p);
-	for (i = 0; i < JOBS; i++)
-		e->ops->cancel(&j[i].job);
-	crowd_wait(&c, JOBS);
-	for (i = 0; i < JOBS; i++) {
-		assert_true(c.status[i] == 0 || c.status[i] == -ECANCELED);
-		canceled += c.status[i] == -ECANCELED;
-		net_io_finish(&j[i].io);
-	}
-	assert_true(canceled > JOBS / 4);
-	/* The engine is as good as before. */
-	compare(e, g, 1);
-	p->engine->ops->release(p);
-	kerf_graph_unref(g);
-	kerf_engine_close(e);
-}
-
 /* --- Peers that fail --- */
 
 static void test_no_peer(void **state)
 {
 	struct kerf_err err = {""};
 	struct kerf_engine *e;
-	uint64_t start = kerf_now_ns();
 	char url[80];
 	uint16_t port;
 	int fd = kerf_listen("127.0.0.1:0", false, &port, NULL);
@@ -287,7 +259,6 @@ static void test_no_peer(void **state)
 	err.msg[0] = 0;
 	assert_int_equal(kerf_engine_open("http://10.255.255.1:1", NULL, &e, &err), -EPERM);
 	assert_non_null(strstr(err.msg, "--insecure"));
-	assert_true(kerf_now_ns() - start < 3000000000u);
 }
 
 /* Somebody began an upload of the model with other bytes: ours goes through all the same. */
@@ -409,7 +380,45 @@ static pid_t spawn_node(uint16_t *port)
 	return pid;
 }
 
-/* Its death ends every job at once with -EIO; afterwards the engine says -ENODEV. */
+/* Of a node that does not move: no job can end before it is cancelled. */
+static void test_cancel(void **state)
+{
+	static struct crowd_job j[JOBS];
+	struct kerf_graph *g = load(40000);
+	struct kerf_program *p;
+	struct kerf_engine *e;
+	uint32_t i;
+	uint16_t port = 0;
+	pid_t pid = spawn_node(&port);
+	struct crowd c;
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+	e = net_engine(url, "ref", 2);
+	p = net_prepare(e, g);
+	kill(pid, SIGSTOP);
+	crowd_submit(&c, j, JOBS, p);
+	for (i = 0; i < JOBS; i++)
+		e->ops->cancel(&j[i].job);
+	crowd_wait(&c, JOBS);
+	for (i = 0; i < JOBS; i++) {
+		assert_int_equal(c.status[i], -ECANCELED);
+		net_io_finish(&j[i].io);
+	}
+	kill(pid, SIGCONT);
+	/* The engine is as good as before. */
+	compare(e, g, 1);
+	p->engine->ops->release(p);
+	kerf_graph_unref(g);
+	kerf_engine_close(e);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/*
+ * Its death ends every job with -EIO; afterwards the engine says -ENODEV. It stands still before, so
+ * that no job ends well.
+ */
 static void test_peer_death(void **state)
 {
 	static struct crowd_job j[JOBS];
@@ -417,8 +426,7 @@ static void test_peer_death(void **state)
 	struct kerf_graph *g = load(40000);
 	struct kerf_program *p;
 	struct crowd c;
-	uint32_t i, failed = 0;
-	uint64_t start;
+	uint32_t i;
 	char url[64];
 	uint16_t port = 0;
 	pid_t pid = spawn_node(&port);
@@ -426,23 +434,19 @@ static void test_peer_death(void **state)
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
 	e = net_engine(url, "ref", 2);
 	p = net_prepare(e, g);
+	kill(pid, SIGSTOP);
 	crowd_submit(&c, j, JOBS, p);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	start = kerf_now_ns();
 	crowd_wait(&c, JOBS);
-	assert_true(kerf_now_ns() - start < 3000000000u);
-	for (i = 0; i < JOBS; i++) {
-		assert_true(c.status[i] == 0 || c.status[i] == -EIO);
-		failed += c.status[i] == -EIO;
-	}
-	assert_true(failed > JOBS / 4);
+	for (i = 0; i < JOBS; i++)
+		assert_int_equal(c.status[i], -EIO);
 	assert_int_equal(kerf_engine_submit(&j[0].job), -ENODEV);
 	/* What never reached a connection and what was refused just now did not start. */
 	assert_int_equal(e->meter.queued, JOBS + 1);
 	assert_int_equal(e->meter.started, e->meter.done);
 	assert_int_equal(e->meter.queued, e->meter.done + e->meter.dropped);
-	assert_int_equal(e->meter.errors, failed + 1);
+	assert_int_equal(e->meter.errors, JOBS + 1);
 	for (i = 0; i < JOBS; i++)
 		net_io_finish(&j[i].io);
 	p->engine->ops->release(p);
