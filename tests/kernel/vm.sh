@@ -18,7 +18,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 PATH=$PATH:/usr/sbin:/sbin # depmod
 tree=$PWD
-: "${O:=build}" "${MAKE:=make}" "${KERF_VM_TIMEOUT:=600}"
+: "${O:=build}" "${MAKE:=make}" "${KERF_VM_TIMEOUT:=850}"
 export O
 kernel=6.12 mode='' params='' only='' load=1 npu=1 npu_args='' memory=1024 command=''
 while [ $# -gt 0 ]; do

@@ -264,10 +264,10 @@ net_node_at() {
 	net_wait "$(net_ns "$node_host")" "$(net_addr "$node_host")" 8470
 }
 
-# net_wait NAMESPACE ADDRESS PORT: until something listens there, 10 s at most.
+# net_wait NAMESPACE ADDRESS PORT: until something listens there, 60 s at most.
 net_wait() {
 	net_i=0
-	while [ $net_i -lt 100 ]; do
+	while [ $net_i -lt 600 ]; do
 		ip netns exec "$1" ss -Hltn "sport = :$3" 2>/dev/null | grep -q . && return 0
 		sleep 0.1
 		net_i=$((net_i + 1))

@@ -102,12 +102,15 @@ probe() {
 net_rate 100 || fail "cannot shape the link"
 for ms in 4 20 50; do
 	net_delay $ms || fail "no delay line of $ms ms"
-	out=$(probe) || fail "no probe at $ms ms"
-	echo "$ms ms: $out"
 	# Nothing arrives early. How late depends on who else uses this machine: twice the delay would be
-	# another delay.
-	holds "$(field "$out" rtt_s) >= $ms / 1000" || wrong "$ms ms: faster than the line: $out"
-	holds "$(field "$out" rtt_s) < $ms * 2 / 1000" || wrong "$ms ms: the round trip took $out"
+	# another delay, and so would be that each time.
+	for try in 1 2 3 4 5; do
+		out=$(probe) || fail "no probe at $ms ms"
+		echo "$ms ms: $out"
+		holds "$(field "$out" rtt_s) >= $ms / 1000" || wrong "$ms ms: faster than the line: $out"
+		holds "$(field "$out" rtt_s) < $ms * 2 / 1000" && break
+		[ $try != 5 ] || wrong "$ms ms: the round trip took $out"
+	done
 	ip -s -n "$NET_SRV" link show delay0 >"$work/link"
 	lost=$(awk '/RX:/ { getline; rx = $3 + $4 } /TX:/ { getline; tx = $3 + $4 } END { print rx + tx }' \
 		"$work/link")

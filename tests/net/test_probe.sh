@@ -42,6 +42,7 @@ for mbit in ${*:-10 50 100}; do
 		line=$(check "$mbit")
 		echo "$line"
 		case $line in *ok) good=$((good + 1)) ;; esac
+		[ $good -lt 2 ] || break
 	done
 	[ $good -ge 2 ] || status=1
 done
@@ -68,10 +69,15 @@ done
 for ns in "$NET_DEV" "$NET_SRV"; do
 	tc -n "$ns" qdisc replace dev veth0 root tbf rate 20mbit burst 1250kb latency 200ms
 done
-sleep 1
-line=$(check 20)
-echo "deep bucket, $line"
-case $line in *ok) ;; *) status=1 ;; esac
+good=0
+for try in 1 2 3; do
+	sleep 1
+	line=$(check 20)
+	echo "deep bucket, $line"
+	case $line in *ok) good=$((good + 1)) ;; esac
+	[ $good = 0 ] || break
+done
+[ $good -ge 1 ] || status=1
 
 [ $status = 0 ] || echo "a rate is off by more than it may be"
 exit $status

@@ -26,6 +26,14 @@ net_rate 500 || fail "cannot shape the link"
 "$KERF" gen resnet18 --size=112x112 -o "$work/model.onnx" || fail "cannot generate a model"
 net_node "$work/node.log" || { cat "$work/node.log"; fail "no node"; }
 
+# Until host 0 sends requests: what a plan is made of sends less than this, a request 150 KB.
+requests_go() {
+	until [ $(($(net_sent 0 1) - $1)) -gt 6000000 ]; do
+		kill -0 "$pid" 2>/dev/null || fail "it ended before it sent requests"
+		sleep 0.05
+	done
+}
+
 # play SECONDS: runs requests with replanning
 play() {
 	net_dev "$KERF" bench "$work/model.onnx" --on "cpu,http://$NET_SRV_ADDR:8470" --insecure \
@@ -34,9 +42,10 @@ play() {
 
 play 3 || fail "a steady link: the run failed"
 [ "$(grep -c 'plan changed' "$work/dev.log")" -le 2 ] || fail "a steady link: the plan goes to and fro"
+before=$(net_sent 0 1)
 play 9 &
 pid=$!
-sleep 6 # it profiles before it runs
+requests_go "$before"
 net_rate 1
 wait $pid || fail "a step: the run failed"
 grep "plan changed.*the link" "$work/dev.log" || fail "a step: the plan was not changed for the link"
@@ -44,9 +53,10 @@ tail -n 1 "$work/rows"
 
 # What was measured of the engines is stored by now.
 app() {
+	before=$(net_sent 0 1)
 	net_dev "$@" >"$work/app" 2>"$work/dev.log" &
 	pid=$!
-	sleep 2
+	requests_go "$before"
 	net_rate 1
 	wait $pid || fail "$1: $(tail -n 2 "$work/app")"
 	net_rate 500
