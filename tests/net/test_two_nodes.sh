@@ -8,8 +8,9 @@
 # would not do: it lets short bursts through and collects the debt while the link is waited
 # for, so that a cut's price depends on what else the request does.
 #
-# Medians of interleaved runs of the same minute are compared; a noisy neighbour can still
-# spoil one, so the comparison gets three tries.
+# The least of some sixty medians is in part luck. So where the chosen cut is not within 5 % of it,
+# these two alone are run again, in turns; a noisy neighbour can still spoil that, so the comparison
+# gets three tries.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 KERF=${KERF:-$PWD/build/kerf}
@@ -32,13 +33,8 @@ net_node "$work/node.log" || fail "no node"
 common="--on cpu,http://$NET_SRV_ADDR:8470 --insecure --threads 1"
 [ "$(uname -m)" != x86_64 ] || common="$common --isa avx2"
 
-# compare MBIT RUNS CUTS PROFILES: chosen and best median, ms; 0 if within 5 %.
-compare() {
-	KERF_PROFILE_DIR=$4
-	export KERF_PROFILE_DIR
-	# shellcheck disable=SC2086
-	net_dev "$KERF" bench "$work/model.onnx" $common --policy kerf,cut,kerf --cut "$3" \
-		--runs "$2" --warmup 1 --format csv >"$work/rows" || return 2
+# verdict MBIT ROWS: chosen and best median, ms; 0 if within 5 %.
+verdict() {
 	awk -F, -v mbit="$1" '
 		$1 ~ /^cut / { cuts++; if (!best || $6 < best) { best = $6; at = $1 } }
 		$1 == "kerf" { if (!chosen || $6 < chosen) chosen = $6 }
@@ -46,7 +42,23 @@ compare() {
 			printf "%d Mbit/s: chosen %.3f ms, best of %d cuts %.3f ms (%s), ratio %.3f\n",
 				mbit, chosen, cuts, best, at, chosen / best
 			exit !(best && chosen && chosen <= 1.05 * best)
-		}' "$work/rows"
+		}' "$2"
+}
+
+# compare MBIT RUNS CUTS PROFILES: 0 if within 5 %.
+compare() {
+	KERF_PROFILE_DIR=$4
+	export KERF_PROFILE_DIR
+	# shellcheck disable=SC2086
+	net_dev "$KERF" bench "$work/model.onnx" $common --policy kerf,cut,kerf --cut "$3" \
+		--runs "$2" --warmup 1 --format csv >"$work/rows" || return 2
+	verdict "$1" "$work/rows" && return
+	at=$(awk -F, '$1 ~ /^cut / && (!best || $6 < best) { best = $6; at = substr($1, 5) } END { print at }' \
+		"$work/rows")
+	# shellcheck disable=SC2086
+	net_dev "$KERF" bench "$work/model.onnx" $common --policy kerf,cut --cut "$at" \
+		--rounds 10 --runs 2 --warmup 1 --format csv >"$work/turns" || return 2
+	verdict "$1" "$work/turns"
 }
 
 same_bits() {
