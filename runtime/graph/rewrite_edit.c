@@ -146,14 +146,14 @@ static int settle_order(struct kerf_edit *e)
 		return -ENOMEM;
 	}
 	for (i = n0; i < n; i++)
-		next[KERF_MIN(e->place[i - n0], n0) + 1]++;
+		next[e->place[i - n0] + 1]++;
 	/* next[i]: where the next operator goes that was added before op i. */
 	for (i = 0; i <= n0; i++) {
 		sum += next[i];
 		next[i] = sum + i;
 	}
 	for (i = n0; i < n; i++)
-		ops[next[KERF_MIN(e->place[i - n0], n0)]++] = g->op[i];
+		ops[next[e->place[i - n0]]++] = g->op[i];
 	/* Now next[i] stands behind what was added before op i: i's own place. */
 	for (i = 0; i < n0; i++)
 		ops[next[i]] = g->op[i];
@@ -423,6 +423,13 @@ static int32_t *take_list(struct kerf_edit *e, int n, const int32_t *in)
 	return list;
 }
 
+uint32_t kerf_edit_behind(const struct kerf_edit *e, uint32_t op)
+{
+	if (op >= e->n_op0)
+		return op;
+	return op + 1 < e->n_op0 ? op + 1 : KERF_EDIT_END;
+}
+
 int32_t kerf_edit_op(struct kerf_edit *e, uint32_t at, const char *type, int opset,
                      const char *base, int n_in, const int32_t *in, int n_out, const int32_t *out,
                      uint32_t n_attr, const struct kerf_attr *attr)
@@ -451,7 +458,9 @@ int32_t kerf_edit_op(struct kerf_edit *e, uint32_t at, const char *type, int ops
 		e->cap_place = cap;
 	}
 	/* Beside an operator that was added itself: at that one's place. */
-	e->place[(uint32_t)id - e->n_op0] = at < e->n_op0 ? at : e->place[at - e->n_op0];
+	e->place[(uint32_t)id - e->n_op0] = at < e->n_op0 ? at
+					    : at == KERF_EDIT_END ? e->n_op0
+					    : e->place[at - e->n_op0];
 	kerf_edit_resolve(e, &e->g->op[id]);
 	for (k = 0; k < n_in; k++)
 		if (e->g->op[id].in[k] >= 0)

@@ -55,12 +55,15 @@ int32_t kerf_edit_const_i64(struct kerf_edit *e, const char *base, const int64_t
 int32_t kerf_edit_const_permuted(struct kerf_edit *e, int32_t v, const int *perm);
 
 /*
- * Adds an operator that stands before op `at`, named after base. Outputs are
- * inferred. The id of the operator; it may move every struct kerf_op in memory.
+ * Adds an operator that stands before op `at`, or at the end, named after base. Outputs
+ * are inferred. The id of the operator; it may move every struct kerf_op in memory.
  */
+#define KERF_EDIT_END UINT32_MAX
 int32_t kerf_edit_op(struct kerf_edit *e, uint32_t at, const char *type, int opset,
                      const char *base, int n_in, const int32_t *in, int n_out, const int32_t *out,
                      uint32_t n_attr, const struct kerf_attr *attr);
+/* Where what follows op stands: `at` of the functions here. */
+uint32_t kerf_edit_behind(const struct kerf_edit *e, uint32_t op);
 /* The same for one fresh output; the id of the output. */
 int32_t kerf_edit_node(struct kerf_edit *e, uint32_t at, const char *type, int opset,
                        const char *base, const char *suffix, int n_in, const int32_t *in,

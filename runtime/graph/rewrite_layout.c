@@ -306,7 +306,7 @@ static int make_home(struct kerf_layout *l, struct forms *f, uint32_t n_value)
 		store_last(&g->value[id]);
 		f->last[v] = id;
 		if (id != (int32_t)v &&
-		    (k = transposed(l, (uint32_t)p + 1, id, (int32_t)v, false)) < 0)
+		    (k = transposed(l, kerf_edit_behind(l->e, (uint32_t)p), id, (int32_t)v, false)) < 0)
 			return k;
 	}
 	return 0;
@@ -321,7 +321,7 @@ static int32_t form_of(struct kerf_layout *l, struct forms *f, uint32_t j, int32
 	if (*have >= 0)
 		return *have;
 	p = l->e->g->value[from].producer;
-	*have = transposed(l, p >= 0 ? (uint32_t)p + 1 : j, from, -1, last);
+	*have = transposed(l, p >= 0 ? kerf_edit_behind(l->e, (uint32_t)p) : j, from, -1, last);
 	return *have;
 }
 
