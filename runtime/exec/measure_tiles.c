@@ -37,14 +37,6 @@ struct group {
 	struct height height[N_HEIGHT];
 };
 
-static int make_slice(const struct group *x, int64_t n, struct kerf_graph **slice)
-{
-	struct kerf_slice_spec spec = {.n_op = x->n_op, .op = x->op};
-
-	*(x->by_channels ? &spec.channels : &spec.rows) = (struct kerf_rows){0, n};
-	return kerf_slice_make(x->g, &spec, slice, NULL);
-}
-
 /* Rows, or channels, of what the operator makes; 0 if it has none. */
 static int64_t extent_of(const struct group *x, const struct kerf_graph *g, uint32_t op)
 {
@@ -54,6 +46,21 @@ static int64_t extent_of(const struct group *x, const struct kerf_graph *g, uint
 	if (x->by_channels)
 		return t && t->rank > 1 ? t->dims[t->rank - 1] : 0;
 	return t && g->value[v].nhwc && t->rank > 2 ? t->dims[1] : 0;
+}
+
+static int64_t extent(const struct group *x)
+{
+	return extent_of(x, x->g, x->op[x->n_op - 1]);
+}
+
+/* The first n rows or channels; all of them are no tile. */
+static int make_slice(const struct group *x, int64_t n, struct kerf_graph **slice)
+{
+	struct kerf_slice_spec spec = {.n_op = x->n_op, .op = x->op};
+
+	if (n < extent(x))
+		*(x->by_channels ? &spec.channels : &spec.rows) = (struct kerf_rows){0, n};
+	return kerf_slice_make(x->g, &spec, slice, NULL);
 }
 
 static bool whole_runs(const struct group *x)
@@ -126,7 +133,7 @@ static int make_height(struct group *x, struct height *h, int64_t rows, struct k
 
 static int make_heights(struct group *x, struct kerf_err *err)
 {
-	int64_t rows = extent_of(x, x->g, x->op[x->n_op - 1]), h;
+	int64_t rows = extent(x), h;
 	int r = 0, k;
 
 	for (k = 0; k < N_HEIGHT && !r && (h = rows >> k) > 0; k++) {
