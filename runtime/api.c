@@ -159,8 +159,9 @@ static int make_problem(struct kerf_handle *k, const struct kerf_engine_config *
 	r = kerf_cluster_probe(&k->cluster, engine, k->view, err);
 	if (r)
 		return r;
-	kerf_view_past(k->telemetry, &k->cluster, k->view);
+	/* The loads wait for what the probe was seen to do. */
 	kerf_view_loads(k->telemetry, &k->cluster, true, k->view);
+	kerf_view_past(k->telemetry, &k->cluster, k->view);
 	return kerf_cluster_problem(&k->cluster, k->graph, &profile, k->view, k->problem, err);
 }
 

@@ -159,8 +159,9 @@ static int make_problem(const struct kerf_cli_options *o, struct kerf_cli_setup 
 	r = kerf_cluster_probe(&s->cluster, &o->engine, &s->view, err);
 	if (r)
 		return r;
-	kerf_view_past(o->telemetry, &s->cluster, &s->view);
+	/* The loads wait for what the probe was seen to do. */
 	kerf_view_loads(o->telemetry, &s->cluster, true, &s->view);
+	kerf_view_past(o->telemetry, &s->cluster, &s->view);
 	r = kerf_cluster_problem(&s->cluster, s->graph, &o->profile, &s->view, &s->problem, err);
 	s->problem.p.cut = o->cut;
 	return r ? r : kerf_cli_goal_apply(&o->goal, &s->cluster, s->node, &s->problem.p, err);
