@@ -179,9 +179,20 @@ static void over_time(struct panel *p, struct kerf_sim_record *r, size_t n, floa
 	key(p, LEFT + PLOT - 80, red, "99 %");
 }
 
+static double peak(const double *y)
+{
+	double max = 0;
+	uint32_t i;
+
+	for (i = 0; i < KERF_SIM_BINS; i++)
+		if (y[i] > max)
+			max = y[i];
+	return max;
+}
+
 static void rates(struct panel *p, const struct kerf_sim_world *w)
 {
-	double arrived[KERF_SIM_BINS], done[KERF_SIM_BINS], lost[KERF_SIM_BINS], max = 0;
+	double arrived[KERF_SIM_BINS], done[KERF_SIM_BINS], lost[KERF_SIM_BINS];
 	double width = p->x_max / KERF_SIM_BINS;
 	uint32_t i;
 
@@ -190,9 +201,8 @@ static void rates(struct panel *p, const struct kerf_sim_world *w)
 		/* The last bin has what is done after the end, too. */
 		done[i] = i + 1 < KERF_SIM_BINS ? w->bin[i].done / width : -1;
 		lost[i] = i + 1 < KERF_SIM_BINS ? w->bin[i].lost / width : -1;
-		max = fmax(max, fmax(arrived[i], fmax(done[i], lost[i])));
 	}
-	begin(p, "requests a second", max);
+	begin(p, "requests a second", fmax(peak(arrived), fmax(peak(done), peak(lost))));
 	time_axis(p);
 	line(p, arrived, green);
 	line(p, done, blue);
@@ -204,15 +214,14 @@ static void rates(struct panel *p, const struct kerf_sim_world *w)
 
 static void waiting(struct panel *p, const struct kerf_sim_world *w)
 {
-	double in[KERF_SIM_BINS], replans[KERF_SIM_BINS], max = 0, width = p->x_max / KERF_SIM_BINS;
+	double in[KERF_SIM_BINS], replans[KERF_SIM_BINS], width = p->x_max / KERF_SIM_BINS;
 	uint32_t i;
 
 	for (i = 0; i < KERF_SIM_BINS; i++) {
 		in[i] = w->bin[i].in_system / width;
 		replans[i] = w->bin[i].replans / width;
-		max = fmax(max, fmax(in[i], replans[i]));
 	}
-	begin(p, "requests under way; replans a second", max);
+	begin(p, "requests under way; replans a second", fmax(peak(in), peak(replans)));
 	time_axis(p);
 	line(p, in, blue);
 	line(p, replans, red);
@@ -223,16 +232,15 @@ static void waiting(struct panel *p, const struct kerf_sim_world *w)
 /* One figure over time; nothing to see in the last bin, which has what comes after the end, too. */
 static void single(struct panel *p, const struct kerf_sim_world *w, const char *title, bool energy)
 {
-	double y[KERF_SIM_BINS], max = 0, width = p->x_max / KERF_SIM_BINS;
+	double y[KERF_SIM_BINS], width = p->x_max / KERF_SIM_BINS;
 	uint32_t i;
 
 	for (i = 0; i < KERF_SIM_BINS; i++) {
 		y[i] = energy ? w->bin[i].energy_j / width : w->bin[i].wire_bytes * 8e-6 / width;
 		if (i + 1 == KERF_SIM_BINS)
 			y[i] = -1;
-		max = fmax(max, y[i]);
 	}
-	begin(p, title, max);
+	begin(p, title, peak(y));
 	time_axis(p);
 	line(p, y, blue);
 }
