@@ -143,14 +143,11 @@ static struct call *enter(struct kerf_live *l)
 	return c;
 }
 
-/* counts: it was a request, which ended so. */
-static void leave(struct call *c, bool counts, int status)
+static void leave(struct call *c)
 {
 	struct kerf_live *l = c->live;
 
 	pthread_mutex_lock(&l->lock);
-	l->requests += counts;
-	l->failures += counts && status;
 	if (!--c->held->users)
 		pthread_cond_broadcast(&l->left);
 	c->next = l->free;
@@ -158,25 +155,29 @@ static void leave(struct call *c, bool counts, int status)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static void keep_why(struct call *c, int status)
+/* A request ended so. Before anybody is told: who was told finds it in the counts. */
+static void ended(struct call *c, int status)
 {
+	struct kerf_live *l = c->live;
 	struct kerf_err why = {""};
 
-	if (!status || status == -EAGAIN)
-		return;
-	kerf_session_why(c->held->session, &why);
-	pthread_mutex_lock(&c->live->lock);
-	c->live->why = why;
-	pthread_mutex_unlock(&c->live->lock);
+	if (status)
+		kerf_session_why(c->held->session, &why);
+	pthread_mutex_lock(&l->lock);
+	l->requests++;
+	l->failures += status != 0;
+	if (status)
+		l->why = why;
+	pthread_mutex_unlock(&l->lock);
 }
 
 static void call_done(void *user, int status)
 {
 	struct call *c = user;
 
-	keep_why(c, status);
+	ended(c, status);
 	c->done(c->user, status);
-	leave(c, true, status);
+	leave(c);
 }
 
 int kerf_live_submit(struct kerf_live *l, const struct kerf_tensor *in, struct kerf_tensor *out,
@@ -191,7 +192,7 @@ int kerf_live_submit(struct kerf_live *l, const struct kerf_tensor *in, struct k
 	c->user = user;
 	r = kerf_session_submit(c->held->session, in, out, call_done, c);
 	if (r)
-		leave(c, false, r);
+		leave(c);
 	return r;
 }
 
@@ -203,8 +204,9 @@ int kerf_live_run(struct kerf_live *l, const struct kerf_tensor *in, struct kerf
 	if (!c)
 		return -EAGAIN;
 	r = kerf_session_run(c->held->session, in, out, NULL);
-	keep_why(c, r);
-	leave(c, r != -EAGAIN, r);
+	if (r != -EAGAIN)
+		ended(c, r);
+	leave(c);
 	return r;
 }
 
