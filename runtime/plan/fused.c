@@ -320,7 +320,8 @@ uint32_t kerf_fused_workers(const struct kerf_fused *f, uint32_t worker[KERF_MAX
 	return n;
 }
 
-void kerf_fused_sort(const struct kerf_problem *p, struct kerf_fused_search *o)
+/* By speed, which their parts are until now: home's stays first, the fastest follow. */
+static void sort_workers(const struct kerf_problem *p, struct kerf_fused_search *o)
 {
 	uint32_t i, k, first = o->n_worker && p->engine[o->worker[0]].node == p->home;
 
@@ -712,6 +713,30 @@ int kerf_fused_rounds(const struct kerf_fused *f, struct kerf_fused_search *o, u
 		kerf_choice_offer(f->p, c, &tried, 0);
 	}
 	return r;
+}
+
+int kerf_fused_widths(const struct kerf_problem *p, const struct kerf_fused_search *search,
+		      kerf_fused_try try, struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct kerf_fused_search all = *search, some;
+	struct kerf_choice c = {0};
+	struct kerf_fused *f;
+	uint32_t n;
+	int r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
+
+	if (r)
+		return r;
+	all.n_worker = kerf_fused_workers(f, all.worker, all.part);
+	sort_workers(p, &all);
+	for (n = KERF_MIN(all.n_worker, 2); n <= all.n_worker && !r; n++) {
+		some = all;
+		some.n_worker = n;
+		r = try(f, &some, &c, err);
+	}
+	kerf_fused_free(f);
+	if (r)
+		kerf_choice_drop(&c);
+	return r ? r : kerf_choice_end(p, &c, plan, err);
 }
 
 /* --- fused heads ------------------------------------------------------------ */

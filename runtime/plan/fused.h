@@ -98,8 +98,6 @@ struct kerf_fused_search {
 	uint32_t most_fused; /* blocks; 0: any number */
 	bool always;	     /* what can be in bands is */
 };
-/* Workers by speed, which their parts are until now: home's stays first, the fastest follow. */
-void kerf_fused_sort(const struct kerf_problem *p, struct kerf_fused_search *search);
 int kerf_fused_search(const struct kerf_fused *f, const struct kerf_fused_search *search,
 		      struct kerf_bands *bands, double *latency_s, struct kerf_err *err);
 
@@ -109,6 +107,16 @@ int kerf_fused_search(const struct kerf_fused *f, const struct kerf_fused_search
  */
 int kerf_fused_rounds(const struct kerf_fused *f, struct kerf_fused_search *search, uint32_t rounds,
 		      const char *policy, struct kerf_choice *c, struct kerf_err *err);
+
+/* Offers one plan or several of these workers; may change the search it is given. */
+typedef int (*kerf_fused_try)(const struct kerf_fused *f, struct kerf_fused_search *search,
+			      struct kerf_choice *c, struct kerf_err *err);
+/*
+ * A policy: `try` for home and the one, two ... fastest other workers, and the best of what it offered.
+ * Of search, what is not about workers counts.
+ */
+int kerf_fused_widths(const struct kerf_problem *p, const struct kerf_fused_search *search,
+		      kerf_fused_try try, struct kerf_plan *plan, struct kerf_err *err);
 
 /*
  * Groups whose first layers are fused and in n_tile bands of one height, band i on engine[i]; what

@@ -42,23 +42,7 @@ static int try_workers(const struct kerf_fused *f, struct kerf_fused_search *o,
 
 int kerf_policy_aofl(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	struct kerf_fused_search all = {.always = true}, some;
-	struct kerf_choice c = {0};
-	struct kerf_fused *f;
-	uint32_t n;
-	int r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
+	const struct kerf_fused_search search = {.always = true};
 
-	if (r)
-		return r;
-	all.n_worker = kerf_fused_workers(f, all.worker, all.part);
-	kerf_fused_sort(p, &all);
-	for (n = KERF_MIN(all.n_worker, 2); n <= all.n_worker && !r; n++) {
-		some = all;
-		some.n_worker = n;
-		r = try_workers(f, &some, &c, err);
-	}
-	kerf_fused_free(f);
-	if (r)
-		kerf_choice_drop(&c);
-	return r ? r : kerf_choice_end(p, &c, plan, err);
+	return kerf_fused_widths(p, &search, try_workers, plan, err);
 }

@@ -11,25 +11,15 @@
 
 #define ROUNDS 3
 
+static int try_workers(const struct kerf_fused *f, struct kerf_fused_search *search,
+		       struct kerf_choice *c, struct kerf_err *err)
+{
+	return kerf_fused_rounds(f, search, ROUNDS, "bands", c, err);
+}
+
 int kerf_policy_bands(const struct kerf_problem *p, struct kerf_plan *plan, struct kerf_err *err)
 {
-	struct kerf_fused_search all = {0}, some;
-	struct kerf_choice c = {0};
-	struct kerf_fused *f;
-	uint32_t n;
-	int r = kerf_fused_make(p, KERF_FUSED_REACH, KERF_FUSED_BLOCKS, &f);
+	const struct kerf_fused_search search = {.always = false};
 
-	if (r)
-		return r;
-	all.n_worker = kerf_fused_workers(f, all.worker, all.part);
-	kerf_fused_sort(p, &all);
-	for (n = KERF_MIN(all.n_worker, 2); n <= all.n_worker && !r; n++) {
-		some = all;
-		some.n_worker = n;
-		r = kerf_fused_rounds(f, &some, ROUNDS, "bands", &c, err);
-	}
-	kerf_fused_free(f);
-	if (r)
-		kerf_choice_drop(&c);
-	return r ? r : kerf_choice_end(p, &c, plan, err);
+	return kerf_fused_widths(p, &search, try_workers, plan, err);
 }

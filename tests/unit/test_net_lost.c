@@ -186,27 +186,45 @@ static void test_session_why(void **state)
 	other_close(&o);
 }
 
+/* A model in bands, two on engines of one node. */
+static void open_bands(struct other *o, struct bands *b, struct kerf_engine *engine[2])
+{
+	struct kerf_err err = {""};
+	char path[96];
+	int k;
+
+	other_open(o);
+	snprintf(path, sizeof(path), "%.63s/bands.onnx", o->at.dir);
+	band_write_model(path);
+	band_init(b, path, 2);
+	for (k = 0; k < 2; k++)
+		engine[k] = patient_engine(o->at.url, 2);
+	if (band_prepare(b, engine, &err))
+		net_die("prepare", &err);
+}
+
+static void close_bands(struct other *o, struct bands *b, struct kerf_engine *engine[2])
+{
+	int k;
+
+	band_finish(b);
+	for (k = 0; k < 2; k++)
+		kerf_engine_close(engine[k]);
+	other_close(o);
+}
+
 /* A job that waits longer than the patience, on a node that answers, is not given up. */
 static void test_busy(void **state)
 {
 	struct kerf_engine *engine[2];
-	struct kerf_err err = {""};
 	struct band_request q;
 	struct kerf_tensor x;
-	char path[96];
 	struct bands b;
 	struct other o;
 	uint64_t begin;
 	int i, k;
 
-	other_open(&o);
-	snprintf(path, sizeof(path), "%.63s/bands.onnx", o.at.dir);
-	band_write_model(path);
-	band_init(&b, path, 2);
-	for (k = 0; k < 2; k++)
-		engine[k] = patient_engine(o.at.url, 2);
-	if (band_prepare(&b, engine, &err))
-		net_die("prepare", &err);
+	open_bands(&o, &b, engine);
 	x = b.whole->value[b.whole->in[0]].t;
 	x.data = kerf_tensor_alloc(kerf_tensor_bytes(&x));
 	band_wants(&b, &q, &x, 1);
@@ -230,10 +248,7 @@ static void test_busy(void **state)
 				fail_msg("%d %d: %d %s", i, k, q.status[i][k], q.why[i][k].msg);
 	band_request_finish(&q);
 	free(x.data);
-	band_finish(&b);
-	for (k = 0; k < 2; k++)
-		kerf_engine_close(engine[k]);
-	other_close(&o);
+	close_bands(&o, &b, engine);
 }
 
 /* POST to a slice, a body of n zeros; the connection stays open. */
@@ -266,22 +281,14 @@ static int post(const struct other *o, const char *id, const char *what, int req
  */
 static void test_home_gone(void **state)
 {
-	char path[96], url[256], id[64], what[24], body[512];
+	char url[256], id[64], what[24], body[512];
 	struct kerf_engine *engine[2];
-	struct kerf_err err = {""};
 	struct bands b;
 	struct other o;
 	int fd, status;
-	uint32_t k, i;
+	uint32_t i;
 
-	other_open(&o);
-	snprintf(path, sizeof(path), "%.63s/bands.onnx", o.at.dir);
-	band_write_model(path);
-	band_init(&b, path, 2);
-	for (k = 0; k < 2; k++)
-		engine[k] = patient_engine(o.at.url, 2);
-	if (band_prepare(&b, engine, &err))
-		net_die("prepare", &err);
+	open_bands(&o, &b, engine);
 	engine[0]->ops->part_address(b.program[2][0], url, id);
 	close(begin_post(&o, id, "run", 1, 0));
 	do {
@@ -306,10 +313,7 @@ static void test_home_gone(void **state)
 	}
 	assert_int_equal(net_reply(fd, NULL, 0, 20000), 200);
 	close(fd);
-	band_finish(&b);
-	for (k = 0; k < 2; k++)
-		kerf_engine_close(engine[k]);
-	other_close(&o);
+	close_bands(&o, &b, engine);
 }
 
 /* --- A slow link: bytes go over one by one, so to say, and questions not at all --- */
