@@ -35,6 +35,7 @@ struct remote_engine {
 	struct kerf_job *queue, **queue_tail; /* waiting for a connection */
 	struct remote_conn *conn;
 	uint32_t n_conn; /* of them to be used; grows */
+	struct remote_conn *line; /* the first one's turn it is to send (remote_turn.c) */
 	bool dead, stop;
 	struct kerf_err lost; /* why it is dead */
 	bool look; /* the reactor's: a connection needs its attention */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Jobs of a remote engine. Each takes one of a few keep-alive connections, or waits in
- * a queue for one. The caller's thread sends the head and what the socket takes of the
- * inputs, within a bound, so that a job costs no thread switch before it is on its way;
- * one thread waits on all connections with epoll, sends the rest and receives replies
- * straight into the job's outputs.
+ * a queue for one, and then for its turn to send (remote_turn.c). The caller's thread sends the
+ * head and the first bytes of the inputs, so that a job costs no thread switch before it is on its
+ * way, and no more, as it may be the one that has to compute next; one thread waits on all
+ * connections with epoll, sends the rest and receives replies (remote_reply.c).
  *
  * A connection may have been closed by the peer while it was idle: a job that got no
  * byte of a reply is sent once more on a new connection. If that cannot be made, or the
@@ -17,9 +17,7 @@
  * Locks: e->lock for the queue and who has which connection; c->lock for what goes on
  * on one. e->lock may be taken under c->lock, not the other way round.
  */
-#include "exec/remote.h"
-
-#include "net/http_head.h"
+#include "exec/remote_conn.h"
 #include "net/json.h"
 #include "util/clock.h"
 
@@ -35,56 +33,7 @@
 /* In which nothing of a job moves, while the peer lives. */
 #define JOB_LIMIT_NS (120ull * 1000000000u)
 /* Head and first bytes of the inputs leave in one write. */
-#define FIRST_SEND (32u << 10)
-/* More than this, and the thread that waits does the sending. */
-#define CALLER_SEND (1u << 20)
-/* Head and OIP header of a reply; of its data only what one read brings along. */
-#define HEAD_ROOM (64u << 10)
-#define FIRST_READ (4u << 10)
-/* Of the reply of a peer that refuses this much is kept, to say why. */
-#define REFUSAL_MAX (HEAD_ROOM / 2)
-#define SAME_LOAD_NS 50000000u
-
-struct remote_conn {
-	struct remote_engine *e;
-	pthread_mutex_t lock;
-	struct kerf_wire *wire; /* NULL: not connected */
-	bool connected;		/* the same, for a look from outside c->lock */
-	struct kerf_job *job;	/* changes under e->lock; NULL: free to take */
-	bool started;		/* job is on its way */
-	bool canceled, retried, wants_out;
-	uint64_t deadline_ns;
-	bool moved; /* something did, since it was looked at */
-	int unsent; /* in the socket, when it was looked at */
-
-	/* Sending: the first bytes lie in tx, the rest in the job's inputs. */
-	size_t tx_size, tx_done;
-	uint64_t sent;	  /* of the inputs, including what lies in tx */
-	char *tx;
-
-	/* Receiving. */
-	char *rx;
-	size_t rx_size;	  /* bytes in rx */
-	bool in_data;	  /* heads are read; data goes to the outputs */
-	struct kerf_http_head head;
-	uint64_t received; /* of the outputs */
-	uint64_t expected;
-
-	/* For the observer. */
-	uint64_t cookie;
-	uint64_t first_ns; /* the reply's first read was over, and brought first_bytes */
-	size_t first_bytes, heads;
-	bool waited; /* for more of the reply, after that */
-	/* The load that was told last. */
-	char load[KERF_LOAD_TEXT];
-	size_t load_size;
-	uint64_t load_ns;
-};
-
-static struct remote_program *program_of(const struct kerf_job *job)
-{
-	return (struct remote_program *)job->program;
-}
+#define FIRST_SEND (16u << 10)
 
 static void set_events(struct remote_conn *c, bool out)
 {
@@ -102,6 +51,8 @@ static void disconnect(struct remote_conn *c)
 
 	if (!c->wire)
 		return;
+	remote_turn_leave(c);
+	c->started = false;
 	if (o && o->disconnected)
 		o->disconnected(o->user, c->e->url, kerf_wire_fd(c->wire));
 	epoll_ctl(c->e->epoll_fd, EPOLL_CTL_DEL, kerf_wire_fd(c->wire), NULL);
@@ -127,6 +78,7 @@ static int do_connect(struct remote_conn *c, struct kerf_err *err)
 		return r;
 	}
 	__atomic_store_n(&c->connected, true, __ATOMIC_RELAXED);
+	remote_turn_prepare(c);
 	if (getsockopt(kerf_wire_fd(c->wire), SOL_SOCKET, SO_COOKIE, &c->cookie, &n))
 		c->cookie = 0;
 	if (o && o->connected)
@@ -161,7 +113,7 @@ static size_t gather(const struct remote_program *p, const struct kerf_job *job,
 static void tell_started(const struct remote_conn *c)
 {
 	const struct kerf_observer *o = c->e->observer;
-	const struct remote_program *p = program_of(c->job);
+	const struct remote_program *p = remote_program_of(c->job);
 	struct kerf_transfer t = {.cookie = c->cookie, .start_ns = c->job->start_ns,
 				  .bytes = p->head_size + p->in_bytes};
 
@@ -179,7 +131,7 @@ static void put_number(char *at, uint64_t n)
 
 static void start_send(struct remote_conn *c)
 {
-	struct remote_program *p = program_of(c->job);
+	struct remote_program *p = remote_program_of(c->job);
 
 	memcpy(c->tx, p->head, p->head_size);
 	if (p->number_at)
@@ -203,7 +155,7 @@ static void start_send(struct remote_conn *c)
 /* Where the inputs' byte number c->sent lies, and how many follow it there; *n 0: no more. */
 static const char *next_input(const struct remote_conn *c, size_t *n)
 {
-	struct remote_program *p = program_of(c->job);
+	struct remote_program *p = remote_program_of(c->job);
 	uint64_t from = c->sent;
 	uint32_t i;
 
@@ -220,158 +172,74 @@ static const char *next_input(const struct remote_conn *c, size_t *n)
 	return NULL;
 }
 
-/* Sends what the socket takes, up to about budget bytes. 0 or a negative errno. */
-static int push(struct remote_conn *c, size_t budget)
+static bool all_taken(const struct remote_conn *c)
 {
-	uint64_t total = program_of(c->job)->in_bytes;
-	ssize_t n;
+	return c->tx_done == c->tx_size && c->sent == remote_program_of(c->job)->in_bytes;
+}
 
-	while (c->tx_done < c->tx_size) {
-		n = kerf_wire_send(c->wire, c->tx + c->tx_done, c->tx_size - c->tx_done);
-		if (n < 0)
-			return (int)n;
-		if (!n)
-			goto wait;
-		c->tx_done += (size_t)n;
-	}
-	while (c->sent < total) {
-		size_t k;
-		const char *data = next_input(c, &k);
+/* Sends what the socket takes. 0 or a negative errno. */
+static int push(struct remote_conn *c)
+{
+	while (!all_taken(c)) {
+		bool head = c->tx_done < c->tx_size;
+		const char *data = c->tx + c->tx_done;
+		size_t k = c->tx_size - c->tx_done;
+		ssize_t n;
 
-		if (!budget)
-			goto wait;
-		k = KERF_MIN(k, budget);
+		if (!head)
+			data = next_input(c, &k);
 		n = kerf_wire_send(c->wire, data, k);
 		if (n < 0)
 			return (int)n;
-		if (!n)
-			goto wait;
-		c->sent += (uint64_t)n;
-		budget -= (size_t)n;
+		if (head)
+			c->tx_done += (size_t)n;
+		else
+			c->sent += (uint64_t)n;
+		if ((size_t)n < k)
+			break;
 	}
+	return 0;
+}
+
+/* The job's first bytes, if it is its turn. 0 or a negative errno. */
+static int begin(struct remote_conn *c)
+{
+	ssize_t n;
+
+	if (!remote_turn_take(c))
+		return 0;
+	start_send(c);
+	n = kerf_wire_send(c->wire, c->tx, c->tx_size);
+	if (n < 0)
+		return (int)n;
+	c->tx_done = (size_t)n;
+	if (all_taken(c) && remote_turn_nearly_sent(c))
+		remote_turn_leave(c);
+	else
+		set_events(c, true);
+	return 0;
+}
+
+/* There is room again. 0 or a negative errno. */
+static int go_on(struct remote_conn *c)
+{
+	int r;
+
+	if (!all_taken(c)) {
+		r = push(c);
+		if (r || !all_taken(c) || !remote_turn_nearly_sent(c))
+			return r;
+	}
+	remote_turn_leave(c);
 	set_events(c, false);
 	return 0;
-wait:
-	set_events(c, true);
-	return 0;
-}
-
-/* --- Receiving --- */
-
-static bool went_well(const struct remote_conn *c)
-{
-	return c->head.status == 200 || (c->head.status == 204 && program_of(c->job)->raw);
-}
-
-/* The heads are whole in rx: checks them, sets dims. Returns their size, 0: more, or -EPROTO. */
-static ssize_t read_heads(struct remote_conn *c)
-{
-	struct remote_program *p = program_of(c->job);
-	struct kerf_tensor *out = c->job->out;
-	int64_t at[KERF_OIP_TENSORS];
-	uint64_t next = 0;
-	ssize_t n = kerf_http_head_parse(c->rx, c->rx_size, &c->head);
-	const char *oip = c->rx + n;
-	uint64_t len;
-	uint32_t i;
-
-	if (n <= 0)
-		return n;
-	if (!went_well(c)) {
-		c->expected = c->head.length;
-		return n;
-	}
-	if (p->raw) {
-		c->expected = c->head.length;
-		return c->expected == p->out_bytes ? n : -EPROTO;
-	}
-	if (c->head.oip_length < 0 || (uint64_t)c->head.oip_length > c->head.length ||
-	    (uint64_t)n + (uint64_t)c->head.oip_length > HEAD_ROOM)
-		return -EPROTO;
-	len = (uint64_t)c->head.oip_length;
-	if (c->rx_size - (size_t)n < len)
-		return 0;
-	c->expected = c->head.length - len;
-	/* The usual case: the very bytes that were predicted when the slice was prepared. */
-	if (len == p->reply_size && !memcmp(oip, p->reply, len)) {
-		for (i = 0; i < p->spec.n_out; i++)
-			memcpy(out[i].dims, p->out[i].t.dims, sizeof(out[i].dims));
-		return c->expected == p->out_bytes ? n + (ssize_t)len : -EPROTO;
-	}
-	if (kerf_oip_reply_decode(&p->spec, oip, len, c->expected, p->bounded, out, at, NULL))
-		return -EPROTO;
-	for (i = 0; i < p->spec.n_out; i++) {
-		if (at[i] != (int64_t)next)
-			return -EPROTO;
-		next += kerf_tensor_bytes(&out[i]);
-	}
-	return n + (ssize_t)len;
-}
-
-/* Where byte number c->received of the outputs goes, and how many fit there; 0: no more. */
-static char *next_output(const struct remote_conn *c, size_t *n)
-{
-	struct remote_program *p = program_of(c->job);
-	uint64_t from = c->received;
-	uint32_t i;
-
-	for (i = 0; i < p->spec.n_out; i++) {
-		size_t size = kerf_tensor_bytes(&c->job->out[i]);
-
-		if (from < size) {
-			*n = size - (size_t)from;
-			return (char *)c->job->out[i].data + from;
-		}
-		from -= size;
-	}
-	*n = 0;
-	return NULL;
-}
-
-/* Data that came with the heads. */
-static int take_rest(struct remote_conn *c, const char *data, size_t n)
-{
-	if (n > c->expected)
-		return -EPROTO;
-	if (!went_well(c)) {
-		memmove(c->rx, data, n);
-		c->received = n;
-		return 0;
-	}
-	while (n) {
-		size_t room, k;
-		char *to = next_output(c, &room);
-
-		k = KERF_MIN(room, n);
-		memcpy(to, data, k);
-		c->received += k;
-		data += k;
-		n -= k;
-	}
-	return 0;
-}
-
-/* Nodes ask for their load every 50 ms: until then the same text is the same report. */
-static void tell_load(struct remote_conn *c)
-{
-	const struct kerf_observer *o = c->e->observer;
-	const struct kerf_http_head *h = &c->head;
-
-	if (!o || !o->load || !h->load ||
-	    (h->load_size == c->load_size && c->first_ns - c->load_ns < SAME_LOAD_NS &&
-	     !memcmp(h->load, c->load, h->load_size)))
-		return;
-	memcpy(c->load, h->load, h->load_size);
-	c->load_size = h->load_size;
-	c->load_ns = c->first_ns;
-	o->load(o->user, c->e->url, h->load, h->load_size);
 }
 
 /* The exchange is over and went well. */
 static void tell_transfers(const struct remote_conn *c)
 {
 	const struct kerf_observer *o = c->e->observer;
-	const struct remote_program *p = program_of(c->job);
+	const struct remote_program *p = remote_program_of(c->job);
 	uint64_t took = c->first_ns - c->job->start_ns, bytes = c->heads + c->expected;
 	struct kerf_transfer t = {.cookie = c->cookie, .start_ns = c->job->start_ns,
 				  .end_ns = c->first_ns, .hold_ns = (uint64_t)c->head.hold_ns,
@@ -387,49 +255,6 @@ static void tell_transfers(const struct remote_conn *c)
 				   .end_ns = kerf_now_ns(), .bytes = bytes - c->first_bytes,
 				   .down = 1};
 	o->transfer(o->user, c->e->url, &t);
-}
-
-/* 1: the reply is whole; 0: more to come; or a negative errno. */
-static int pull(struct remote_conn *c)
-{
-	ssize_t n;
-	int r;
-
-	while (!c->in_data) {
-		if (c->rx_size == HEAD_ROOM)
-			return -EPROTO;
-		n = kerf_wire_recv(c->wire, c->rx + c->rx_size,
-				   KERF_MIN(HEAD_ROOM - c->rx_size, FIRST_READ));
-		if (n <= 0)
-			return (int)n;
-		if (!c->rx_size) {
-			c->first_ns = kerf_now_ns();
-			c->first_bytes = (size_t)n;
-		}
-		c->rx_size += (size_t)n;
-		n = read_heads(c);
-		if (n < 0)
-			return (int)n;
-		if (!n)
-			continue;
-		c->in_data = true;
-		c->heads = (size_t)n;
-		tell_load(c);
-		r = take_rest(c, c->rx + n, c->rx_size - (size_t)n);
-		if (r)
-			return r;
-	}
-	while (c->received < c->expected) {
-		size_t room = REFUSAL_MAX, at = KERF_MIN(c->received, REFUSAL_MAX);
-		char *to = went_well(c) ? next_output(c, &room) : c->rx + at;
-
-		n = kerf_wire_recv(c->wire, to,
-				   KERF_MIN(room, (size_t)(c->expected - c->received)));
-		if (n <= 0)
-			return (int)n;
-		c->received += (uint64_t)n;
-	}
-	return 1;
 }
 
 /* --- Life of a job --- */
@@ -454,7 +279,7 @@ static void keep_refusal(const struct remote_conn *c)
 
 	if (!c->job->why)
 		return;
-	if (c->received <= REFUSAL_MAX && !kerf_json_parse(c->rx, c->received, &o, NULL)) {
+	if (c->received <= REMOTE_REFUSAL_MAX && !kerf_json_parse(c->rx, c->received, &o, NULL)) {
 		if (!kerf_json_string(o, "error", &text, NULL))
 			kerf_fail(c->job->why, -EIO, "%s: %s", c->e->url, text);
 		json_object_put(o);
@@ -465,7 +290,7 @@ static void keep_refusal(const struct remote_conn *c)
 /* The connection's end, for who wants to know. */
 static void say_broken(const struct remote_conn *c, int how)
 {
-	const struct remote_program *p = program_of(c->job);
+	const struct remote_program *p = remote_program_of(c->job);
 	unsigned long long got = c->received, want = p->out_bytes;
 
 	if (how == -ETIMEDOUT)
@@ -531,8 +356,7 @@ static int launch(struct remote_conn *c, struct kerf_err *err)
 
 	if (r)
 		return r;
-	start_send(c);
-	r = push(c, SIZE_MAX);
+	r = begin(c);
 	if (r)
 		disconnect(c);
 	return r;
@@ -545,6 +369,10 @@ static void complete(struct remote_conn *c, int status)
 
 	job->busy_ns = status ? 0 : c->head.busy_ns;
 	job->hold_ns = status || c->head.hold_ns < 0 ? 0 : (uint64_t)c->head.hold_ns;
+	if (c->wire) {
+		remote_turn_leave(c);
+		set_events(c, false);
+	}
 	if (take_next(c) && launch(c, NULL))
 		c->e->look = true;
 	pthread_mutex_unlock(&c->lock);
@@ -594,9 +422,9 @@ static void on_event(struct remote_conn *c, uint32_t events)
 	}
 	before = moved_bytes(c);
 	if (c->wants_out && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-		r = push(c, SIZE_MAX);
+		r = go_on(c);
 	/* Even when sending failed, the peer may have said why. */
-	got = pull(c);
+	got = remote_reply_read(c);
 	if (moved_bytes(c) != before) {
 		c->moved = true;
 		remote_life_heard(c->e);
@@ -609,12 +437,12 @@ static void on_event(struct remote_conn *c, uint32_t events)
 		c->waited = c->rx_size;
 		pthread_mutex_unlock(&c->lock);
 	} else {
-		if (!went_well(c))
+		if (!remote_reply_good(c))
 			keep_refusal(c);
-		else if (!c->wants_out)
+		else if (all_taken(c))
 			tell_transfers(c);
 		/* After a reply to half a request the rest would be taken for the next one. */
-		if (c->head.close || c->wants_out)
+		if (c->head.close || !all_taken(c))
 			disconnect(c);
 		complete(c, c->canceled ? -ECANCELED : job_status(c->head.status));
 	}
@@ -635,7 +463,7 @@ static void look_at(struct remote_conn *c, uint64_t now)
 	c->moved = false;
 }
 
-/* Jobs that were given an unconnected connection, and jobs that take too long. When the oldest began. */
+/* Jobs that were given an unconnected connection or have their turn, and jobs that take too long. When the oldest began. */
 static uint64_t look_around(struct remote_engine *e)
 {
 	uint64_t now = kerf_now_ns(), oldest = 0;
@@ -646,7 +474,8 @@ static uint64_t look_around(struct remote_engine *e)
 		struct remote_conn *c = &e->conn[i];
 
 		pthread_mutex_lock(&c->lock);
-		if (__atomic_load_n(&c->job, __ATOMIC_RELAXED) && !c->wire) {
+		if (__atomic_load_n(&c->job, __ATOMIC_RELAXED) &&
+		    (!c->wire || (!c->started && remote_turn_is(c)))) {
 			if (c->canceled) {
 				complete(c, -ECANCELED);
 				continue;
@@ -804,8 +633,7 @@ int remote_wire_submit(struct kerf_job *job)
 	pthread_mutex_lock(&c->lock);
 	/* The reactor may have been quicker: it looks for jobs without a connection. */
 	if (c->job == job && c->wire && !c->started) {
-		start_send(c);
-		if (push(c, CALLER_SEND))
+		if (begin(c))
 			disconnect(c);
 	}
 	if (c->job == job && !c->wire)
@@ -868,7 +696,7 @@ static int add_conn(struct remote_engine *e)
 
 	c->e = e;
 	c->tx = malloc(FIRST_SEND);
-	c->rx = malloc(HEAD_ROOM);
+	c->rx = malloc(REMOTE_HEAD_ROOM);
 	if (!c->tx || !c->rx) {
 		free(c->tx);
 		free(c->rx);

@@ -7,8 +7,8 @@
 #
 # Two hosts have one thread each; the device's, on x86-64, with AVX2, the other's with the best there is.
 # More than two would wait for one another on a box of two cores: each computes a share of the time
-# (--share), so that all together fit. Requests come with pauses, as a request alone finds a shaper's
-# bucket full.
+# (--share), so that all together fit, with what the kernel does for their links. Requests come with
+# pauses, as a request alone finds a shaper's bucket full.
 #
 # Distinct plans run in turns (kerf bench --rounds); what is predicted to take more than LONGEST seconds is
 # not run. Such plans, those that failed and policies without a plan are counted below the tables.
@@ -83,7 +83,7 @@ for hosts in $HOSTS; do
 	net_init "$hosts" || exit 1
 	trap finish EXIT
 	share=100
-	[ "$hosts" = 2 ] || share=$((150 / hosts))
+	[ "$hosts" = 2 ] || share=$((60 / hosts))
 	engines=cpu
 	i=1
 	while [ $i -lt "$hosts" ]; do

@@ -107,8 +107,9 @@ net_route() {
 
 # net_rate MBIT [A B]: both directions, between all hosts or those two. The burst is small, so
 # that it does not hide the rate: a quarter of a millisecond, but NET_BURST bytes at least, which is
-# one segment of TCP's. The kernel cuts segments that are longer, so two packets are enough; it
-# costs precision beside other work at high rates.
+# one segment of TCP's. The shaper cuts segments that are longer into packets, which two packets are enough
+# for, but costs each side microseconds a packet: where the burst is longer TCP makes none that it must cut, as
+# a network card that cuts them itself would spare the hosts that work.
 net_rate() {
 	if [ $# = 1 ]; then
 		net_pairs net_rate "$1"
@@ -123,7 +124,11 @@ net_rate_way() {
 	burst=$(($1 * 250 / 8))
 	[ $burst -gt "$NET_BURST" ] || burst=$NET_BURST
 	tc -n "$(net_ns "$2")" qdisc replace dev "$(net_if "$2" "$3")" root tbf rate "${1}mbit" \
-		burst $burst latency 100ms
+		burst $burst latency 100ms || return 1
+	# Headers of each packet count too.
+	gso=$((burst * 9 / 10))
+	[ $gso -lt 65536 ] || gso=65536
+	ip -n "$(net_ns "$2")" link set dev "$(net_if "$2" "$3")" gso_max_size $gso
 }
 
 # net_sent A B: bytes of frames that host A has sent to B so far, straight.

@@ -5,10 +5,10 @@
  * lives.
  */
 #include "net_part.h"
+#include "net_relay.h"
 
 #include "exec/remote.h"
 #include "exec/session.h"
-#include "net/listen.h"
 #include "plan/planner.h"
 #include "util/completion.h"
 
@@ -318,74 +318,15 @@ static void test_home_gone(void **state)
 
 /* --- A slow link: bytes go over one by one, so to say, and questions not at all --- */
 
-struct slow {
-	int listen;
-	uint16_t port, to;
-	pthread_t thread;
-	unsigned questions;
-};
-
-struct slow_pipe {
-	struct slow *slow;
-	int a, b;
-};
-
-static void *slow_pump(void *arg)
+static bool slow_pass(void *user, uint32_t conn, bool up, const char *data, size_t n)
 {
 	static const char question[] = "GET /v2/health";
-	struct slow_pipe *p = arg;
-	struct pollfd fd[2] = {{.fd = p->a, .events = POLLIN}, {.fd = p->b, .events = POLLIN}};
-	char buf[16 << 10];
-	bool big = false;
-	ssize_t n;
-	int i;
 
-	for (;;) {
-		poll(fd, 2, -1);
-		for (i = 0; i < 2; i++) {
-			if (!fd[i].revents)
-				continue;
-			n = recv(fd[i].fd, buf, sizeof(buf), 0);
-			if (n <= 0)
-				goto out;
-			if (!i && n >= (ssize_t)sizeof(question) - 1 &&
-			    !memcmp(buf, question, sizeof(question) - 1)) {
-				__atomic_fetch_add(&p->slow->questions, 1, __ATOMIC_RELAXED);
-				continue;
-			}
-			net_send(fd[!i].fd, buf, (size_t)n);
-			big = n == sizeof(buf);
-		}
-		if (big)
-			usleep(30000);
-	}
-out:
-	close(p->a);
-	close(p->b);
-	free(p);
-	return NULL;
-}
-
-static void *slow_accept(void *arg)
-{
-	struct slow *s = arg;
-	struct test_node to = {.port = s->to};
-	int small = 16 << 10;
-	pthread_t thread;
-	int fd;
-
-	while ((fd = accept(s->listen, NULL, NULL)) >= 0) {
-		struct slow_pipe *p = malloc(sizeof(*p));
-
-		if (!p)
-			abort();
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-		*p = (struct slow_pipe){s, fd, net_connect(&to)};
-		if (pthread_create(&thread, NULL, slow_pump, p))
-			abort();
-		pthread_detach(thread);
-	}
-	return NULL;
+	if (up && n >= sizeof(question) - 1 && !memcmp(data, question, sizeof(question) - 1))
+		return false;
+	if (n == NET_RELAY_BYTES)
+		usleep(30000);
+	return true;
 }
 
 /* It takes longer than the patience, and no question is ever answered: the bytes are enough. */
@@ -396,19 +337,14 @@ static void test_slow_link(void **state)
 	struct kerf_engine *e;
 	struct kerf_graph *g;
 	struct net_io io;
-	struct slow s = {.port = 0};
+	struct net_relay relay = {.pass = slow_pass};
 	struct other o;
-	char url[64];
 	int r;
 
 	other_open(&o);
-	s.to = o.at.port;
-	s.listen = kerf_listen("127.0.0.1:0", false, &s.port, NULL);
-	assert_true(s.listen >= 0);
-	assert_int_equal(pthread_create(&s.thread, NULL, slow_accept, &s), 0);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u", s.port);
+	net_relay_open(&relay, o.at.port);
 	g = net_load(&o.at, ROWS);
-	e = patient_engine(url, 1);
+	e = patient_engine(relay.url, 1);
 	p = net_prepare(e, g);
 	net_io_init(&io, g, 1);
 	r = run_why(p, &io, &why);
@@ -416,9 +352,7 @@ static void test_slow_link(void **state)
 		fail_msg("%d %s", r, why.msg);
 	p->engine->ops->release(p);
 	kerf_engine_close(e);
-	shutdown(s.listen, SHUT_RDWR);
-	pthread_join(s.thread, NULL);
-	close(s.listen);
+	net_relay_close(&relay);
 	net_io_finish(&io);
 	kerf_graph_unref(g);
 	other_close(&o);
@@ -429,8 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stopped),	    cmocka_unit_test(test_stopped_call),
 		cmocka_unit_test(test_session_why), cmocka_unit_test(test_busy),
-		cmocka_unit_test(test_home_gone),
-		cmocka_unit_test(test_slow_link),
+		cmocka_unit_test(test_home_gone),     cmocka_unit_test(test_slow_link),
 	};
 	const struct CMUnitTest absent[] = {cmocka_unit_test(net_test_absent)};
 
