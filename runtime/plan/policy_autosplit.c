@@ -49,14 +49,10 @@ int kerf_policy_autosplit(const struct kerf_problem *p, struct kerf_plan *plan,
 {
 	uint32_t codecs = kerf_scan_codecs(p);
 	struct kerf_scan_cut best = {.runs = false};
-	struct kerf_choice choice = {0};
 	struct kerf_scan scan;
 	bool *allowed;
-	int r = kerf_problem_home_engine(p, err);
+	int r = kerf_scan_begin(&scan, p, err);
 
-	if (r < 0)
-		return r;
-	r = kerf_scan_make(&scan, p, -1);
 	if (r)
 		return r;
 	allowed = malloc((size_t)scan.n + 1);
@@ -66,12 +62,6 @@ int kerf_policy_autosplit(const struct kerf_problem *p, struct kerf_plan *plan,
 	}
 	find_candidates(&scan, codecs, allowed);
 	kerf_scan_search(&scan, codecs, allowed, &best);
-	if (best.runs)
-		kerf_scan_offer(&scan, &best, &choice);
-	kerf_scan_finish(&scan);
 	free(allowed);
-	r = kerf_choice_end(p, &choice, plan, err);
-	if (!r)
-		plan->policy = "autosplit";
-	return r;
+	return kerf_scan_end(&scan, &best, "autosplit", plan, err);
 }

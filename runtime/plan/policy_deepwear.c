@@ -144,33 +144,28 @@ int kerf_policy_deepwear(const struct kerf_problem *p, struct kerf_plan *plan, s
 	bool stream = p->goal.objective == KERF_FOR_PERIOD;
 	uint32_t here = UINT32_MAX, there = UINT32_MAX, n = 0;
 	struct kerf_scan_cut best = {.runs = false};
-	struct kerf_choice choice = {0};
 	struct kerf_scan scan;
 	bool *allowed;
 	size_t at;
-	int r = kerf_problem_home_engine(p, err);
+	int r = kerf_scan_begin(&scan, p, err);
 
-	if (r < 0)
-		return r;
-	r = kerf_scan_make(&scan, p, -1);
 	if (r)
 		return r;
 	allowed = malloc((size_t)scan.n + 1);
 	r = allowed ? contract(p, allowed) : -ENOMEM;
-	while (!r && kerf_scan_next_pair(p, &here, &there)) {
+	if (r) {
+		free(allowed);
+		kerf_scan_finish(&scan);
+		return r;
+	}
+	while (kerf_scan_next_pair(p, &here, &there)) {
 		kerf_scan_pair(&scan, here, there);
 		n += try_pair(&scan, allowed, &best);
 	}
-	if (!r && best.runs)
-		kerf_scan_offer(&scan, &best, &choice);
-	kerf_scan_finish(&scan);
 	free(allowed);
+	r = kerf_scan_end(&scan, &best, "deepwear", plan, err);
 	if (r)
 		return r;
-	r = kerf_choice_end(p, &choice, plan, err);
-	if (r)
-		return r;
-	plan->policy = "deepwear";
 	at = strlen(plan->reason);
 	snprintf(plan->reason + at, sizeof(plan->reason) - at, "; %u candidate%s left%s", n,
 		 n == 1 ? "" : "s", stream ? ", stream mode" : "");

@@ -24,21 +24,11 @@ int kerf_policy_neurosurgeon(const struct kerf_problem *p, struct kerf_plan *pla
 			     struct kerf_err *err)
 {
 	struct kerf_scan_cut best = {.runs = false};
-	struct kerf_choice choice = {0};
 	struct kerf_scan scan;
-	int r = kerf_problem_home_engine(p, err);
+	int r = kerf_scan_begin(&scan, p, err);
 
-	if (r < 0)
-		return r;
-	r = kerf_scan_make(&scan, p, -1);
 	if (r)
 		return r;
 	kerf_scan_search(&scan, 1u << KERF_CODEC_NONE, NULL, &best);
-	if (best.runs)
-		kerf_scan_offer(&scan, &best, &choice);
-	kerf_scan_finish(&scan);
-	r = kerf_choice_end(p, &choice, plan, err);
-	if (!r)
-		plan->policy = "neurosurgeon";
-	return r;
+	return kerf_scan_end(&scan, &best, "neurosurgeon", plan, err);
 }

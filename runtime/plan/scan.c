@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/scan.h"
+#include "plan/policy.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -421,6 +422,28 @@ void kerf_scan_offer(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 	if (!r)
 		kerf_scan_tell(s->p, cut, plan.reason, sizeof(plan.reason));
 	kerf_choice_offer(s->p, choice, &plan, r);
+}
+
+int kerf_scan_begin(struct kerf_scan *s, const struct kerf_problem *p, struct kerf_err *err)
+{
+	int r = kerf_problem_home_engine(p, err);
+
+	return r < 0 ? r : kerf_scan_make(s, p, -1);
+}
+
+int kerf_scan_end(struct kerf_scan *s, const struct kerf_scan_cut *best, const char *policy,
+		  struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct kerf_choice choice = {0};
+	int r;
+
+	if (best->runs)
+		kerf_scan_offer(s, best, &choice);
+	r = kerf_choice_end(s->p, &choice, plan, err);
+	kerf_scan_finish(s);
+	if (!r)
+		plan->policy = policy;
+	return r;
 }
 
 void kerf_scan_tell(const struct kerf_problem *p, const struct kerf_scan_cut *cut, char *out,

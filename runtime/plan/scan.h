@@ -72,6 +72,15 @@ void kerf_scan_search(struct kerf_scan *s, uint32_t codecs, const bool *allowed,
 void kerf_scan_offer(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 		     struct kerf_choice *choice);
 
+/*
+ * The beginning and the end of a policy that looks at the whole model's cuts. -ENODEV with a sentence
+ * if home has no engine, -ENOMEM; then there is nothing to finish.
+ */
+int kerf_scan_begin(struct kerf_scan *s, const struct kerf_problem *p, struct kerf_err *err);
+/* The plan of the best cut, in the policy's name; errors as kerf_choice_end()'s. Finishes the scan. */
+int kerf_scan_end(struct kerf_scan *s, const struct kerf_scan_cut *best, const char *policy,
+		  struct kerf_plan *plan, struct kerf_err *err);
+
 /* "the first 12 of 40 operators on cpu, the rest on b/cpu: 8.1 ms + 1.2 ms up + ..." */
 void kerf_scan_tell(const struct kerf_problem *p, const struct kerf_scan_cut *cut, char *out,
 		    size_t n);
