@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Locks: p->lock for a part's slots. The node's lock may be taken under it; no other part's, and
- * nothing is submitted or told under it. What a slot points to may be used without it by who has
- * a place there: a port that was claimed, home's run, a message that is being sent, the job.
- */
-#include "node/part.h"
-
-#include "node/node_priv.h"
+/* Requests of a part: their messages, in and out, the job between, and their end. */
+#include "node/part_priv.h"
 #include "util/clock.h"
 
 #include <stdarg.h>
@@ -14,76 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How requests ended is remembered for so many. */
-#define ENDED 64
 /* Home's connection is gone: it may come again, with the same run, within that time. */
 #define GRACE_NS 1000000000u
 /* How soon that is noticed. */
 #define LOOK_NS 100000000u
-
-enum come { COME_NOT, COME_CLAIMED, COME_WHOLE };
-
-/* Free, waiting for messages, the job runs, it is over: what it made is on its way. */
-enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_RUNNING, SLOT_OVER };
-
-/* One message on its way out. */
-struct part_send {
-	struct kerf_job job;
-	struct kerf_tensor message;
-	struct part_slot *slot;
-	uint32_t port;
-	struct part_send *next; /* at a slice of this node that has no slot free */
-};
-
-struct part_slot {
-	struct kerf_node_part *p;
-	struct kerf_served_job *job;
-	struct part_send *send; /* a port out */
-	char **in, **out;	/* rooms for messages, a port; in one block */
-	char *memory;
-	enum come *come; /* a port in */
-
-	enum slot_state state;
-	uint64_t request, deadline_ns;
-	uint32_t n_come, n_writing, n_sending;
-	bool home;     /* home's run waits */
-	bool answered; /* or will not come */
-	bool left;     /* it was here and went; deadline_ns is soon */
-	int status;
-	char why[KERF_PART_WHY];
-};
-
-struct ended {
-	uint64_t request;
-	int status;
-	char why[KERF_PART_WHY];
-};
-
-struct part_out {
-	struct kerf_node_link *link; /* NULL: home, or a slice of this node */
-	struct kerf_program *message, *failure;
-};
-
-struct kerf_node_part {
-	struct kerf_node *n;
-	struct kerf_served *s;
-	struct kerf_part part;
-	uint32_t home_in, home_out; /* KERF_PART_HOME: none */
-	struct part_out *out;
-
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct part_slot *slot; /* s->depth */
-	struct ended ended[ENDED];
-	uint64_t n_ended; /* so far; the last ones are kept */
-	struct part_send *waiting, **waiting_tail;
-	bool stopped;
-};
-
-static const struct kerf_graph *graph_of(const struct kerf_node_part *p)
-{
-	return p->s->graph;
-}
 
 /* --- Slots; all under p->lock --- */
 
@@ -99,11 +27,11 @@ static struct part_slot *find_slot(struct kerf_node_part *p, uint64_t request)
 
 static const struct ended *find_ended(const struct kerf_node_part *p, uint64_t request)
 {
-	uint64_t i, n = KERF_MIN(p->n_ended, (uint64_t)ENDED);
+	uint64_t i, n = KERF_MIN(p->n_ended, (uint64_t)PART_ENDED);
 
 	for (i = 1; i <= n; i++)
-		if (p->ended[(p->n_ended - i) % ENDED].request == request)
-			return &p->ended[(p->n_ended - i) % ENDED];
+		if (p->ended[(p->n_ended - i) % PART_ENDED].request == request)
+			return &p->ended[(p->n_ended - i) % PART_ENDED];
 	return NULL;
 }
 
@@ -144,7 +72,7 @@ static bool settle(struct part_slot *s, struct part_send **waiting)
 	if (s->state != SLOT_OVER || s->n_writing || s->n_sending || s->home ||
 	    (!s->status && !s->answered && p->home_out != KERF_PART_HOME))
 		return false;
-	e = &p->ended[p->n_ended++ % ENDED];
+	e = &p->ended[p->n_ended++ % PART_ENDED];
 	e->request = s->request;
 	e->status = s->status;
 	memcpy(e->why, s->why, sizeof(e->why));
@@ -211,7 +139,7 @@ static void sent(struct part_send *m, int status)
 		freed(p, waiting);
 }
 
-static void on_sent(struct kerf_job *job, int status)
+void kerf_node_part_sent(struct kerf_job *job, int status)
 {
 	sent(job->user, status);
 }
@@ -331,7 +259,7 @@ static void job_over(struct part_slot *s, int status)
 	send_all(s);
 }
 
-static void on_job(struct kerf_job *job, int status)
+void kerf_node_part_ran(struct kerf_job *job, int status)
 {
 	job_over(job->user, status);
 }
@@ -648,7 +576,7 @@ void kerf_node_part_fail(struct kerf_node_part *p, uint64_t request, const char 
 		s->answered = true;
 		last = !over && settle(s, &waiting);
 	} else if (!s && !find_ended(p, request)) {
-		e = &p->ended[p->n_ended++ % ENDED];
+		e = &p->ended[p->n_ended++ % PART_ENDED];
 		e->request = request;
 		e->status = -EREMOTEIO;
 		copy_why(e->why, why);
@@ -758,181 +686,4 @@ void kerf_node_part_drain(struct kerf_node_part *p)
 		while (p->slot[i].state != SLOT_FREE)
 			pthread_cond_wait(&p->changed, &p->lock);
 	pthread_mutex_unlock(&p->lock);
-}
-
-/* --- Making --- */
-
-uint64_t kerf_node_part_bytes(const struct kerf_graph *slice, const struct kerf_part *part)
-{
-	uint64_t n = 0;
-	uint32_t i;
-
-	for (i = 0; i < part->n_in; i++)
-		n += kerf_align(kerf_port_bytes(slice, true, &part->in[i]));
-	for (i = 0; i < part->n_out; i++)
-		n += kerf_align(kerf_port_bytes(slice, false, &part->out[i]));
-	return n;
-}
-
-static int make_slot(struct kerf_node_part *p, struct part_slot *s)
-{
-	uint32_t n_in = p->part.n_in, n_out = p->part.n_out, i;
-	uint64_t bytes = kerf_node_part_bytes(graph_of(p), &p->part);
-	char *at;
-
-	s->p = p;
-	s->send = calloc(n_out + 1, sizeof(*s->send));
-	s->in = calloc(n_in + n_out + 1, sizeof(*s->in));
-	s->come = calloc(n_in + 1, sizeof(*s->come));
-	s->memory = at = kerf_tensor_alloc(bytes + 1);
-	if (!s->send || !s->in || !s->come || !at)
-		return -ENOMEM;
-	s->out = s->in + n_in;
-	for (i = 0; i < n_in; i++) {
-		s->in[i] = at;
-		at += kerf_align(kerf_port_bytes(graph_of(p), true, &p->part.in[i]));
-	}
-	for (i = 0; i < n_out; i++) {
-		s->out[i] = at;
-		at += kerf_align(kerf_port_bytes(graph_of(p), false, &p->part.out[i]));
-		s->send[i] = (struct part_send){
-			.slot = s,
-			.port = i,
-			.message = {.dtype = KERF_U8, .rank = 1},
-			.job = {.in = &s->send[i].message, .done = on_sent, .user = &s->send[i]},
-		};
-	}
-	s->job = kerf_served_take(p->s, 0);
-	s->job->job.done = on_job;
-	s->job->job.user = s;
-	return 0;
-}
-
-/* A port of this node: there already, and of the same length. */
-static int check_here(struct kerf_node_part *p, const struct kerf_port *port, uint64_t bytes,
-		      struct kerf_err *err)
-{
-	char name[KERF_SERVED_NAME_MAX];
-	struct kerf_served *to;
-	uint64_t want = 0;
-	int r;
-
-	snprintf(name, sizeof(name), KERF_NODE_SLICE_NAME "%s", port->slice);
-	to = kerf_node_get(p->n, name);
-	if (to && to->part)
-		r = kerf_node_part_length(to->part, port->port, &want, err);
-	else
-		r = kerf_fail(err, -EINVAL, "this node has no slice '%s' with ports", port->slice);
-	if (!r && want != bytes)
-		r = kerf_fail(err, -EINVAL, "port %u of slice %s takes %llu bytes, is sent %llu",
-			      port->port, port->slice, (unsigned long long)want,
-			      (unsigned long long)bytes);
-	if (to)
-		kerf_node_put(p->n, to);
-	return r == -ENOENT ? -EINVAL : r;
-}
-
-static int make_out(struct kerf_node_part *p, uint32_t i, struct kerf_err *err)
-{
-	const struct kerf_port *port = &p->part.out[i];
-	size_t bytes = kerf_port_bytes(graph_of(p), false, port);
-	struct part_out *out = &p->out[i];
-	uint32_t k;
-	int r;
-
-	if (port->home)
-		return 0;
-	if (!port->url[0])
-		return check_here(p, port, bytes, err);
-	r = kerf_node_link_get(p->n, port->url, &out->link, err);
-	if (!r)
-		r = kerf_neighbour_port(out->link->neighbour, port->slice, port->port, bytes, false,
-					&out->message);
-	if (!r)
-		r = kerf_neighbour_port(out->link->neighbour, port->slice, port->port, KERF_PART_WHY,
-					true, &out->failure);
-	for (k = 0; k < p->s->depth && !r; k++)
-		p->slot[k].send[i].job.program = out->message;
-	return r;
-}
-
-static uint32_t home_of(const struct kerf_port *port, uint32_t n)
-{
-	uint32_t i;
-
-	for (i = 0; i < n; i++)
-		if (port[i].home)
-			return i;
-	return KERF_PART_HOME;
-}
-
-int kerf_node_part_new(struct kerf_node *n, struct kerf_served *s, struct kerf_part *part,
-		       struct kerf_err *err)
-{
-	struct kerf_node_part *p = calloc(1, sizeof(*p));
-	pthread_condattr_t attr;
-	uint32_t i;
-	int r = 0;
-
-	if (!p) {
-		kerf_part_finish(part);
-		return -ENOMEM;
-	}
-	s->part = p; /* kerf_served_free() frees it */
-	p->n = n;
-	p->s = s;
-	p->part = *part;
-	memset(part, 0, sizeof(*part));
-	p->home_in = home_of(p->part.in, p->part.n_in);
-	p->home_out = home_of(p->part.out, p->part.n_out);
-	p->waiting_tail = &p->waiting;
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->changed, &attr);
-	pthread_condattr_destroy(&attr);
-	p->slot = calloc(s->depth, sizeof(*p->slot));
-	p->out = calloc(p->part.n_out + 1, sizeof(*p->out));
-	if (!p->slot || !p->out)
-		return -ENOMEM;
-	if (!p->part.n_in && p->home_out == KERF_PART_HOME)
-		return kerf_fail(err, -EINVAL, "'ports': nothing ever makes this slice run");
-	for (i = 0; i < s->depth && !r; i++)
-		r = make_slot(p, &p->slot[i]);
-	for (i = 0; i < p->part.n_out && !r; i++) {
-		r = make_out(p, i, err);
-		if (r)
-			kerf_err_prefix(err, "port out %u", i);
-	}
-	s->bytes += s->depth * kerf_node_part_bytes(graph_of(p), &p->part);
-	return r;
-}
-
-void kerf_node_part_free(struct kerf_node_part *p)
-{
-	uint32_t i;
-
-	if (!p)
-		return;
-	for (i = 0; p->out && i < p->part.n_out; i++) {
-		struct part_out *out = &p->out[i];
-
-		if (out->message)
-			out->message->engine->ops->release(out->message);
-		if (out->failure)
-			out->failure->engine->ops->release(out->failure);
-		kerf_node_link_put(p->n, out->link);
-	}
-	for (i = 0; p->slot && i < p->s->depth; i++) {
-		free(p->slot[i].send);
-		free(p->slot[i].in);
-		free(p->slot[i].come);
-		free(p->slot[i].memory);
-	}
-	free(p->slot);
-	free(p->out);
-	kerf_part_finish(&p->part);
-	pthread_cond_destroy(&p->changed);
-	pthread_mutex_destroy(&p->lock);
-	free(p);
 }
