@@ -3,19 +3,17 @@
  * Higher priorities first, no inversion, no starvation. Asserted by the order of events alone: a job that
  * holds the only slot lets everything behind it be queued first.
  *
- * A machine that pauses may queue too late, or let a low job wait for so long that its turn comes. So an
- * order other than the one expected fails at once if the case had its premise: all was queued while the
- * slot was held, and all came to its end before anything could starve. Else the case is done again.
+ * A machine that pauses may queue too late, or let a low job wait for so long that its turn comes. So the
+ * premise (ktap.h) of each order is that all was queued while the slot was held, and that all came to its
+ * end before anything could starve.
  * module-params: sim_depth=1
  */
 #include "sim_test.h"
 
 #define STARVED_NS 500000000 /* a priority's turn comes after that, of the module */
-#define TRIES 40
 
 static uint32_t engine, holder;
 static int64_t held_since;
-static bool all_queued;
 static int fd;
 
 /* Holds the engine while the case queues its jobs */
@@ -25,12 +23,6 @@ static void hold(void)
 	holder = sim_queue(fd, engine, KERF_PRIORITY_NORMAL);
 	held_since = kt_now();
 	REQUIRE_OK(kt_submit_sim(fd, holder, 200000, NULL));
-}
-
-/* All is queued: whether behind the holder */
-static void queued(void)
-{
-	all_queued = !sim_done_seqno(fd, holder);
 }
 
 static uint32_t queue(uint32_t priority)
@@ -47,106 +39,83 @@ static void put(uint32_t q, char name, uint32_t awaited, uint32_t us)
 	REQUIRE_OK(sim_submit(fd, q, &job, NULL));
 }
 
-/* False: another order, and the machine may be why. */
-static bool in_order(const char *want)
+/* The next events, once what the caller arranged was so. */
+static void expect_next(const char *want)
 {
 	char got[128] = "";
 	size_t n = strlen(want);
 
 	for (size_t i = 0; i < n; i++)
 		got[i] = sim_event(fd).cookie;
-	if (!strcmp(want, got))
-		return true;
-	if (!all_queued || kt_now() - held_since >= STARVED_NS) {
-		close(fd);
-		return false;
-	}
-	ktap_check(false, __LINE__, "the order is %s, not %s", got, want);
-	_exit(1);
+	ktap_premise(kt_now() - held_since < STARVED_NS);
+	ktap_check(!strcmp(want, got), __LINE__, "the order is %s, not %s", got, want);
 }
 
-/* Does a case until the order is as expected or cannot be excused. */
-static void expect_order(void (*queue_all)(void), const char *want)
+/* All is queued, behind the holder. */
+static void expect_order(const char *want)
 {
-	for (unsigned i = 0; i < TRIES; i++) {
-		hold();
-		queue_all();
-		queued();
-		if (in_order(want))
-			return;
-	}
-	ktap_check(false, __LINE__, "the machine paused in each of %u tries", TRIES);
-}
-
-static void queue_higher_first(void)
-{
-	put(queue(KERF_PRIORITY_LOW), 'l', 0, 0);
-	put(queue(KERF_PRIORITY_NORMAL), 'n', 0, 0);
-	put(queue(KERF_PRIORITY_HIGH), 'h', 0, 0);
+	ktap_premise(!sim_done_seqno(fd, holder));
+	expect_next(want);
 }
 
 static void higher_first(void)
 {
-	expect_order(queue_higher_first, "hnl");
+	hold();
+	put(queue(KERF_PRIORITY_LOW), 'l', 0, 0);
+	put(queue(KERF_PRIORITY_NORMAL), 'n', 0, 0);
+	put(queue(KERF_PRIORITY_HIGH), 'h', 0, 0);
+	expect_order("hnl");
 }
 
 static void a_high_job_waits_for_one_low_job(void)
 {
-	unsigned tries = 0;
 	uint32_t low;
 
-	do {
-		REQUIRE(tries++ < TRIES);
-		hold();
-		low = queue(KERF_PRIORITY_LOW);
-		for (unsigned i = 0; i < 4; i++)
-			put(low, '1' + i, 0, 50000);
-		/* until the first low job has ended and so the second runs */
-		EXPECT_EQ('1', sim_event(fd).cookie);
-		put(queue(KERF_PRIORITY_HIGH), 'h', 0, 0);
-		all_queued = sim_done_seqno(fd, low) == 1;
-	} while (!in_order("2h34"));
+	hold();
+	low = queue(KERF_PRIORITY_LOW);
+	for (unsigned i = 0; i < 4; i++)
+		put(low, '1' + i, 0, 50000);
+	/* until the first low job has ended and so the second runs */
+	EXPECT_EQ('1', sim_event(fd).cookie);
+	put(queue(KERF_PRIORITY_HIGH), 'h', 0, 0);
+	ktap_premise(sim_done_seqno(fd, low) == 1);
+	expect_next("2h34");
 }
 
-static void queue_equal_priorities_take_turns(void)
+static void equal_priorities_take_turns(void)
 {
 	uint32_t a, b;
 
+	hold();
 	a = queue(KERF_PRIORITY_NORMAL);
 	b = queue(KERF_PRIORITY_NORMAL);
 	for (unsigned i = 0; i < 3; i++)
 		put(a, 'a', 0, 0);
 	for (unsigned i = 0; i < 3; i++)
 		put(b, 'b', 0, 0);
+	expect_order("ababab");
 }
 
-static void equal_priorities_take_turns(void)
-{
-	expect_order(queue_equal_priorities_take_turns, "ababab");
-}
-
-static void queue_an_awaited_job_inherits(void)
+static void an_awaited_job_inherits(void)
 {
 	uint32_t low, normal;
 
+	hold();
 	low = queue(KERF_PRIORITY_LOW);
 	normal = queue(KERF_PRIORITY_NORMAL);
 	put(low, 'l', 0, 0);
 	put(normal, 'n', 0, 0);
 	put(normal, 'n', 0, 0);
 	put(queue(KERF_PRIORITY_HIGH), 'h', low, 0);
+	expect_order("lhnn");
 }
 
-static void an_awaited_job_inherits(void)
-{
-	expect_order(queue_an_awaited_job_inherits, "lhnn");
-}
-
-static void queue_those_before_it_in_its_queue_inherit_too(void)
+static void those_before_it_in_its_queue_inherit_too(void)
 {
 	struct sim_job job = {.cookie = 'h', .event = true, .n_syncs = 1};
 	uint32_t low;
 
+	hold();
 	low = queue(KERF_PRIORITY_LOW);
 	put(low, '1', 0, 0);
 	put(low, '2', 0, 0);
@@ -154,17 +123,14 @@ static void queue_those_before_it_in_its_queue_inherit_too(void)
 	put(queue(KERF_PRIORITY_NORMAL), 'n', 0, 0);
 	job.syncs[0] = sim_sync(KERF_SYNC_WAIT_QUEUE, low, 2);
 	REQUIRE_OK(sim_submit(fd, queue(KERF_PRIORITY_HIGH), &job, NULL));
+	expect_order("12hn3");
 }
 
-static void those_before_it_in_its_queue_inherit_too(void)
-{
-	expect_order(queue_those_before_it_in_its_queue_inherit_too, "12hn3");
-}
-
-static void queue_inheritance_goes_on(void)
+static void inheritance_goes_on(void)
 {
 	uint32_t a, b, c;
 
+	hold();
 	a = queue(KERF_PRIORITY_LOW);
 	b = queue(KERF_PRIORITY_LOW);
 	c = queue(KERF_PRIORITY_LOW);
@@ -173,28 +139,21 @@ static void queue_inheritance_goes_on(void)
 	put(c, 'c', b, 0);
 	put(queue(KERF_PRIORITY_NORMAL), 'n', 0, 0);
 	put(queue(KERF_PRIORITY_HIGH), 'h', c, 0);
+	expect_order("abchn");
 }
 
-static void inheritance_goes_on(void)
-{
-	expect_order(queue_inheritance_goes_on, "abchn");
-}
-
-static void queue_inheritance_ends_with_the_waiter(void)
+static void inheritance_ends_with_the_waiter(void)
 {
 	uint32_t low, high;
 
+	hold();
 	low = queue(KERF_PRIORITY_LOW);
 	high = queue(KERF_PRIORITY_HIGH);
 	put(low, 'l', 0, 0);
 	put(queue(KERF_PRIORITY_NORMAL), 'n', 0, 0);
 	put(high, 'h', low, 0);
 	REQUIRE_OK(kt_queue_destroy(fd, high));
-}
-
-static void inheritance_ends_with_the_waiter(void)
-{
-	expect_order(queue_inheritance_ends_with_the_waiter, "hnl");
+	expect_order("hnl");
 }
 
 /* High jobs are always there for longer than a low one is let wait. */
