@@ -26,6 +26,6 @@ left() {
 }
 
 bad=0
-tests/kernel/guest_bpf.sh || bad=1
+tests/kernel/guest_bpf.sh attach || bad=1
 [ -z "$(left)" ] || { echo "left behind: $(left)"; bad=1; }
 exit $bad
