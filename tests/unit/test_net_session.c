@@ -5,10 +5,8 @@
  * that fails end the request, and leave room for the next.
  */
 #include "net_part.h"
+#include "session_whole.h"
 #include "spatial_rig.h"
-
-#include "exec/measure.h"
-#include "exec/session.h"
 
 #include <pthread.h>
 
@@ -54,8 +52,6 @@ static void world_open(struct world *w, uint32_t home, uint32_t depth)
 	static const double speed[NODES + 1] = {1e8, 1e8, 1e8, 1e8};
 	struct kerf_engine_config cfg = {.threads = 1};
 	struct kerf_err err = {""};
-	struct kerf_session *s;
-	struct kerf_plan plan;
 	uint32_t i;
 
 	w->home = home;
@@ -67,12 +63,7 @@ static void world_open(struct world *w, uint32_t home, uint32_t depth)
 		if (i != home)
 			w->engine[i] = net_engine(node[i - (i > home)].url, "cpu", depth);
 	assert_int_equal(kerf_engine_open("cpu", &cfg, &w->engine[home], NULL), 0);
-	assert_int_equal(kerf_io_make(w->g, 7, &w->whole), 0);
-	assert_int_equal(kerf_plan_only(w->g, "a", &plan, NULL), 0);
-	assert_int_equal(kerf_session_open(w->g, &plan, &w->engine[home], 1, &s, NULL), 0);
-	assert_int_equal(kerf_session_run(s, w->whole.in, w->whole.out, NULL), 0);
-	kerf_session_close(s);
-	kerf_plan_finish(&plan);
+	session_whole(w->g, w->engine[home], &w->whole);
 }
 
 static void world_close(struct world *w)
@@ -108,7 +99,7 @@ static struct kerf_session *open_plan(const struct world *w, const char *policy,
 	return s;
 }
 
-static void must_run(const struct world *w, struct kerf_session *s, struct kerf_io *io)
+static void must_run(struct kerf_session *s, struct kerf_io *io)
 {
 	int r;
 
@@ -116,11 +107,6 @@ static void must_run(const struct world *w, struct kerf_session *s, struct kerf_
 	r = kerf_session_run(s, io->in, io->out, NULL);
 	if (r)
 		fail_msg("%s", kerf_job_text(r));
-}
-
-static void assert_whole(const struct world *w, const struct kerf_io *io)
-{
-	assert_memory_equal(io->out[0].data, w->whole.out[0].data, kerf_tensor_bytes(&io->out[0]));
 }
 
 static void test_bits(void **state)
@@ -138,8 +124,8 @@ static void test_bits(void **state)
 		for (i = 0; i < KERF_ARRAY_SIZE(policy); i++) {
 			s = open_plan(&w, policy[i], KERF_CODEC_NONE, 1);
 			for (k = 0; k < 3; k++) {
-				must_run(&w, s, &io);
-				assert_whole(&w, &io);
+				must_run(s, &io);
+				assert_same_outputs(w.g, &w.whole, &io, "bands");
 			}
 			kerf_session_close(s);
 		}
@@ -164,7 +150,7 @@ static void test_codecs(void **state)
 		double off = 0, size = 0;
 
 		s = open_plan(&w, "modnn", codec, 1);
-		must_run(&w, s, &io);
+		must_run(s, &io);
 		for (i = 0; i < kerf_tensor_count(&io.out[0]); i++) {
 			off = fmax(off, fabs((double)a[i] - (double)b[i]));
 			size = fmax(size, fabs((double)a[i]));
@@ -228,7 +214,7 @@ static void test_many_at_once(void **state)
 			assert_memory_equal(io[i].out[0].data, io[1].out[0].data,
 					    kerf_tensor_bytes(io[i].out));
 		else
-			assert_whole(&w, &io[i]);
+			assert_same_outputs(w.g, &w.whole, &io[i], "bands");
 	}
 	assert_memory_not_equal(io[0].out[0].data, io[1].out[0].data, kerf_tensor_bytes(io[0].out));
 	for (i = 0; i < REQUESTS; i++)
@@ -272,8 +258,8 @@ static void test_home_fails(void **state)
 		if (!r)
 			break;
 		assert_int_equal(r, -ETIMEDOUT);
-		must_run(&w, s, &io);
-		assert_whole(&w, &io);
+		must_run(s, &io);
+		assert_same_outputs(w.g, &w.whole, &io, "bands");
 	}
 	assert_true(k >= BAND_LAYERS);
 	kerf_session_close(s);
@@ -293,7 +279,7 @@ static void test_node_goes(void **state)
 	world_open(&w, 0, 1);
 	s = open_plan(&w, "modnn", KERF_CODEC_NONE, 1);
 	assert_int_equal(kerf_io_make(w.g, 7, &io), 0);
-	must_run(&w, s, &io);
+	must_run(s, &io);
 	net_close(&node[1]);
 	for (i = 0; i < 2; i++) {
 		r = kerf_session_run(s, io.in, io.out, NULL);

@@ -4,10 +4,9 @@
  * the whole run's bits, whoever exchanges pieces with whom; codecs are off by what they may be; and
  * whatever fails, the request ends and the next one works.
  */
-#include "exec/measure.h"
-#include "exec/session.h"
 #include "ops/random_graph.h"
 #include "unit/far_engine.h"
+#include "unit/session_whole.h"
 #include "unit/spatial_rig.h"
 
 #include <pthread.h>
@@ -54,32 +53,6 @@ static void world_close(struct world *w)
 	far_net_close(&w->net);
 }
 
-static void assert_same(const struct kerf_graph *g, const struct kerf_io *a, const struct kerf_io *b,
-			const char *what)
-{
-	uint32_t i;
-
-	for (i = 0; i < g->n_out; i++) {
-		assert_memory_equal(a->out[i].dims, b->out[i].dims, sizeof(a->out[i].dims));
-		if (memcmp(a->out[i].data, b->out[i].data, kerf_tensor_bytes(&a->out[i])))
-			fail_msg("%s: output '%s' has other bits than the whole run's", what,
-				 g->value[g->out[i]].name);
-	}
-}
-
-static void run_whole_model(struct kerf_graph *g, struct kerf_engine *engine, struct kerf_io *io)
-{
-	struct kerf_session *s;
-	struct kerf_plan plan;
-
-	assert_int_equal(kerf_io_make(g, 7, io), 0);
-	assert_int_equal(kerf_plan_only(g, "a", &plan, NULL), 0);
-	assert_int_equal(kerf_session_open(g, &plan, &engine, 1, &s, NULL), 0);
-	assert_int_equal(kerf_session_run(s, io->in, io->out, NULL), 0);
-	kerf_session_close(s);
-	kerf_plan_finish(&plan);
-}
-
 static struct kerf_session *must_open(struct kerf_graph *g, const struct kerf_plan *plan,
 				      const struct world *w, uint32_t depth)
 {
@@ -113,7 +86,7 @@ static void compare(struct kerf_graph *g, const struct kerf_plan *plan, const st
 
 	assert_int_equal(kerf_io_make(g, 7, &io), 0);
 	play(g, plan, w, &io);
-	assert_same(g, whole, &io, plan->policy);
+	assert_same_outputs(g, whole, &io, plan->policy);
 	kerf_io_finish(&io);
 }
 
@@ -152,7 +125,7 @@ static void test_random_plans(void **state)
 		/* One connection is enough: who waits does not hold up who is waited for. */
 		for (i = 0; seed % 4 == 1 && i < w.n; i++)
 			w.far[i].lanes = 1;
-		run_whole_model(g, w.home, &whole);
+		session_whole(g, w.home, &whole);
 		for (which = 0; which < KERF_ARRAY_SIZE(exact); which++) {
 			struct kerf_plan plan;
 
@@ -235,7 +208,7 @@ static void bands_open(struct bands_case *c, uint32_t home, enum kerf_codec code
 	for (i = 0; i < c->plan.n_edge; i++)
 		c->plan.edge[i].codec = codec;
 	world_open(&c->w, 3, home, "ref", true);
-	run_whole_model(c->g, c->w.home, &c->whole);
+	session_whole(c->g, c->w.home, &c->whole);
 }
 
 static void bands_close(struct bands_case *c)
@@ -301,7 +274,7 @@ static void test_codecs(void **state)
 			assert_int_equal(kerf_io_make(c.g, 7, &again), 0);
 			play(c.g, &c.plan, &c.w, &io);
 			play(c.g, &c.plan, &c.w, &again);
-			assert_same(c.g, &io, &again, "twice");
+			assert_same_outputs(c.g, &io, &again, "twice");
 			off = error_of(&c.whole.out[0], &io.out[0]);
 			if (!(off >= least[codec] && off <= most[codec]))
 				fail_msg("codec %d, home %u: off by %g", (int)codec, home, off);
@@ -375,7 +348,7 @@ static void test_jobs_fail(void **state)
 			assert_int_equal(r, -EIO);
 			memset(io.out[0].data, 0xa5, kerf_tensor_bytes(&io.out[0]));
 			assert_int_equal(kerf_session_run(s, io.in, io.out, NULL), 0);
-			assert_same(c.g, &c.whole, &io, "after a failure");
+			assert_same_outputs(c.g, &c.whole, &io, "after a failure");
 		}
 		assert_true(k >= 2 * LAYERS);
 		kerf_session_close(s);
@@ -423,7 +396,7 @@ static void test_home_fails(void **state)
 				break;
 			assert_int_equal(r, -ETIMEDOUT);
 			assert_int_equal(kerf_session_run(s, io.in, io.out, NULL), 0);
-			assert_same(c.g, &c.whole, &io, "after a failure");
+			assert_same_outputs(c.g, &c.whole, &io, "after a failure");
 		}
 		assert_true(k >= LAYERS);
 		kerf_session_close(s);
