@@ -289,8 +289,8 @@ static int check_op(const struct kerf_problem *p, uint32_t o, struct kerf_err *e
 			apart = p->engine[e].name;
 	}
 	if (apart)
-		return kerf_fail(err, -ENODEV,
-				 "operator %u ('%s'): %s can run it, but there is no path to its node and back",
+		return kerf_fail(err, -EDOM,
+				 "operator %u ('%s'): %s can run it, but there is no path to its node and back; with a link both ways it would",
 				 o, op->name, apart);
 	if (elsewhere)
 		return kerf_fail(err, -EDOM,

@@ -413,6 +413,39 @@ static int make_plan(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 	return r;
 }
 
+/* "the first 12 of 40 operators on cpu, the rest on b/cpu: 8.1 ms + 1.2 ms up + ..." */
+static void tell(const struct kerf_scan *s, const struct kerf_scan_cut *cut, char *out, size_t n)
+{
+	static const char *const codecs[KERF_N_CODECS] = {"", " as fp16", " as int8"};
+	const struct kerf_problem *p = s->p;
+	const struct kerf_graph *g = p->graph;
+	uint32_t before = 0, all = 0, o;
+	size_t at = 0;
+
+	for (o = 0; o < s->n; o++) {
+		all += s->runs[o];
+		before += o < cut->k && s->runs[o];
+	}
+	if (s->exit >= 0)
+		at = (size_t)snprintf(out, n, "exit '%.200s': ",
+				      g->value[g->out[g->exit[s->exit].output]].name);
+	out += at;
+	n -= at;
+	if (before == all)
+		snprintf(out, n, "everything on %s", p->engine[cut->here].name);
+	else if (!before)
+		snprintf(out, n, "everything on %s: %.2f ms there, %.2f ms up%s, %.2f ms down",
+			 p->engine[cut->there].name, cut->there_s * 1e3, cut->up_s * 1e3,
+			 codecs[cut->codec], cut->down_s * 1e3);
+	else
+		snprintf(out, n,
+			 "the first %u of %u operators on %s, the rest on %s: %.2f ms + %.2f ms "
+			 "up%s + %.2f ms + %.2f ms down",
+			 before, all, p->engine[cut->here].name,
+			 p->engine[cut->there].name, cut->here_s * 1e3, cut->up_s * 1e3,
+			 codecs[cut->codec], cut->there_s * 1e3, cut->down_s * 1e3);
+}
+
 void kerf_scan_offer(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 		     struct kerf_choice *choice)
 {
@@ -420,7 +453,7 @@ void kerf_scan_offer(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 	int r = make_plan(s, cut, &plan);
 
 	if (!r)
-		kerf_scan_tell(s->p, cut, plan.reason, sizeof(plan.reason));
+		tell(s, cut, plan.reason, sizeof(plan.reason));
 	kerf_choice_offer(s->p, choice, &plan, r);
 }
 
@@ -444,24 +477,4 @@ int kerf_scan_end(struct kerf_scan *s, const struct kerf_scan_cut *best, const c
 	if (!r)
 		plan->policy = policy;
 	return r;
-}
-
-void kerf_scan_tell(const struct kerf_problem *p, const struct kerf_scan_cut *cut, char *out,
-		    size_t n)
-{
-	static const char *const codecs[KERF_N_CODECS] = {"", " as fp16", " as int8"};
-
-	if (cut->k >= p->graph->n_op)
-		snprintf(out, n, "everything on %s", p->engine[cut->here].name);
-	else if (!cut->k)
-		snprintf(out, n, "everything on %s: %.2f ms there, %.2f ms up%s, %.2f ms down",
-			 p->engine[cut->there].name, cut->there_s * 1e3, cut->up_s * 1e3,
-			 codecs[cut->codec], cut->down_s * 1e3);
-	else
-		snprintf(out, n,
-			 "the first %u of %u operators on %s, the rest on %s: %.2f ms + %.2f ms "
-			 "up%s + %.2f ms + %.2f ms down",
-			 cut->k, p->graph->n_op, p->engine[cut->here].name,
-			 p->engine[cut->there].name, cut->here_s * 1e3, cut->up_s * 1e3,
-			 codecs[cut->codec], cut->there_s * 1e3, cut->down_s * 1e3);
 }

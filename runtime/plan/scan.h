@@ -68,7 +68,7 @@ bool kerf_scan_better(const struct kerf_scan_cut *a, const struct kerf_scan_cut 
 void kerf_scan_search(struct kerf_scan *s, uint32_t codecs, const bool *allowed,
 		      struct kerf_scan_cut *best);
 
-/* Makes the plan of a cut of this scan's exit, its reason kerf_scan_tell()'s, and offers it. */
+/* Makes the plan of a cut of this scan's exit, with its reason, and offers it. */
 void kerf_scan_offer(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 		     struct kerf_choice *choice);
 
@@ -80,9 +80,5 @@ int kerf_scan_begin(struct kerf_scan *s, const struct kerf_problem *p, struct ke
 /* The plan of the best cut, in the policy's name; errors as kerf_choice_end()'s. Finishes the scan. */
 int kerf_scan_end(struct kerf_scan *s, const struct kerf_scan_cut *best, const char *policy,
 		  struct kerf_plan *plan, struct kerf_err *err);
-
-/* "the first 12 of 40 operators on cpu, the rest on b/cpu: 8.1 ms + 1.2 ms up + ..." */
-void kerf_scan_tell(const struct kerf_problem *p, const struct kerf_scan_cut *cut, char *out,
-		    size_t n);
 
 #endif

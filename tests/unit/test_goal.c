@@ -259,8 +259,9 @@ static void test_problems_without_a_plan(void **state)
 
 	s.link[2].rate_bytes_s = 0; /* back from one */
 	err.msg[0] = 0;
-	assert_int_equal(kerf_problem_check(&s.p, &err), -ENODEV);
+	assert_int_equal(kerf_problem_check(&s.p, &err), -EDOM);
 	assert_says(err, "one can run it, but there is no path");
+	assert_says(err, "with a link both ways it would");
 	s.link[2].rate_bytes_s = 1e6;
 
 	s.op_s[3] = INFINITY;
