@@ -709,9 +709,7 @@ static int bench_policy(const struct bench_options *o, long threads, struct kerf
 
 	if (s->problem.op_s) {
 		kerf_plan_finish(&s->plan);
-		r = policy->plan(&s->problem.p, &s->plan, err);
-		if (!r)
-			r = kerf_plan_meets(&s->problem.p, &s->plan, err);
+		r = kerf_cli_ask(policy, &s->problem.p, &s->plan, err);
 		if (r)
 			return r;
 		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->common.model, NULL);

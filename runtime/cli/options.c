@@ -202,6 +202,46 @@ int kerf_cli_prepare(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 	return r;
 }
 
+/* Where nobody was told what anything draws, all plans cost the same energy: nothing. */
+static void warn_of_energy(const struct kerf_problem *p)
+{
+	const struct kerf_goal *g = &p->goal;
+	double known = 0;
+	uint32_t i;
+
+	if (g->objective != KERF_FOR_ENERGY &&
+	    (g->objective != KERF_FOR_WEIGHTED || g->energy_weight <= 0))
+		return;
+	for (i = 0; i < p->n_engine; i++)
+		known += p->engine[i].active_w;
+	for (i = 0; p->node && i < p->n_node; i++)
+		known += p->node[i].idle_w + p->node[i].send_j_byte + p->node[i].receive_j_byte;
+	if (known <= 0)
+		fprintf(stderr, "kerf: energy: nothing is known of what engines and nodes draw, so "
+				"no plan costs any; --power FILE tells\n");
+}
+
+int kerf_cli_ask(const struct kerf_policy *policy, const struct kerf_problem *p,
+		 struct kerf_plan *plan, struct kerf_err *err)
+{
+	struct kerf_plan other = {.n_step = 0};
+	size_t end;
+	int r = policy->plan(p, plan, err);
+
+	/* A policy may leave what it cannot do much about to whoever asked. */
+	if (!r)
+		r = kerf_plan_meets(p, plan, err);
+	if (r != -ENODEV)
+		return r;
+	if (!kerf_policy_find(NULL)->plan(p, &other, NULL)) {
+		end = strlen(err->msg);
+		snprintf(err->msg + end, sizeof(err->msg) - end, "; --policy %s has a plan",
+			 kerf_policy_find(NULL)->name);
+	}
+	kerf_plan_finish(&other);
+	return -EDOM;
+}
+
 int kerf_cli_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s, struct kerf_err *err)
 {
 	int r;
@@ -211,10 +251,8 @@ int kerf_cli_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s, st
 	} else if (!s->problem.op_s) {
 		r = kerf_plan_only(s->graph, s->cluster.info[0].name, &s->plan, err);
 	} else {
-		r = kerf_policy_find(o->policy)->plan(&s->problem.p, &s->plan, err);
-		/* A policy may leave what it cannot do much about to whoever asked. */
-		if (!r)
-			r = kerf_plan_meets(&s->problem.p, &s->plan, err);
+		warn_of_energy(&s->problem.p);
+		r = kerf_cli_ask(kerf_policy_find(o->policy), &s->problem.p, &s->plan, err);
 	}
 	if (!r)
 		kerf_cli_telemetry_plan(s->telemetry, &s->plan, o->model, NULL);

@@ -106,6 +106,12 @@ int kerf_cli_setup(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 int kerf_cli_prepare(const struct kerf_cli_options *o, struct kerf_cli_setup *s,
 		     struct kerf_err *err);
 int kerf_cli_plan(const struct kerf_cli_options *o, struct kerf_cli_setup *s, struct kerf_err *err);
+/*
+ * A policy's plan that meets the goal. -EDOM also where this policy has none at all; then the
+ * sentence says whether the default one has. err is not NULL.
+ */
+int kerf_cli_ask(const struct kerf_policy *policy, const struct kerf_problem *p,
+		 struct kerf_plan *plan, struct kerf_err *err);
 void kerf_cli_setup_finish(struct kerf_cli_setup *s);
 
 /* The engine that inputs and outputs are for alone, or NULL. */

@@ -51,6 +51,19 @@ expect 2 'numbers from 0' "$KERF" plan "$model" --objective weighted:1,-2
 expect 2 'numbers from 0' "$KERF" plan "$model" --objective weighted:1,
 expect 2 'all weights are 0' "$KERF" plan "$model" --objective weighted:0,0
 
+expect 0 'energy: nothing is known' "$KERF" plan "$model" --on cpu,ref --objective energy
+echo '{"kerf_power":1,"engines":{"*":{"active_w":2}}}' >"$work/power.json"
+expect 0 '^plan by .* J,' "$KERF" plan "$model" --on cpu,ref --objective energy --power "$work/power.json"
+grep 'energy: nothing' "$work/out" && bad=1
+
+# a policy without any plan: status 3 too, and who has one
+expect 3 'no engine of another node.*; --policy kerf has a plan' "$KERF" plan "$model" --on cpu,ref --policy remote
+expect 3 'no engine of another node.*; --policy kerf has a plan' \
+	"$KERF" bench "$model" --on cpu,ref --policy remote --runs 1
+# an exit's reason is about the operators up to it
+"$KERF" gen resnet18-exits --size 32x32 -o "$work/exits.onnx" || exit 1
+expect 0 "^why: exit 'exit[0-9]': everything on cpu" "$KERF" plan "$work/exits.onnx" --on cpu --exits --policy spinn
+
 # constraints: status 3, what is missed, and an option that is then met
 expect 3 'misses deadline .*; --deadline [0-9.e+-]* would be met' "$KERF" plan "$model" --deadline 0.000001
 expect 0 '^plan by ' "$KERF" plan "$model" --deadline 100000
