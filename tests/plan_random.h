@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RANDOM_OPS 64
+#define RANDOM_OPS 160
 #define RANDOM_NODES 3
 
 struct random_problem {

@@ -147,8 +147,9 @@ static uint32_t engines_here(const struct kerf_problem *p)
  * slower than the whole model there, and need more energy: they are for memory. Padded tiles are
  * for goals that allow them.
  * Large: a graph about which those are not asked whose time grows faster than the graph or is
- * long: qdmp finds the cuts of dads, and cogent draws at random from those that neurosurgeon,
- * autosplit and spinn go through.
+ * long: qdmp finds the cuts of dads but for those by weighed stages (DSH), for which the search's paths
+ * over prices of engines and links stand in, without proof; and cogent draws at random from those that
+ * neurosurgeon, autosplit and spinn go through.
  */
 static bool is_idle(const struct kerf_problem *p, const struct kerf_policy *policy)
 {
