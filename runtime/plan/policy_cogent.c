@@ -156,7 +156,11 @@ static int by_reward(const void *a, const void *b)
 	/* Of equals none but the order of what they are: qsort alone promises nothing. */
 	if (x->pair != y->pair)
 		return x->pair < y->pair ? -1 : 1;
-	return (x->at > y->at) - (x->at < y->at);
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if (x->cut.codec != y->cut.codec)
+		return x->cut.codec < y->cut.codec ? -1 : 1;
+	return (x->exit > y->exit) - (x->exit < y->exit);
 }
 
 static void believe(double *old, double found)
