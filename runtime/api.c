@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_DEPTH 2
+
 struct kerf_handle {
 	struct kerf_graph *graph;
 	struct kerf_cluster cluster;
@@ -70,6 +72,7 @@ static int take_goal(const struct kerf_config *cfg, struct kerf_goal *goal, bool
 	int r = 0;
 
 	*goal = (struct kerf_goal){.deadline_s = cfg->deadline_ms * 1e-3,
+				   .in_flight = cfg->depth ? cfg->depth : DEFAULT_DEPTH,
 				   .accuracy = cfg->accuracy,
 				   .keep = cfg->keep,
 				   .inexact = cfg->flags & KERF_INEXACT,
@@ -253,6 +256,7 @@ int kerf_open(const char *model, const struct kerf_config *config, struct kerf_h
 
 	if (!r)
 		r = take_config(config, &cfg, &err);
+	k->depth = engine.depth = cfg.depth ? cfg.depth : DEFAULT_DEPTH;
 	engine.threads = cfg.threads;
 	engine.insecure = cfg.flags & KERF_INSECURE;
 	if (!r)
@@ -266,10 +270,8 @@ int kerf_open(const char *model, const struct kerf_config *config, struct kerf_h
 		r = kerf_cluster_open(cfg.engines ? cfg.engines : "cpu", &engine, &k->cluster, &err);
 	if (!r)
 		r = make_plan(k, &cfg, &engine, &err);
-	if (!r) {
-		k->depth = cfg.depth ? cfg.depth : 2;
+	if (!r)
 		r = make_slots(k);
-	}
 	if (!r)
 		r = kerf_live_open(k->graph, &k->plan, k->cluster.engine, k->depth, &k->live, &err);
 	if (!r)

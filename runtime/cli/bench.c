@@ -819,6 +819,15 @@ static int bench(const struct bench_options *o, struct kerf_err *err)
 	return r;
 }
 
+static uint32_t most(const long *v, uint32_t n)
+{
+	long m = 0;
+
+	while (n--)
+		m = KERF_MAX(m, v[n]);
+	return (uint32_t)m;
+}
+
 int kerf_cmd_bench(int argc, char **argv)
 {
 	struct bench_options o = {.threads = {1},
@@ -845,6 +854,7 @@ int kerf_cmd_bench(int argc, char **argv)
 		kerf_cli_fail(&err, r);
 		status = KERF_EXIT_USAGE;
 	} else {
+		o.common.engine.depth = o.common.goal.goal.in_flight = most(o.depth, o.n_depth);
 		r = kerf_cli_options_open(&o.common, &err);
 		if (!r)
 			r = bench(&o, &err);

@@ -80,7 +80,7 @@ int kerf_cli_option(struct kerf_cli_options *o, int opt, const char *arg, struct
 		return r;
 	case 'd':
 		r = kerf_cli_number("--depth", arg, 1, 64, &n, err);
-		o->depth = (uint32_t)n;
+		o->depth = o->engine.depth = o->goal.goal.in_flight = (uint32_t)n;
 		return r;
 	case 'c':
 		r = kerf_cli_number("--cut", arg, 0, INT32_MAX, &n, err);

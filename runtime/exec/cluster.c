@@ -45,12 +45,15 @@ static uint32_t node_of(struct kerf_cluster *c, uint32_t engine)
 static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
 		    struct kerf_err *err)
 {
+	struct kerf_engine_config own = *cfg;
 	uint32_t i = c->n_engine;
 	int r;
 
+	if (strncmp(spec, "http://", 7))
+		own.depth = 0;
 	if (i == KERF_MAX_ENGINES)
 		return kerf_fail(err, -E2BIG, "--on names more than %d engines", KERF_MAX_ENGINES);
-	r = kerf_engine_open(spec, cfg, &c->engine[i], err);
+	r = kerf_engine_open(spec, &own, &c->engine[i], err);
 	if (r)
 		return r;
 	c->engine[i]->ops->describe(c->engine[i], &c->info[i]);

@@ -25,7 +25,10 @@ struct kerf_cluster {
 	uint32_t node[KERF_MAX_ENGINES];
 };
 
-/* list: engine specs separated by commas, at least one ("cpu,http://10.0.0.2:8470"). */
+/*
+ * list: engine specs separated by commas, at least one ("cpu,http://10.0.0.2:8470"). cfg's depth is
+ * for remote ones alone: a request may have many jobs here.
+ */
 int kerf_cluster_open(const char *list, const struct kerf_engine_config *cfg,
 		      struct kerf_cluster *c, struct kerf_err *err);
 void kerf_cluster_close(struct kerf_cluster *c);

@@ -34,7 +34,8 @@ struct kerf_engine_config {
 	const char *isa; /* cpu: "auto" or NULL, "baseline", "avx2", "avx512", "neon" */
 	bool insecure;	 /* remote: plain TCP to other than loopback */
 	int share;	 /* cpu, one thread: percent of the time that it computes; 0 or 100: all of it */
-	uint32_t depth;	 /* jobs that may wait; 0: local, any number; remote, its default */
+	/* Local: jobs that may wait, 0: any number. Remote: requests in flight it is made for, 0: 2. */
+	uint32_t depth;
 	uint32_t patience_ms; /* remote: without a sign of life until the node is lost; 0: 10 s */
 	const struct kerf_observer *observer; /* remote: is told of traffic; outlives it. NULL: none */
 };

@@ -14,7 +14,7 @@
 #define KERF_SLICE_SHAPES 64
 #define KERF_SLICE_RANGES 4096
 #define KERF_SLICE_NAME_MAX 256
-#define KERF_SLICE_DEPTH 16
+#define KERF_SLICE_DEPTH 64
 
 struct json_object;
 

@@ -9,6 +9,24 @@
 #include "plan/plan.h"
 
 /*
+ * The time between requests of which in_flight are under way; busiest_s: what one takes of the engine, link
+ * direction or coder that has most to do. Any number: that. With n of them it lies between
+ * max(busiest, total / n), where none waits for another, and busiest + (total - busiest) / n, where each waits for
+ * all others at the busiest place (balanced job bounds: Zahorjan, Sevcik, Eager and Galler, CACM 25(2), 1982);
+ * this is the middle.
+ */
+static inline double kerf_period_s(const struct kerf_goal *g, double busiest_s, double total_s)
+{
+	double n = g->in_flight, least, most;
+
+	if (!g->in_flight)
+		return busiest_s;
+	least = busiest_s > total_s / n ? busiest_s : total_s / n;
+	most = busiest_s + (total_s > busiest_s ? (total_s - busiest_s) / n : 0);
+	return (least + most) / 2;
+}
+
+/*
  * By how much a priced plan misses the goal: 0 if it meets it, else the sum over what it misses
  * of the share by which it does (a deadline of 10 ms missed by 5 ms: 0.5). What no number
  * measures (an operator that had to stay, a codec not allowed) counts KERF_GOAL_BROKEN each.

@@ -85,6 +85,7 @@ struct kerf_goal {
 	uint32_t codecs;     /* bit i: enum kerf_codec i may be used; 0: none alone */
 	bool inexact;	     /* tiles whose border is wrong (adcnn) are allowed */
 	bool exits;	     /* earlier exits may be taken */
+	uint32_t in_flight;  /* requests at a time, which the period depends on; 0: any number */
 };
 
 struct kerf_fused;
@@ -165,7 +166,7 @@ struct kerf_plan {
 	int32_t exit; /* of graph->exit; -1: the whole model */
 	/* Predicted. */
 	double total_s;	  /* latency of one request */
-	double period_s;  /* between two of many: the busiest engine, link direction or coder */
+	double period_s;  /* between two of many (kerf_period_s()) */
 	double energy_j;  /* of one request, all nodes */
 	double wire_bytes; /* of one request, all links */
 	double memory_bytes; /* of the node that needs most */

@@ -6,8 +6,8 @@
  *
  * MoDNN's successor: each layer is partitioned greedily and recursively in two dimensions by what
  * the workers can do ("greedy two dimensional partition"), so that a part's shape, and with it the
- * border that is sent, fits the layer. The paper reports 1.86 to 2.44 times one device's speed, with 2 to 4
- * workers.
+ * border that is sent, fits the layer. The paper reports 1.86 to 2.44 times the speed of the
+ * original execution, with 2 to 4 workers.
  *
  * Modelled: the recursion, layer by layer. A set of workers takes a range of rows; either its
  * fastest member computes all of it, or set and range are halved, the range as the halves'

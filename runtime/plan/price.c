@@ -20,6 +20,7 @@
  *
  * Work is linear in the steps' operators, edges and n_node^2; one block of memory holds all.
  */
+#include "plan/goal.h"
 #include "plan/plan.h"
 #include "util/link_time.h"
 
@@ -500,6 +501,7 @@ static void totals(struct pricing *x)
 		plan->period_s = fmax(plan->period_s, x->link_busy[i]);
 	for (i = 0; i < p->n_node; i++)
 		plan->period_s = fmax(plan->period_s, x->coding[i]);
+	plan->period_s = kerf_period_s(&p->goal, plan->period_s, plan->total_s);
 	for (i = 0; i < p->n_node; i++) {
 		double bytes = x->weights[i] + x->peak[i];
 

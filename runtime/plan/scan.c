@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/scan.h"
+#include "plan/goal.h"
 #include "plan/policy.h"
 
 #include <math.h>
@@ -344,6 +345,7 @@ void kerf_scan_at(const struct kerf_scan *s, uint32_t k, enum kerf_codec codec,
 		return;
 	cut->period_s = fmax(fmax(cut->here_s, cut->there_s), fmax(cut->up_hold_s, cut->down_hold_s));
 	cut->period_s = fmax(cut->period_s, fmax(cut->encode_s, cut->decode_s));
+	cut->period_s = kerf_period_s(&s->p->goal, cut->period_s, cut->total_s);
 	energy(s, cut);
 	figures.over = memory(s, cut);
 	known = accuracy(s, cut);

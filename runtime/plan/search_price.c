@@ -3,6 +3,7 @@
  * Prices an assignment without making its plan: find_levels() and number_steps() of plan.c and
  * the simulation of price.c on arrays that are there already. A test holds it to both.
  */
+#include "plan/goal.h"
 #include "plan/search_priv.h"
 
 #include <math.h>
@@ -526,6 +527,7 @@ static void totals(struct way *w, int32_t exit)
 		price->period_s = max(price->period_s, x->link_busy[i]);
 	for (i = 0; i < x->n_node; i++)
 		price->period_s = max(price->period_s, x->coding[i]);
+	price->period_s = kerf_period_s(&p->goal, price->period_s, price->total_s);
 	for (i = 0; i < x->n_node; i++) {
 		double bytes = x->weights[i] + x->peak[i];
 

@@ -29,6 +29,20 @@ static void test_objectives(void **state)
 	assert_true(kerf_plan_cost(&p, &plan) == 20 + 500 + 3000);
 }
 
+/* One at a time: the latency; ever more: what the busiest place lets through. */
+static void test_period(void **state)
+{
+	struct kerf_goal g = {.in_flight = 1};
+
+	assert_true(kerf_period_s(&g, 3, 10) == 10);
+	g.in_flight = 2; /* between 10 / 2 and 3 + 7 / 2 */
+	assert_true(kerf_period_s(&g, 3, 10) == 5.75);
+	g.in_flight = 7; /* between 3 and 3 + 1 */
+	assert_true(kerf_period_s(&g, 3, 10) == 3.5);
+	g.in_flight = 0;
+	assert_true(kerf_period_s(&g, 3, 10) == 3);
+}
+
 /* Everything a plan can miss, one after the other; what is proposed is met when it is tried. */
 static void test_misses_are_named(void **state)
 {
@@ -310,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objectives),
+		cmocka_unit_test(test_period),
 		cmocka_unit_test(test_misses_are_named),
 		cmocka_unit_test(test_all_nodes_are_named),
 		cmocka_unit_test(test_near_exit),

@@ -454,7 +454,7 @@ static void test_what_cannot_go_on_is_left(void **state)
 	/* Nobody can: an error, and the plan stays. */
 	for (o = 0; o < OPS; o++)
 		w.op_s[2 * o] = INFINITY;
-	assert_int_equal(kerf_replan_decide(r, &w.p, 6, NULL, &d, &err), -ENODEV);
+	assert_int_equal(kerf_replan_decide(r, &w.p, 6, NULL, &d, &err), -EDOM);
 	assert_true(err.msg[0]);
 	/* A deadline that nobody meets: what runs goes on. */
 	for (o = 0; o < OPS; o++)

@@ -52,6 +52,7 @@ static void test_prices_agree(void **state)
 		random_assignment(&r, &rng, assign, codec);
 		if (!kerf_rng_below(&rng, 4))
 			r.g->value[r.g->op[0].out[0]].bounded = true;
+		r.p.goal.in_flight = (uint32_t)kerf_rng_below(&rng, 4);
 		assert_int_equal(kerf_search_make(&r.p, &x), 0);
 		kerf_search_price(x, assign, round % 2 ? codec : NULL, -1, r.g->n_op, &price);
 		ret = kerf_plan_from_assignment(&r.p, assign, round % 2 ? codec : NULL, &plan, NULL);
@@ -82,6 +83,8 @@ static void random_goal(struct random_problem *r, struct kerf_rng *rng)
 	g->period_weight = (double)kerf_rng_float(rng);
 	if (!kerf_rng_below(rng, 3))
 		g->deadline_s = 0.05 * (double)kerf_rng_float(rng);
+	if (!kerf_rng_below(rng, 3))
+		g->in_flight = 1 + (uint32_t)kerf_rng_below(rng, 4);
 	if (!kerf_rng_below(rng, 4))
 		g->keep = (uint32_t)kerf_rng_below(rng, r->g->n_op + 1);
 }
@@ -103,6 +106,7 @@ static void test_parts_are_bounds(void **state)
 
 		random_problem(&r, &rng, &kind);
 		random_assignment(&r, &rng, assign, codec);
+		r.p.goal.in_flight = (uint32_t)kerf_rng_below(&rng, 4);
 		assert_int_equal(kerf_search_make(&r.p, &x), 0);
 		kerf_search_price(x, assign, NULL, -1, r.g->n_op, &last);
 		for (n = r.g->n_op; n-- > 0 && last.cost < INFINITY; last = price) {
@@ -189,6 +193,8 @@ static void test_never_worse_than_others(void **state)
 				(enum kerf_objective)kerf_rng_below(&rng, KERF_FOR_MEMORY + 1);
 		else if (round % 4)
 			weigh(&r.p.goal, &rng);
+		if (round % 5 < 2)
+			r.p.goal.in_flight = 1 + (uint32_t)kerf_rng_below(&rng, 4);
 		if (round % 3 == 0)
 			r.p.goal.codecs = 1u << KERF_CODEC_F16 | 1u << KERF_CODEC_INT8;
 		if (kerf_policy_find("kerf")->plan(&r.p, &best, NULL)) {
