@@ -18,8 +18,25 @@ static int number(const char *what, const char *arg, double max, double *x, stru
 	return 0;
 }
 
+/* "NODE=MB": names may hold '=', numbers do not. */
+static int split_limit(const char *text, size_t *name, double *mb, struct kerf_err *err)
+{
+	const char *eq = strrchr(text, '=');
+	int r;
+
+	if (!eq || eq == text)
+		return kerf_fail(err, -EINVAL, "--memory '%s': expected NODE=MB", text);
+	*name = (size_t)(eq - text);
+	r = number("--memory NODE=", eq + 1, 1e9, mb, err);
+	if (!r && !(*mb > 0))
+		r = kerf_fail(err, -EINVAL, "--memory '%s': expected more than 0 MB", text);
+	return r;
+}
+
 int kerf_cli_goal_option(struct kerf_cli_goal *g, int opt, const char *arg, struct kerf_err *err)
 {
+	size_t name;
+	double mb;
 	long n;
 	int r;
 
@@ -36,7 +53,7 @@ int kerf_cli_goal_option(struct kerf_cli_goal *g, int opt, const char *arg, stru
 		if (g->n_memory == KERF_CLI_MAX_MEMORY)
 			return kerf_fail(err, -E2BIG, "--memory: more than %d", KERF_CLI_MAX_MEMORY);
 		g->memory[g->n_memory++] = arg;
-		return 0;
+		return split_limit(arg, &name, &mb, err);
 	case KERF_CLI_OPT_KEEP:
 		r = kerf_cli_number("--keep", arg, 0, INT32_MAX, &n, err);
 		g->goal.keep = (uint32_t)n;
@@ -48,29 +65,22 @@ int kerf_cli_goal_option(struct kerf_cli_goal *g, int opt, const char *arg, stru
 	}
 }
 
-/* "NODE=MB": names may hold '=', numbers do not. */
 static int limit(const char *text, const struct kerf_cluster *c, uint32_t home,
 		 struct kerf_plan_node *node, struct kerf_err *err)
 {
-	const char *eq = strrchr(text, '=');
+	size_t name;
 	double mb;
 	uint32_t e;
-	int r;
+	int r = split_limit(text, &name, &mb, err);
 
-	if (!eq || eq == text)
-		return kerf_fail(err, -EINVAL, "--memory '%s': expected NODE=MB", text);
-	r = number("--memory NODE=", eq + 1, 1e9, &mb, err);
-	if (!r && !(mb > 0))
-		r = kerf_fail(err, -EINVAL, "--memory '%s': expected more than 0 MB", text);
 	if (r)
 		return r;
-	if ((size_t)(eq - text) == strlen("home") && !strncmp(text, "home", strlen("home"))) {
+	if (name == strlen("home") && !strncmp(text, "home", name)) {
 		node[home].memory_bytes = mb * 1e6;
 		return 0;
 	}
 	for (e = 0; e < c->n_engine; e++)
-		if (strlen(c->info[e].name) == (size_t)(eq - text) &&
-		    !strncmp(text, c->info[e].name, (size_t)(eq - text))) {
+		if (strlen(c->info[e].name) == name && !strncmp(text, c->info[e].name, name)) {
 			node[c->node[e]].memory_bytes = mb * 1e6;
 			return 0;
 		}

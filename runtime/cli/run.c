@@ -9,6 +9,7 @@
 #include "util/clock.h"
 
 #include <json-c/json.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,15 +204,21 @@ static void print_outputs(const struct kerf_graph *g, const struct kerf_plan *pl
 	}
 }
 
+/* JSON has no infinity and nothing that is not a number: null. */
+static struct json_object *number_json(double x)
+{
+	return isfinite(x) ? json_object_new_double(x) : NULL;
+}
+
 static struct json_object *difference_json(const struct kerf_cli_difference *d)
 {
 	struct json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "same_bits", json_object_new_boolean(d->same_bits));
 	if (d->same_dims) {
-		json_object_object_add(o, "rms", json_object_new_double(d->rms));
-		json_object_object_add(o, "max_abs", json_object_new_double(d->max_abs));
-		json_object_object_add(o, "max", json_object_new_double(d->max));
+		json_object_object_add(o, "rms", number_json(d->rms));
+		json_object_object_add(o, "max_abs", number_json(d->max_abs));
+		json_object_object_add(o, "max", number_json(d->max));
 	}
 	if (d->rows) {
 		json_object_object_add(o, "rows", json_object_new_int64(d->rows));
@@ -239,7 +246,7 @@ static void print_json(const struct kerf_graph *g, const struct kerf_plan *plan,
 		for (k = 0; k < t->rank; k++)
 			json_object_array_add(shape, json_object_new_int64(t->dims[k]));
 		for (k = 0; k < kerf_tensor_count(t); k++)
-			json_object_array_add(data, json_object_new_double(kerf_tensor_float(t, k)));
+			json_object_array_add(data, number_json(kerf_tensor_float(t, k)));
 		json_object_object_add(o, "datatype", json_object_new_string(kerf_dtype_oip(t->dtype)));
 		json_object_object_add(o, "shape", shape);
 		json_object_object_add(o, "data", data);

@@ -162,11 +162,12 @@ static void print(const struct kerf_sim *sim, const struct kerf_sim_result *r)
 	print_latency("all", &r->all, &all);
 }
 
-typedef void (*write_fn)(const struct kerf_sim *, const struct kerf_sim_result *, FILE *);
+typedef int (*write_fn)(const struct kerf_sim *, const struct kerf_sim_result *, FILE *);
 
-static void write_svg(const struct kerf_sim *sim, const struct kerf_sim_result *r, FILE *f)
+static int write_csv(const struct kerf_sim *sim, const struct kerf_sim_result *r, FILE *f)
 {
-	kerf_sim_svg(sim, r, f);
+	kerf_sim_csv(sim, r, f);
+	return 0;
 }
 
 static int write_file(const char *path, write_fn how, const struct kerf_sim *sim,
@@ -182,9 +183,11 @@ static int write_file(const char *path, write_fn how, const struct kerf_sim *sim
 	f = open_memstream(&text, &n);
 	if (!f)
 		return -ENOMEM;
-	how(sim, r, f);
-	ret = fclose(f) ? kerf_fail(err, -errno, "%s: %s", path, strerror(errno))
-			: kerf_file_write(path, text, n, err);
+	ret = how(sim, r, f);
+	if (fclose(f) && !ret)
+		ret = -errno;
+	ret = ret ? kerf_fail(err, ret, "%s: %s", path, strerror(-ret))
+		  : kerf_file_write(path, text, n, err);
 	free(text);
 	return ret;
 }
@@ -212,9 +215,9 @@ static int simulate(const struct sim_options *o, struct kerf_scenario *s, struct
 	if (!r)
 		r = kerf_sim_result(&sim, &result);
 	if (!r)
-		r = write_file(o->csv, kerf_sim_csv, &sim, &result, err);
+		r = write_file(o->csv, write_csv, &sim, &result, err);
 	if (!r)
-		r = write_file(o->svg, write_svg, &sim, &result, err);
+		r = write_file(o->svg, kerf_sim_svg, &sim, &result, err);
 	if (!r && o->json)
 		kerf_sim_json(&sim, &result, stdout);
 	else if (!r)

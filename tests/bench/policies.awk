@@ -130,7 +130,8 @@ END {
 	compare("DeepThings: latency of all here over its own", ms, "local", "deepthings", "1.7 to 3.5 (2 to 6 equal boards, WiFi)")
 	compare("DeepThings: memory of the fullest node over all here's", mb, "deepthings", "local", "0.32 (the fused layers alone)")
 	compare("AOFL: latency of all here over its own", ms, "local", "aofl", "1.9 to 3.7 (equal boards, WiFi)")
-	compare("CoEdge: its energy over all here's", j, "coedge", "local", "0.33 to 0.75 (of other cooperative methods')")
+	compare("CoEdge: its energy over all here's", j, "coedge", "local", "not compared")
+	compare("CoEdge: its energy over MoDNN's", j, "coedge", "modnn", "0.33 to 0.75 (of other cooperative methods')")
 	for (s = 1; s <= n_setup; s++) {
 		m = 0
 		for (i = 1; i <= n_fast; i++)

@@ -76,15 +76,15 @@ expect 1 'no such engine' "$KERF" plan "$model" --memory gpu=10
 # what is proposed is met when it is tried
 expect 3 'nearest plan misses memory' "$KERF" plan "$model" --on cpu,ref --memory cpu=0.001
 expect 0 '^plan by ' "$KERF" plan "$model" --on cpu,ref $(sed -n 's/.*; \(--memory .*\) would be met/\1/p' "$work/out")
-expect 1 'more than 0 MB' "$KERF" plan "$model" --memory cpu=0
-expect 1 'a number from 0' "$KERF" plan "$model" --memory cpu=nan
+expect 2 'more than 0 MB' "$KERF" plan "$model" --memory cpu=0
+expect 2 'a number from 0' "$KERF" plan "$model" --memory cpu=nan
 expect 2 'a number from 0' "$KERF" plan "$model" --deadline -5
 expect 2 'a number from 0' "$KERF" plan "$model" --deadline nan
 expect 2 'numbers from 0' "$KERF" plan "$model" --objective weighted:nan,1
 echo '{"kerf_power":1,"engines":{"cpu":{"active_w":NaN}}}' >"$work/power.json"
 expect 2 'active_w is nan' "$KERF" plan "$model" --power "$work/power.json"
 expect 1 'more than 16 engines' "$KERF" plan "$model" --on "$(printf 'ref,%.0s' $(seq 63))cpu"
-expect 1 'expected NODE=MB' "$KERF" plan "$model" --memory 10
+expect 2 'expected NODE=MB' "$KERF" plan "$model" --memory 10
 expect 2 'expected f16 or int8' "$KERF" plan "$model" --codecs f16,zip
 expect 2 'number from 0 to 1' "$KERF" plan "$model" --accuracy 2
 expect 2 'whole number' "$KERF" plan "$model" --keep -1

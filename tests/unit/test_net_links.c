@@ -146,7 +146,7 @@ static void test_reply(void **state)
 
 static void test_cluster(void **state)
 {
-	struct kerf_engine_config cfg = {.threads = 1};
+	struct kerf_engine_config cfg = {.threads = 1, .depth = 5};
 	static struct kerf_cluster_view view;
 	struct kerf_cluster c;
 	struct test_node gone;
@@ -160,6 +160,10 @@ static void test_cluster(void **state)
 	assert_int_equal(kerf_cluster_open(list, &cfg, &c, NULL), 0);
 	assert_int_equal(c.n_engine, 5);
 	assert_int_equal(c.n_node, 4);
+	/* Peers take as many jobs as there are requests; here a request may have many. */
+	assert_int_equal(c.info[0].depth, 16);
+	for (i = 1; i < 5; i++)
+		assert_int_equal(c.info[i].depth, 5);
 	assert_true(c.node[0] == 0 && c.node[1] == 1 && c.node[2] == 2 && c.node[3] == 1 && c.node[4] == 3);
 	memset(&view, 0, sizeof(view));
 	view.up[4].rate_bytes_s = view.down[4].rate_bytes_s = 1;
