@@ -45,7 +45,7 @@ static uint32_t node_of(struct kerf_cluster *c, uint32_t engine)
 static int open_one(struct kerf_cluster *c, const char *spec, const struct kerf_engine_config *cfg,
 		    struct kerf_err *err)
 {
-	struct kerf_engine_config own = *cfg;
+	struct kerf_engine_config own = cfg ? *cfg : (struct kerf_engine_config){.threads = 0};
 	uint32_t i = c->n_engine;
 	int r;
 

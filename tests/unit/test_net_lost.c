@@ -57,6 +57,13 @@ static void other_close(struct other *o)
 	net_close(&o->at);
 }
 
+/* All of its threads stand when this returns: kill() alone does not wait for that. */
+static void other_stop(const struct other *o)
+{
+	kill(o->pid, SIGSTOP);
+	assert_int_equal(waitpid(o->pid, NULL, WUNTRACED), o->pid);
+}
+
 static struct kerf_engine *patient_engine(const char *url, uint32_t depth)
 {
 	struct kerf_engine_config cfg = {.depth = depth, .patience_ms = PATIENCE_MS};
@@ -105,7 +112,7 @@ static void test_stopped(void **state)
 	p = net_prepare(e, g);
 	net_io_init(&io, g, 1);
 	assert_int_equal(kerf_engine_run(p, io.in, io.out, NULL), 0);
-	kill(o.pid, SIGSTOP);
+	other_stop(&o);
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(run_why(p, &io, &why[i]), i ? -ENODEV : -EIO);
 		assert_non_null(strstr(why[i].msg, o.at.url));
@@ -137,7 +144,7 @@ static void test_stopped_call(void **state)
 	other_open(&o);
 	g = net_load(&o.at, 4);
 	e = patient_engine(o.at.url, 2);
-	kill(o.pid, SIGSTOP);
+	other_stop(&o);
 	assert_int_equal(e->ops->prepare(e, g, &p, &err), -EIO);
 	assert_non_null(strstr(err.msg, o.at.url));
 	assert_non_null(strstr(err.msg, "no sign of life"));

@@ -397,6 +397,7 @@ static void test_cancel(void **state)
 	e = net_engine(url, "ref", 2);
 	p = net_prepare(e, g);
 	kill(pid, SIGSTOP);
+	assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
 	crowd_submit(&c, j, JOBS, p);
 	for (i = 0; i < JOBS; i++)
 		e->ops->cancel(&j[i].job);
@@ -435,6 +436,7 @@ static void test_peer_death(void **state)
 	e = net_engine(url, "ref", 2);
 	p = net_prepare(e, g);
 	kill(pid, SIGSTOP);
+	assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
 	crowd_submit(&c, j, JOBS, p);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
