@@ -67,8 +67,11 @@ static inline int kt_engine(int fd, unsigned engine_class)
 	return -ENOENT;
 }
 
-/* Opens a node of kerf's that has an engine of the class (0: any node); -1 if there is none. */
-static inline int kt_find(unsigned engine_class)
+/*
+ * Opens a node of kerf's that has an engine of the class (0: any node), with flags beside O_RDWR;
+ * -1 if there is none.
+ */
+static inline int kt_find_with(unsigned engine_class, int flags)
 {
 	static const char *const form[] = {"/dev/accel/accel%d", "/dev/dri/renderD%d"};
 	static const int first[] = {0, 128};
@@ -80,7 +83,7 @@ static inline int kt_find(unsigned engine_class)
 			int fd;
 
 			snprintf(path, sizeof(path), form[f], i);
-			fd = open(path, O_RDWR | O_CLOEXEC);
+			fd = open(path, O_RDWR | O_CLOEXEC | flags);
 			if (fd < 0)
 				continue;
 			if (!kt_ioctl(fd, DRM_IOCTL_VERSION, &version) &&
@@ -91,6 +94,11 @@ static inline int kt_find(unsigned engine_class)
 		}
 	}
 	return -1;
+}
+
+static inline int kt_find(unsigned engine_class)
+{
+	return kt_find_with(engine_class, 0);
 }
 
 /*

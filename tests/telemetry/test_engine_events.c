@@ -55,16 +55,22 @@ static uint64_t running(const struct kerf_engine_rec *r)
 	return r->started - r->done;
 }
 
-/* Until w jobs wait and r run. The record then. */
+/*
+ * Until w jobs wait and r run, and nothing changes: a look may come between two counters of one
+ * event. The record then.
+ */
 static struct kerf_engine_rec settle(const struct kerf_engine_rec *rec, uint64_t w, uint64_t r)
 {
 	int64_t end = kt_now() + SOON_S * 1000 * MS;
-	struct kerf_engine_rec now = look(rec);
+	struct kerf_engine_rec before, now = look(rec);
 
-	while ((waiting(&now) != w || running(&now) != r) && kt_now() < end) {
+	do {
+		before = now;
 		usleep(2000);
 		now = look(rec);
-	}
+	} while ((waiting(&now) != w || running(&now) != r ||
+		  memcmp(&before, &now, sizeof(now)) != 0) &&
+		 kt_now() < end);
 	EXPECT_EQ(w, waiting(&now));
 	EXPECT_EQ(r, running(&now));
 	EXPECT_EQ(r != 0, (int64_t)now.occupied_ns < 0);
