@@ -128,8 +128,8 @@ struct kerf_cpu_rec {
 	__u64 switches;
 	__u64 begin_ns; /* first write */
 	/*
-	 * fair_ns + run_delay_ns, each task's times its scheduling weight: what competes with kerf's
-	 * threads one by one, where nice 0 weighs 1; and what is in other scheduling groups
+	 * fair_ns + run_delay_ns, each task's times its scheduling weight: what competes with
+	 * kerf's threads one by one, where nice 0 weighs 1; and what is in other scheduling groups
 	 * (sessions, cgroups), of whose weights that of kerf's group is 1.
 	 */
 	__u64 competing_ns, outside_ns;
@@ -233,8 +233,8 @@ struct kerf_node_load {
 	__u32 throttled;	 /* 1: some policy is held below its maximum by heat */
 	__u32 power_mw;
 	/*
-	 * Running and waiting, by scheduling weight: of what competes with kerf's threads one by one,
-	 * each of which weighs 1000; and of other scheduling groups, kerf's weighing 1000.
+	 * Running and waiting, by scheduling weight: of what competes with kerf's threads one by
+	 * one, each of which weighs 1000; and of other scheduling groups, kerf's weighing 1000.
 	 */
 	__u32 competing_permille, outside_permille;
 	__u32 reserved;

@@ -204,8 +204,8 @@ static __always_inline __u64 group_share(struct sched_entity *group)
  * What a task takes from kerf's threads. One of the same group: its weight. One of another shares
  * that group's weight on this CPU with whoever else of it is runnable here: eight busy tasks
  * of one session are one task to another session. Tasks of one group that follow each other
- * within a millisecond share what was found for the first: walking the groups and dividing costs more than
- * all the rest of a switch.
+ * within a millisecond share what was found for the first: walking the groups and dividing costs
+ * more than all the rest of a switch.
  */
 static __always_inline void weigh(struct task_struct *t, struct kerf_cpu_rec *rec,
 				  struct kerf_on_cpu *on, __u64 now)

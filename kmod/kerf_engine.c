@@ -267,8 +267,8 @@ void kerf_engine_requeue_all(struct kerf_engine *engine, int error)
 /* --- coming and going --- */
 
 /*
- * The index that an engine of this name had before, else one that none had, else any: what clients are
- * charged by index shall not show under another engine's name.
+ * The index that an engine of this name had before, else one that none had, else any: what clients
+ * are charged by index shall not show under another engine's name.
  */
 static int free_index(struct kerf_device *kdev, const char *name)
 {

@@ -107,8 +107,8 @@ bool kerf_fence_unwait(struct kerf_job *job)
 	if (!called || removed || !job->seqno)
 		return true;
 	/*
-	 * Every callback was called, and the last of them put the job into kdev->met. Once asked to, kick_work
-	 * may retire the job at any time: it is not looked at any more here.
+	 * Every callback was called, and the last of them put the job into kdev->met. Once asked
+	 * to, kick_work may retire the job at any time: it is not looked at any more here.
 	 */
 	spin_lock_irqsave(&kdev->lock, flags);
 	met = job->fences_met;

@@ -2,13 +2,15 @@
 /*
  * Engines whose server is a process: /dev/kerf-server (uapi/kerf_server.h).
  *
- * run() only marks a slot and wakes the server. What the job consists of is copied into the slot table when
- * the server reads, in its own time, so starting a job costs the scheduler nothing and its locks are not held
- * for 64 KiB of commands. For a running job's memory to last as long as that copy takes, the reader holds
- * jobs_mutex and the core, which lets go of a job only after unprepare(), passes through it.
+ * run() only marks a slot and wakes the server. What the job consists of is copied into the slot
+ * table when the server reads, in its own time, so starting a job costs the scheduler nothing and
+ * its locks are not held for 64 KiB of commands. For a running job's memory to last as long as that
+ * copy takes, the reader holds jobs_mutex and the core, which lets go of a job only after
+ * unprepare(), passes through it.
  *
- * A slot is, seen from here: idle; in @run (started, not read yet); in @taken (the server has it). A job that
- * is taken from the server (timeout) leaves its slot in @taken and @held until the server answers.
+ * A slot is, seen from here: idle; in @run (started, not read yet); in @taken (the server has it).
+ * A job that is taken from the server (timeout) leaves its slot in @taken and @held until the
+ * server answers.
  */
 #include <linux/bitops.h>
 #include <linux/capability.h>
@@ -98,7 +100,8 @@ static void kerf_user_unprepare(struct kerf_engine *engine, struct kerf_job *job
 	mutex_unlock(&ue->jobs_mutex);
 }
 
-static enum kerf_run_result kerf_user_run(struct kerf_engine *engine, struct kerf_job *job, u32 generation)
+static enum kerf_run_result kerf_user_run(struct kerf_engine *engine, struct kerf_job *job,
+					  u32 generation)
 {
 	struct kerf_server *server = to_user_engine(engine)->server;
 
@@ -109,8 +112,8 @@ static enum kerf_run_result kerf_user_run(struct kerf_engine *engine, struct ker
 }
 
 /*
- * The core stops nobody here: the job ends for its client, and its slot stays with the server, or is free
- * if the server never saw it.
+ * The core stops nobody here: the job ends for its client, and its slot stays with the server, or
+ * is free if the server never saw it.
  */
 static bool kerf_user_progress(struct kerf_engine *engine, u32 slot)
 {
@@ -122,7 +125,8 @@ static bool kerf_user_progress(struct kerf_engine *engine, u32 slot)
 
 	spin_lock_irq(&kdev->lock);
 	server = to_user_engine(engine)->server;
-	if (!server || !engine->slots[slot].job || time_before(jiffies, engine->slots[slot].deadline)) {
+	if (!server || !engine->slots[slot].job ||
+	    time_before(jiffies, engine->slots[slot].deadline)) {
 		/* It has ended meanwhile, or is about to go to a successor. */
 	} else if (server->run & bit) {
 		server->run &= ~bit;
@@ -204,7 +208,8 @@ static void kerf_user_remove(struct kerf_user_engine *ue, int error)
 
 static void kerf_user_grace_work(struct work_struct *work)
 {
-	struct kerf_user_engine *ue = container_of(to_delayed_work(work), struct kerf_user_engine, grace_work);
+	struct kerf_user_engine *ue =
+		container_of(to_delayed_work(work), struct kerf_user_engine, grace_work);
 
 	mutex_lock(&kerf_user_mutex);
 	/* A successor may have come, and died, while this waited for the mutex. */
@@ -227,7 +232,10 @@ static void kerf_server_detach(struct kerf_server *server, int error)
 	spin_lock_irq(&kdev->lock);
 	ue->server = NULL;
 	server->given_up = true;
-	/* The slots are a successor's from now on: nothing that still runs in a call of this one may touch them. */
+	/*
+	 * The slots are a successor's from now on: nothing that still runs in a call of this one
+	 * may touch them.
+	 */
 	server->run = 0;
 	server->taken = 0;
 	server->cancel = 0;
@@ -256,7 +264,8 @@ static int kerf_server_death(const struct kerf_server *server)
 
 static void kerf_server_stuck_work(struct work_struct *work)
 {
-	struct kerf_server *server = container_of(to_delayed_work(work), struct kerf_server, stuck_work);
+	struct kerf_server *server =
+		container_of(to_delayed_work(work), struct kerf_server, stuck_work);
 	struct kerf_engine *engine = &server->ue->base;
 	bool stuck;
 
@@ -304,7 +313,8 @@ static struct kerf_user_engine *kerf_user_find(const char *name)
 	return NULL;
 }
 
-static void kerf_user_take_policy(struct kerf_user_engine *ue, const struct kerf_server_register *reg)
+static void kerf_user_take_policy(struct kerf_user_engine *ue,
+				  const struct kerf_server_register *reg)
 {
 	ue->recovery = reg->recovery;
 	ue->grace_ms = reg->grace_ms;
@@ -435,7 +445,8 @@ static struct kerf_job *kerf_server_job(struct kerf_server *server, u32 slot)
 	return s->generation == server->generation[slot] ? s->job : NULL;
 }
 
-static void kerf_server_fill(struct kerf_server_slot *entry, const struct kerf_job *job, u32 generation)
+static void kerf_server_fill(struct kerf_server_slot *entry, const struct kerf_job *job,
+			     u32 generation)
 {
 	u32 i;
 
@@ -511,7 +522,10 @@ static bool kerf_server_take_cancel(struct kerf_server *server, struct kerf_serv
 	return cancel;
 }
 
-/* What was taken could not be told: as before. A job that ended meanwhile leaves no trace: nobody knew of it. */
+/*
+ * What was taken could not be told: as before. A job that ended meanwhile leaves no trace: nobody
+ * knew of it.
+ */
 static void kerf_server_untake(struct kerf_server *server, const struct kerf_server_record *rec)
 {
 	struct kerf_engine *engine = &server->ue->base;
@@ -612,7 +626,10 @@ static int kerf_done_check(const struct kerf_server *server, struct kerf_server_
 	return 0;
 }
 
-/* What clients are told is bounded by struct drm_kerf_queue_wait; -ETIME and the like are the kernel's to say. */
+/*
+ * What clients are told is bounded by struct drm_kerf_queue_wait; -ETIME and the like are the
+ * kernel's to say.
+ */
 static int kerf_done_error(const struct kerf_server_done *done)
 {
 	return !done->status || done->status == -EFAULT ? done->status : -EIO;
@@ -642,12 +659,13 @@ static int kerf_server_done(struct kerf_server *server, const struct kerf_server
 	if (held)
 		kerf_engine_unhold(engine, done->slot);
 	else
-		kerf_engine_done_sleepable(engine, done->slot, done->generation, kerf_done_error(done),
-					   done->busy_ns);
+		kerf_engine_done_sleepable(engine, done->slot, done->generation,
+					   kerf_done_error(done), done->busy_ns);
 	return 0;
 }
 
-static ssize_t kerf_server_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
+static ssize_t kerf_server_write(struct file *file, const char __user *buf, size_t count,
+				 loff_t *pos)
 {
 	struct kerf_server *server = file->private_data;
 	struct kerf_server_done done;
@@ -659,7 +677,9 @@ static ssize_t kerf_server_write(struct file *file, const char __user *buf, size
 	if (count % sizeof(done))
 		return -EINVAL;
 	for (at = 0; at < count; at += sizeof(done)) {
-		ret = copy_from_user(&done, buf + at, sizeof(done)) ? -EFAULT : kerf_done_check(server, &done);
+		ret = copy_from_user(&done, buf + at, sizeof(done))
+			      ? -EFAULT
+			      : kerf_done_check(server, &done);
 		if (!ret)
 			ret = kerf_server_done(server, &done);
 		if (ret)
@@ -695,7 +715,8 @@ static int kerf_server_window_bo(struct kerf_server *server, const struct kerf_s
 	if (!ret && args->window >= job->n_bos)
 		ret = -EINVAL;
 	if (!ret) {
-		const struct kerf_job_bo *bo = &job->bos[array_index_nospec(args->window, job->n_bos)];
+		const struct kerf_job_bo *bo =
+			&job->bos[array_index_nospec(args->window, job->n_bos)];
 
 		*obj = bo->obj;
 		*flags = bo->flags;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What kerf_user.c (servers and their engines) and kerf_user_bo.c (the BOs they were given) share. */
+/*
+ * What kerf_user.c (servers and their engines) and kerf_user_bo.c (the BOs they were given) share.
+ */
 #ifndef KERF_USER_H
 #define KERF_USER_H
 
@@ -59,7 +61,8 @@ void kerf_user_bos_fini(struct kerf_user_bos *bos);
 int kerf_user_bos_remember(struct kerf_user_bos *bos, struct kerf_bo *bo); /* -ENOMEM, -ENOSPC */
 bool kerf_user_bos_pending(struct kerf_user_bos *bos);
 /* Moves up to @max gone entries to @told and fills a record for each; their number. */
-u32 kerf_user_bos_take(struct kerf_user_bos *bos, struct list_head *told, struct kerf_server_record *rec, u32 max);
+u32 kerf_user_bos_take(struct kerf_user_bos *bos, struct list_head *told,
+		       struct kerf_server_record *rec, u32 max);
 void kerf_user_bos_untake(struct kerf_user_bos *bos, struct list_head *told); /* they could not be told */
 void kerf_user_bos_told(struct kerf_user_bos *bos, struct list_head *told);
 struct dma_buf *kerf_user_export(struct drm_gem_object *obj, u32 ref_flags);

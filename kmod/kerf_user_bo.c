@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BOs in the hands of engine servers: dma-bufs with the permission of a job's window, and which BOs a
- * server was given, so that it can be told when a mapping that it keeps is of no use any more.
+ * BOs in the hands of engine servers: dma-bufs with the permission of a job's window, and which BOs
+ * a server was given, so that it can be told when a mapping that it keeps is of no use any more.
  */
 #include <linux/dma-buf.h>
 #include <linux/fcntl.h>
@@ -40,20 +40,22 @@ static const struct dma_buf_ops kerf_user_rw_ops = {
 };
 
 /*
- * Devices map dma-bufs in both directions and the importing driver writes as it likes, so read-only stands
- * for: by the CPU.
+ * Devices map dma-bufs in both directions and the importing driver writes as it likes, so read-only
+ * stands for: by the CPU.
  */
 static int kerf_user_ro_attach(struct dma_buf *buf, struct dma_buf_attachment *attach)
 {
 	return -EACCES;
 }
 
-static struct sg_table *kerf_user_ro_map(struct dma_buf_attachment *attach, enum dma_data_direction dir)
+static struct sg_table *kerf_user_ro_map(struct dma_buf_attachment *attach,
+					 enum dma_data_direction dir)
 {
 	return ERR_PTR(-EACCES);
 }
 
-static void kerf_user_ro_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt, enum dma_data_direction dir)
+static void kerf_user_ro_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+			       enum dma_data_direction dir)
 {
 }
 
@@ -206,7 +208,8 @@ bool kerf_user_bos_pending(struct kerf_user_bos *bos)
 	return !list_empty_careful(&bos->gone);
 }
 
-u32 kerf_user_bos_take(struct kerf_user_bos *bos, struct list_head *told, struct kerf_server_record *rec, u32 max)
+u32 kerf_user_bos_take(struct kerf_user_bos *bos, struct list_head *told,
+		       struct kerf_server_record *rec, u32 max)
 {
 	struct kerf_user_known *known, *tmp;
 	u32 n = 0;
@@ -216,7 +219,8 @@ u32 kerf_user_bos_take(struct kerf_user_bos *bos, struct list_head *told, struct
 		if (n == max)
 			break;
 		list_move_tail(&known->link, told);
-		rec[n++] = (struct kerf_server_record){.event = KERF_SERVER_BO_GONE, .bo_id = known->id};
+		rec[n++] = (struct kerf_server_record){.event = KERF_SERVER_BO_GONE,
+						       .bo_id = known->id};
 	}
 	spin_unlock(&kerf_user_bo_lock);
 	return n;

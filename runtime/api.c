@@ -211,13 +211,14 @@ static int make_plan(struct kerf_handle *k, const struct kerf_config *cfg,
 /* Where there is something to decide, and it may be decided again. */
 static int start_steer(struct kerf_handle *k, const struct kerf_config *cfg, struct kerf_err *err)
 {
-	const struct kerf_steer_config steer = {.cluster = &k->cluster,
-						.view = k->view,
-						.problem = k->problem,
-						.plan = &k->plan,
-						.live = k->live,
-						.telemetry = k->telemetry,
-						.seconds = cfg->replan_ms > 0 ? cfg->replan_ms * 1e-3 : 0};
+	const struct kerf_steer_config steer = {
+		.cluster = &k->cluster,
+		.view = k->view,
+		.problem = k->problem,
+		.plan = &k->plan,
+		.live = k->live,
+		.telemetry = k->telemetry,
+		.seconds = cfg->replan_ms > 0 ? cfg->replan_ms * 1e-3 : 0};
 
 	return k->problem ? kerf_steer_start(&steer, &k->steer, err) : 0;
 }

@@ -135,7 +135,9 @@ KERF_API int kerf_submit(struct kerf_handle *handle, const void *const *inputs,
 /* Zeroed memory aligned as requests want it; free() it. */
 KERF_API void *kerf_buffer(size_t bytes);
 
-/* Why the plan is as it is that the handle was opened with, one line; lives as long as the handle. */
+/*
+ * Why the plan is as it is that the handle was opened with, one line; lives as long as the handle.
+ */
 KERF_API const char *kerf_plan_reason(const struct kerf_handle *handle);
 /* The same of the plan in force, which replanning changes; cut to size, always terminated. */
 KERF_API int kerf_get_reason(struct kerf_handle *handle, char *text, size_t size);
@@ -148,7 +150,8 @@ KERF_API int kerf_get_reason(struct kerf_handle *handle, char *text, size_t size
  * opened without replan_ms, or with one engine alone, so that there is nothing to change; else
  * the policy's error or that of preparing: then the plan in force stays.
  */
-KERF_API int kerf_replan(struct kerf_handle *handle, int *changed, char *reason, size_t reason_size);
+KERF_API int kerf_replan(struct kerf_handle *handle, int *changed, char *reason,
+			 size_t reason_size);
 
 /* stats->size is the caller's sizeof. */
 KERF_API int kerf_get_stats(struct kerf_handle *handle, struct kerf_stats *stats);

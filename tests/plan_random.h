@@ -103,7 +103,8 @@ static inline void random_links(struct random_problem *r, struct kerf_rng *rng, 
 			if (!kerf_rng_below(rng, 6))
 				continue; /* no path */
 			l->rate_bytes_s = 1e5 * pow(10, 3 * (double)kerf_rng_float(rng));
-			l->latency_s = kerf_rng_below(rng, 4) ? 1e-3 * (double)kerf_rng_float(rng) : 0;
+			l->latency_s =
+				kerf_rng_below(rng, 4) ? 1e-3 * (double)kerf_rng_float(rng) : 0;
 			if (!kerf_rng_below(rng, 6)) {
 				l->window_bytes = 14480;
 				l->round_s = 5e-3 * (double)kerf_rng_float(rng);
@@ -135,7 +136,8 @@ static inline void random_problem(struct random_problem *r, struct kerf_rng *rng
 				  const struct random_kind *k)
 {
 	static const char *const names[] = {"one", "two", "three"};
-	uint32_t n_node = k->engines > 1 ? 1 + (uint32_t)kerf_rng_below(rng, RANDOM_NODES) : 1, e, o;
+	uint32_t n_node = k->engines > 1 ? 1 + (uint32_t)kerf_rng_below(rng, RANDOM_NODES) : 1, e,
+		 o;
 	double speed[3], job = kerf_rng_below(rng, 3) ? 1e-3 * (double)kerf_rng_float(rng) : 0;
 
 	memset(r, 0, sizeof(*r));

@@ -2,9 +2,9 @@
 /*
  * /dev/kerf-server: a process as the engine behind kerf queues.
  *
- * A process opens the node and gives REGISTER a name: from then on the virtual kerf device has an engine
- * of class KERF_ENGINE_USER, and this open file is its server. Clients submit to it as to any other
- * engine (kerf_accel.h); what their commands mean is between them and the server.
+ * A process opens the node and gives REGISTER a name: from then on the virtual kerf device has an
+ * engine of class KERF_ENGINE_USER, and this open file is its server. Clients submit to it as to
+ * any other engine (kerf_accel.h); what their commands mean is between them and the server.
  *
  *   REGISTER, then mmap the slot table
  *   read()   RUN: a job stands in a slot    CANCEL: nobody wants its result any more
@@ -12,26 +12,26 @@
  *   GET_BO   a dma-buf of one of the job's windows
  *   write()  DONE: how the job ended; its slot is free for the next
  *
- * A slot holds one job. It is named by (slot, generation): the generation goes up with every job, so an
- * answer that is late, doubled or invented is no answer; it is ignored. Between RUN and its DONE the
- * slot's entry in the table does not change.
+ * A slot holds one job. It is named by (slot, generation): the generation goes up with every job,
+ * so an answer that is late, doubled or invented is no answer; it is ignored. Between RUN and its
+ * DONE the slot's entry in the table does not change.
  *
  * Time. A job that runs longer than its timeout ends for its client with -ETIME whatever the server
- * does; the server is told CANCEL and the slot stays taken until its DONE comes. A server that leaves
- * all its slots so for KERF_SERVER_STUCK_MS is given up, as if it had died: every call on its file is
- * then -ESHUTDOWN.
+ * does; the server is told CANCEL and the slot stays taken until its DONE comes. A server that
+ * leaves all its slots so for KERF_SERVER_STUCK_MS is given up, as if it had died: every call on
+ * its file is then -ESHUTDOWN.
  *
- * Death. A server dies when the last reference to its open file goes: descriptors (dup, fork, SCM_RIGHTS)
- * and mappings of the table. By its recovery policy its jobs then end with -EOWNERDEAD and the engine
- * goes, or the engine waits for a successor: a REGISTER of the same name, depth and caps, by the same
- * user id or with CAP_SYS_ADMIN. Jobs that ran are run again by the successor, at most max_attempts times
- * in all. So a server should keep nothing between jobs that a successor cannot make again from
- * commands and BOs, or answer -EIO to what it does not know.
+ * Death. A server dies when the last reference to its open file goes: descriptors (dup, fork,
+ * SCM_RIGHTS) and mappings of the table. By its recovery policy its jobs then end with -EOWNERDEAD
+ * and the engine goes, or the engine waits for a successor: a REGISTER of the same name, depth and
+ * caps, by the same user id or with CAP_SYS_ADMIN. Jobs that ran are run again by the successor, at
+ * most max_attempts times in all. So a server should keep nothing between jobs that a successor
+ * cannot make again from commands and BOs, or answer -EIO to what it does not know.
  *
  * A job behind this interface never signals a dma_fence: no process can promise that it ends.
  *
- * The rules of kerf_accel.h hold: pads and undefined flags are 0 or the call is -EINVAL; a call that
- * fails has changed nothing. Calls before REGISTER are -ENOTCONN. Any thread may call.
+ * The rules of kerf_accel.h hold: pads and undefined flags are 0 or the call is -EINVAL; a call
+ * that fails has changed nothing. Calls before REGISTER are -ENOTCONN. Any thread may call.
  */
 #ifndef KERF_SERVER_H
 #define KERF_SERVER_H

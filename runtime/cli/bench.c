@@ -434,7 +434,8 @@ static int measure(const struct bench_options *o, struct kerf_cli_setup *s,
 	if (!r)
 		r = kerf_live_open(s->graph, plan, s->cluster.engine, l.depth, &l.live, err);
 	if (!r && o->replan)
-		r = kerf_cli_replan_start(o->common.model, s, l.live, (double)o->replan, &replan, err);
+		r = kerf_cli_replan_start(o->common.model, s, l.live, (double)o->replan, &replan,
+					  err);
 	if (r)
 		goto out;
 	if (b->warmup)
@@ -487,7 +488,9 @@ static void print_head(const struct bench_options *o)
 		printf("[");
 }
 
-/* The last fields of a row, in formats that have them: empty, or null, where nothing was compared. */
+/*
+ * The last fields of a row, in formats that have them: empty, or null, where nothing was compared.
+ */
 static void print_error(const struct bench_options *o, const struct worst *w)
 {
 	const char *top1 = w->top1 ? "true" : "false";
@@ -557,7 +560,8 @@ static uint64_t plan_hash(const struct kerf_plan *plan)
 static int bench_plan(const struct bench_options *o, long threads, struct kerf_cli_setup *s,
 		      const char *policy, bool *first, struct kerf_err *err)
 {
-	struct batch b = {.warmup = o->warmup, .runs = o->runs, .ms = calloc(MAX_SAMPLES, sizeof(double))};
+	struct batch b = {
+		.warmup = o->warmup, .runs = o->runs, .ms = calloc(MAX_SAMPLES, sizeof(double))};
 	uint32_t d;
 	int r = b.ms ? 0 : -ENOMEM;
 
@@ -613,7 +617,8 @@ static double median_of(const struct distinct *d)
 	return st.median;
 }
 
-static void measure_rounds(const struct bench_options *o, struct kerf_cli_setup *s, struct rounds *k)
+static void measure_rounds(const struct bench_options *o, struct kerf_cli_setup *s,
+			   struct rounds *k)
 {
 	double best = INFINITY;
 	uint32_t i;
@@ -773,7 +778,8 @@ static int bench_threads(const struct bench_options *o, long threads, bool *firs
 		else
 			r = bench_policy(o, threads, &s, o->policy[p], rounds, first, &why);
 		/* Others may have a plan. */
-		if ((r == -EDOM || r == -ENODEV || (rounds && r != -ENOMEM && r)) && o->n_policy > 1) {
+		if ((r == -EDOM || r == -ENODEV || (rounds && r != -ENOMEM && r)) &&
+		    o->n_policy > 1) {
 			fprintf(stderr, "kerf: policy %s: %s\n", o->policy[p], why.msg);
 			r = 0;
 		}

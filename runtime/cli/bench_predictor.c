@@ -48,7 +48,8 @@ static int print_rows(const struct kerf_training *t, const struct kerf_predictio
 
 		/* Once each. */
 		for (j = 0; j < i; j++)
-			if (by_model ? is_model(&t->profile[j], p->model) : is_engine(&t->profile[j], p))
+			if (by_model ? is_model(&t->profile[j], p->model)
+				     : is_engine(&t->profile[j], p))
 				break;
 		if (j < i)
 			continue;

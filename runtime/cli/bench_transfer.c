@@ -299,7 +299,8 @@ static int recv_body(struct transfers *t, const struct reply *p)
 	return 0;
 }
 
-static int check_reply(struct transfers *t, const struct reply *p, size_t bytes, struct kerf_err *err)
+static int check_reply(struct transfers *t, const struct reply *p, size_t bytes,
+		       struct kerf_err *err)
 {
 	if (p->head.status != 200)
 		return kerf_fail(err, -EPROTO, "%s: HTTP status %d", t->url, p->head.status);

@@ -308,8 +308,8 @@ static void print_size(const struct wire_size *size, bool json, bool first)
 		       s.median / e.median, e.min, s.min, e.p90, s.p90);
 	else
 		printf("%8zu bytes: echo %8.1f us, remote slice %8.1f us: %+7.1f us, %.2fx  (medians of %u; least %.1f, %.1f; p90 %.1f, %.1f)\n",
-		       size->bytes, e.median, s.median, s.median - e.median, s.median / e.median, e.n,
-		       e.min, s.min, e.p90, s.p90);
+		       size->bytes, e.median, s.median, s.median - e.median, s.median / e.median,
+		       e.n, e.min, s.min, e.p90, s.p90);
 }
 
 static int run(uint32_t scale, bool json, struct kerf_err *err)

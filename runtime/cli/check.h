@@ -13,7 +13,10 @@ struct kerf_cli_difference {
 	bool same_bits;
 	double rms;	/* of the errors, over that of the whole run's values */
 	double max_abs, max; /* the largest error; the same over the largest value */
-	/* Of outputs that are scores of classes, a row each: in how many the largest is the same. 0: others. */
+	/*
+	 * Of outputs that are scores of classes, a row each: in how many the largest is the same.
+	 * 0: others.
+	 */
 	int64_t rows, top1;
 };
 
@@ -21,8 +24,8 @@ struct kerf_cli_difference {
 bool kerf_cli_inexact(const struct kerf_plan *plan, char why[96]);
 
 /*
- * Runs the whole model on home's engine with io's inputs and compares: d[io->n_out]. Blocks. -EOPNOTSUPP if
- * there is no such engine here, or what preparing and running it there fails with.
+ * Runs the whole model on home's engine with io's inputs and compares: d[io->n_out]. Blocks.
+ * -EOPNOTSUPP if there is no such engine here, or what preparing and running it there fails with.
  */
 int kerf_cli_differences(const struct kerf_cli_setup *s, const struct kerf_plan *plan,
 			 const struct kerf_io *io, struct kerf_cli_difference *d,

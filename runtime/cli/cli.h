@@ -5,7 +5,12 @@
 
 #include "util/err.h"
 
-enum kerf_exit_status { KERF_EXIT_OK = 0, KERF_EXIT_FAILED = 1, KERF_EXIT_USAGE = 2, KERF_EXIT_MISSED = 3 };
+enum kerf_exit_status {
+	KERF_EXIT_OK = 0,
+	KERF_EXIT_FAILED = 1,
+	KERF_EXIT_USAGE = 2,
+	KERF_EXIT_MISSED = 3
+};
 
 struct kerf_command {
 	const char *name, *what;

@@ -265,7 +265,8 @@ static int encode(struct kerf_gen *g, const char *graph_name, struct kerf_gen_bu
 	kerf_gen_put(small, g->nodes.p, g->nodes.n);
 	kerf_gen_put(small, g->inputs.p, g->inputs.n);
 	kerf_gen_put(small, g->outputs.p, g->outputs.n);
-	failed = opset.failed || g->metadata.failed || g->nodes.failed || g->inputs.failed || g->outputs.failed;
+	failed = opset.failed || g->metadata.failed || g->nodes.failed || g->inputs.failed ||
+		 g->outputs.failed;
 	free(opset.p);
 	/* The length stands before the graph; its own size moves the weights: never shrink it. */
 	for (reserved = 1;; reserved = varint_size(size)) {

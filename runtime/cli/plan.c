@@ -233,8 +233,10 @@ static int draw(const struct kerf_cli_setup *s, const char *path,
 		int (*how)(const struct kerf_plan_picture *p, FILE *f), struct kerf_err *err)
 {
 	const char *name[KERF_MAX_ENGINES];
-	struct kerf_plan_picture p = {
-		.graph = s->graph, .plan = &s->plan, .engine = name, .n_engine = s->cluster.n_engine};
+	struct kerf_plan_picture p = {.graph = s->graph,
+				      .plan = &s->plan,
+				      .engine = name,
+				      .n_engine = s->cluster.n_engine};
 	char *text = NULL;
 	size_t size = 0;
 	FILE *f = NULL;

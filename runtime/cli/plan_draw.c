@@ -88,8 +88,8 @@ struct kerf_crossing kerf_plan_crossing(const struct kerf_plan_picture *p, int32
 	if (to == UINT32_MAX)
 		add_pieces(p, v, p->edge_first[p->plan->n_step], p->plan->n_edge, &c, &begin, &end);
 	for (i = to == UINT32_MAX ? 0 : p->first[to]; to != UINT32_MAX && i < p->first[to + 1]; i++)
-		add_pieces(p, v, p->edge_first[p->step[i]], p->edge_first[p->step[i] + 1], &c, &begin,
-			   &end);
+		add_pieces(p, v, p->edge_first[p->step[i]], p->edge_first[p->step[i] + 1], &c,
+			   &begin, &end);
 	c.s = end - begin;
 	return c;
 }

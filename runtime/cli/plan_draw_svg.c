@@ -155,7 +155,8 @@ static void settle(struct sketch *s, const struct layer *l, struct placed *room)
 	for (i = 0; i < l->n; i++) {
 		uint32_t b = s->order[l->first + i];
 
-		room[i] = (struct placed){s->count[b] ? s->sum[b] / s->count[b] : s->box[b].place, b};
+		room[i] =
+			(struct placed){s->count[b] ? s->sum[b] / s->count[b] : s->box[b].place, b};
 	}
 	qsort(room, l->n, sizeof(*room), by_key);
 	for (i = 0; i < l->n; i++) {
@@ -264,7 +265,8 @@ static void find_points(struct sketch *s)
 	for (i = 0; i < s->n_box; i++) {
 		const struct layer *l = &s->layer[s->box[i].layer];
 
-		s->box[i].x = (s->left[l->column] + s->right[l->column]) / 2 + s->box[i].place * PITCH_X;
+		s->box[i].x =
+			(s->left[l->column] + s->right[l->column]) / 2 + s->box[i].place * PITCH_X;
 		s->box[i].y = s->top + l->y;
 	}
 	s->bottom += s->top;
@@ -328,26 +330,30 @@ static void draw_path(const struct sketch *s, const struct link *l, const char *
 
 	if (ca == cb && b->layer == a->layer + 1) {
 		fprintf(s->f, "<path d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f\" %s/>\n", a->x,
-			a->y + BOX_H / 2, a->x, a->y + BOX_H / 2 + 12, b->x, b->y - BOX_H / 2 - 12, b->x,
-			b->y - BOX_H / 2, style);
+			a->y + BOX_H / 2, a->x, a->y + BOX_H / 2 + 12, b->x, b->y - BOX_H / 2 - 12,
+			b->x, b->y - BOX_H / 2, style);
 		return;
 	}
 	if (ca == cb) {
 		side = fmax(a->x, b->x) + BOX_W / 2 + 14;
 		fprintf(s->f, "<path d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f\" %s/>\n",
-			a->x + BOX_W / 2, a->y, side, a->y, side, b->y, b->x + BOX_W / 2, b->y, style);
+			a->x + BOX_W / 2, a->y, side, a->y, side, b->y, b->x + BOX_W / 2, b->y,
+			style);
 		return;
 	}
 	side = gutter(s, l);
 	up = b->y - BOX_H / 2 - 9;
-	fprintf(s->f, "<path d=\"M%.1f %.1fV%.1fH%.1fV%.1fH%.1fV%.1f\" stroke-linejoin=\"round\" %s/>\n",
-		a->x, a->y + BOX_H / 2, a->y + BOX_H / 2 + 6, side, up, b->x, b->y - BOX_H / 2, style);
+	fprintf(s->f,
+		"<path d=\"M%.1f %.1fV%.1fH%.1fV%.1fH%.1fV%.1f\" stroke-linejoin=\"round\" %s/>\n",
+		a->x, a->y + BOX_H / 2, a->y + BOX_H / 2 + 6, side, up, b->x, b->y - BOX_H / 2,
+		style);
 }
 
 static void draw_link(const struct sketch *s, const struct link *l, bool labels)
 {
 	uint32_t n_op = s->p->graph->n_op;
-	struct kerf_crossing c = kerf_plan_crossing(s->p, l->value, l->to < n_op ? l->to : UINT32_MAX);
+	struct kerf_crossing c =
+		kerf_plan_crossing(s->p, l->value, l->to < n_op ? l->to : UINT32_MAX);
 	char text[64];
 	bool apart = c.pieces && l->from < n_op && l->to < n_op;
 
@@ -355,7 +361,8 @@ static void draw_link(const struct sketch *s, const struct link *l, bool labels)
 		return;
 	if (labels) {
 		const struct box *b = &s->box[l->to];
-		uint32_t ca = s->layer[s->box[l->from].layer].column, cb = s->layer[b->layer].column;
+		uint32_t ca = s->layer[s->box[l->from].layer].column,
+			 cb = s->layer[b->layer].column;
 
 		s->labelled[l->value] = true;
 		kerf_crossing_text(&c, text, sizeof(text));
@@ -437,8 +444,9 @@ static int draw(struct sketch *s)
 	if (r)
 		return r;
 	for (i = 0; i < s->n_link; i++) {
-		struct kerf_crossing c = kerf_plan_crossing(
-			s->p, s->link[i].value, s->link[i].to < g->n_op ? s->link[i].to : UINT32_MAX);
+		struct kerf_crossing c =
+			kerf_plan_crossing(s->p, s->link[i].value,
+					   s->link[i].to < g->n_op ? s->link[i].to : UINT32_MAX);
 
 		s->layer[s->box[s->link[i].to].layer].labelled |= c.bytes > 0;
 	}
@@ -468,7 +476,8 @@ int kerf_plan_draw_svg(const struct kerf_plan_picture *p, FILE *f)
 {
 	const struct kerf_graph *g = p->graph;
 	struct sketch s = {.p = p, .f = f, .n_box = g->n_op + g->n_in + g->n_out};
-	size_t links = (size_t)p->read_first[g->n_value] + g->n_out + 1, boxes = (size_t)s.n_box + 1;
+	size_t links = (size_t)p->read_first[g->n_value] + g->n_out + 1,
+	       boxes = (size_t)s.n_box + 1;
 	int r = -ENOMEM;
 
 	s.box = calloc(boxes, sizeof(*s.box));

@@ -104,7 +104,8 @@ static void print_cost(const struct kerf_engine_cost *c)
 
 	if (c->has_apart)
 		printf("apart: a job %.1f us, a value that leaves or enters %.2f us + %.3f us/MB (%u cuts)\n",
-		       c->job_s * 1e6, c->apart_fixed_s * 1e6, c->apart_byte_s * 1e12, c->apart_cuts);
+		       c->job_s * 1e6, c->apart_fixed_s * 1e6, c->apart_byte_s * 1e12,
+		       c->apart_cuts);
 	if (c->has_codec)
 		printf("codecs: fp16 %.0f us, int8 %.0f us to encode or decode a MB of float32\n",
 		       c->f16_byte_s * 1e12, c->int8_byte_s * 1e12);

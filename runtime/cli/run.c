@@ -327,7 +327,8 @@ static int run(const struct run_options *o, struct kerf_err *err)
 	if (!r)
 		r = kerf_live_open(s.graph, &s.plan, s.cluster.engine, 1, &live, err);
 	if (!r && o->replan)
-		r = kerf_cli_replan_start(o->common.model, &s, live, (double)o->replan, &replan, err);
+		r = kerf_cli_replan_start(o->common.model, &s, live, (double)o->replan, &replan,
+					  err);
 	if (!r)
 		r = play(o, live, &io, err);
 	kerf_cli_replan_stop(replan);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Panels of one width: the latencies' distribution, then what happens over time, then who is busy. */
+/*
+ * Panels of one width: the latencies' distribution, then what happens over time, then who is busy.
+ */
 #include "cli/sim.h"
 #include "cli/svg.h"
 
@@ -258,8 +260,9 @@ static void busiest(FILE *f, double top, const struct kerf_sim_world *w)
 		double y = top + n * BAR, share;
 
 		for (best = KERF_SIM_NONE, i = 0; i < w->n_engine; i++)
-			if (!taken[i] && (best == KERF_SIM_NONE ||
-					  w->engine[i].server.busy_s > w->engine[best].server.busy_s))
+			if (!taken[i] &&
+			    (best == KERF_SIM_NONE ||
+			     w->engine[i].server.busy_s > w->engine[best].server.busy_s))
 				best = i;
 		taken[best] = true;
 		share = w->end_s > 0 ? w->engine[best].server.busy_s / w->end_s : 0;
@@ -268,7 +271,8 @@ static void busiest(FILE *f, double top, const struct kerf_sim_world *w)
 		kerf_svg_text(f, LEFT + 142, y + 10, "text-anchor=\"end\"",
 			      w->node[w->engine[best].node].name, 24);
 		snprintf(text, sizeof(text), "%.1f", share * 100);
-		kerf_svg_text(f, LEFT + 156 + fmin(share, 1) * (PLOT - 200), y + 10, QUIET, text, 0);
+		kerf_svg_text(f, LEFT + 156 + fmin(share, 1) * (PLOT - 200), y + 10, QUIET, text,
+			      0);
 	}
 	free(taken);
 }

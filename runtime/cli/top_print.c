@@ -87,7 +87,8 @@ static struct cell estimate(const struct kerf_link_estimate *e)
 	if (!e->rate_bytes_s)
 		return number(false, "", 0);
 	snprintf(c.text, sizeof(c.text), "%.16s %+d %+d %%",
-		 mbit(true, (double)e->rate_bytes_s).text, percent(e->low_ppm), percent(e->high_ppm));
+		 mbit(true, (double)e->rate_bytes_s).text, percent(e->low_ppm),
+		 percent(e->high_ppm));
 	return c;
 }
 

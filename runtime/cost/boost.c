@@ -48,7 +48,8 @@ static void make_bins(struct trainer *t, const float *x, uint32_t f, float *sort
 		uint32_t at = n <= BINS ? i : (uint32_t)(((uint64_t)i + 1) * n / BINS - 1);
 
 		/* Half way to the next value, where new rows may fall either way. */
-		edge[k++] = at + 1 < n ? sorted[at] + (sorted[at + 1] - sorted[at]) / 2 : sorted[at];
+		edge[k++] =
+			at + 1 < n ? sorted[at] + (sorted[at + 1] - sorted[at]) / 2 : sorted[at];
 	}
 	t->n_bin[f] = k;
 	for (i = 0; i < t->n; i++) {
@@ -104,7 +105,8 @@ static void try_feature(struct trainer *t, uint32_t f, uint32_t nodes, struct sp
 			if (left_w < t->opt->least || w - left_w < t->opt->least)
 				continue;
 			g = gain(left_w, left_wr, t->opt->ridge) +
-			    gain(w - left_w, wr - left_wr, t->opt->ridge) - gain(w, wr, t->opt->ridge);
+			    gain(w - left_w, wr - left_wr, t->opt->ridge) -
+			    gain(w, wr, t->opt->ridge);
 			if (g > best[node].gain)
 				best[node] = (struct split){g, (uint8_t)f, (uint8_t)b};
 		}
@@ -127,8 +129,9 @@ static void grow(struct trainer *t, struct kerf_boost_tree *tree)
 			tree->feature[first + i] = best[i].feature;
 			/* A node not worth splitting sends all rows left. */
 			tree->threshold[first + i] =
-				best[i].gain > 0 ? t->edge[(size_t)best[i].feature * BINS + best[i].bin]
-						 : FLT_MAX;
+				best[i].gain > 0
+					? t->edge[(size_t)best[i].feature * BINS + best[i].bin]
+					: FLT_MAX;
 		}
 		for (i = 0; i < t->n; i++) {
 			const struct split *s = &best[t->leaf[i]];
@@ -142,7 +145,8 @@ static void grow(struct trainer *t, struct kerf_boost_tree *tree)
 		wr[t->leaf[i]] += t->w[i] * t->residual[i];
 	}
 	for (i = 0; i < KERF_BOOST_LEAVES; i++)
-		tree->leaf[i] = w[i] > 0 ? (float)(t->opt->rate * wr[i] / (w[i] + t->opt->ridge)) : 0;
+		tree->leaf[i] =
+			w[i] > 0 ? (float)(t->opt->rate * wr[i] / (w[i] + t->opt->ridge)) : 0;
 	for (i = 0; i < t->n; i++)
 		t->value[i] += (double)tree->leaf[t->leaf[i]];
 }
@@ -161,7 +165,8 @@ static void train(struct trainer *t, struct kerf_boost *b)
 		t->value[i] = b->base;
 	for (k = 0; k < t->opt->trees; k++) {
 		for (i = 0; i < t->n; i++)
-			t->residual[i] = fmin(fmax(t->y[i] - t->value[i], -t->opt->clip), t->opt->clip);
+			t->residual[i] =
+				fmin(fmax(t->y[i] - t->value[i], -t->opt->clip), t->opt->clip);
 		grow(t, &b->tree[b->n_tree++]);
 	}
 }

@@ -35,9 +35,12 @@ struct kerf_boost_options {
 	double least;	/* weight of rows that a leaf has */
 };
 
-/* Rows x[n * n_feature], targets y[n], weights w[n] >= 0. n_feature <= 64. 0, -EINVAL or -ENOMEM. */
+/*
+ * Rows x[n * n_feature], targets y[n], weights w[n] >= 0. n_feature <= 64. 0, -EINVAL or -ENOMEM.
+ */
 int kerf_boost_train(const float *x, const double *y, const double *w, uint32_t n,
-		     uint32_t n_feature, const struct kerf_boost_options *opt, struct kerf_boost *b);
+		     uint32_t n_feature, const struct kerf_boost_options *opt,
+		     struct kerf_boost *b);
 double kerf_boost_value(const struct kerf_boost *b, const float *x);
 void kerf_boost_finish(struct kerf_boost *b);
 

@@ -170,7 +170,8 @@ void kerf_apart_fit(const double *extra, const double *values, const double *byt
 	fit_two(y, values, bytes, w, n, fixed_s, byte_s);
 	for (k = 0; k < FIT_ROUNDS; k++) {
 		for (i = 0; i < n; i++)
-			w[i] = 1 / fmax(fabs(y[i] - *fixed_s * values[i] - *byte_s * bytes[i]), 1e-8);
+			w[i] = 1 /
+			       fmax(fabs(y[i] - *fixed_s * values[i] - *byte_s * bytes[i]), 1e-8);
 		fit_two(y, values, bytes, w, n, fixed_s, byte_s);
 	}
 }

@@ -7,8 +7,8 @@
  * Calibration: the times of some operators of fixed shapes, from which the predictor knows how
  * fast an engine is that it has no profile of.
  *
- * Job: what one costs beside its operators (s): submit, threads woken, and on another node what stands
- * between its end of the connection and its engine.
+ * Job: what one costs beside its operators (s): submit, threads woken, and on another node what
+ * stands between its end of the connection and its engine.
  *
  * Apart: two programs instead of one cost a job more (job_s) and, of every value that leaves one
  * and enters the other, fixed_s + byte_s * bytes at either end.

@@ -33,7 +33,8 @@ static int read_fields(const char *path, const char *name, struct json_object *o
 			return kerf_fail(err, -EINVAL, "%s: %s has an unknown key '%s'", path, name, key);
 	}
 	for (i = 0; i < n; i++) {
-		int r = kerf_store_number(path, o, field[i].key, 0, field[i].max, field[i].value, err);
+		int r = kerf_store_number(path, o, field[i].key, 0, field[i].max, field[i].value,
+					  err);
 
 		if (r && r != -ENOENT) {
 			kerf_err_prefix(err, "%s", name);

@@ -81,7 +81,10 @@ static double distance(const struct kerf_case *c, const struct kerf_features *f)
 	return sqrt(a * a + b * b + d * d);
 }
 
-/* Moved by an operator. One that picks or rearranges reads what it writes, however large its inputs. */
+/*
+ * Moved by an operator. One that picks or rearranges reads what it writes, however large its
+ * inputs.
+ */
 static double bytes_of(const struct kerf_features *f)
 {
 	if (kerf_features_family(f) == KERF_FAMILY_MOVE)
@@ -99,7 +102,8 @@ static double curve_s(const struct kerf_engine_cost *cost)
 double kerf_predictor_guess(const struct kerf_engine_cost *cost, const struct kerf_features *f)
 {
 	enum kerf_family family = kerf_features_family(f);
-	double weights = 0, log_rate = 0, work, fixed = fmax(cost->case_s[KERF_CASE_SMALL], LEAST_S);
+	double weights = 0, log_rate = 0, work,
+	       fixed = fmax(cost->case_s[KERF_CASE_SMALL], LEAST_S);
 	uint32_t i;
 
 	if (family == KERF_FAMILY_VIEW)

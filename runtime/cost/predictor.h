@@ -3,12 +3,12 @@
  * What operators cost on engines and in shapes that were never measured.
  *
  * A first guess comes from the engine's calibration (engine_cost.h) as a roofline does: the work of
- * the operator (FLOPs of products and convolutions, bytes of the rest) over the rate that the engine
- * had on the calibrated cases of the operator's family, the nearer in shape the more, and the time of
- * an operator that has nothing to do. For each family boosted trees (boost.h) then say by what the
- * guess is wrong, as a factor, from the operator's features, the guess itself and the engine's
- * figures. They are trained from stored profiles; on an engine without profiles its calibration is
- * all that is new.
+ * the operator (FLOPs of products and convolutions, bytes of the rest) over the rate that the
+ * engine had on the calibrated cases of the operator's family, the nearer in shape the more, and
+ * the time of an operator that has nothing to do. For each family boosted trees (boost.h) then say
+ * by what the guess is wrong, as a factor, from the operator's features, the guess itself and the
+ * engine's figures. They are trained from stored profiles; on an engine without profiles its
+ * calibration is all that is new.
  *
  * Others who predict operators and add them up: Neurosurgeon (Kang et al., ASPLOS 2017; regression
  * for each kind), nn-Meter (Zhang et al., MobiSys 2021; random forests for each fused kernel).
@@ -40,7 +40,9 @@ struct kerf_training_profile {
 	struct kerf_engine_cost cost; /* with cases */
 };
 
-/* A profile with features, of an engine with a calibration. 0, -EINVAL (it lacks either), -ENOMEM. */
+/*
+ * A profile with features, of an engine with a calibration. 0, -EINVAL (it lacks either), -ENOMEM.
+ */
 int kerf_training_add(struct kerf_training *t, const struct kerf_profile *p,
 		      const struct kerf_engine_cost *cost);
 /*

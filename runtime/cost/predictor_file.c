@@ -69,7 +69,8 @@ int kerf_predictor_save(const struct kerf_predictor *p, struct kerf_err *err)
 	json_object_object_add(o, "operators", json_object_new_int64(p->n_sample));
 	for (f = 0; f < KERF_N_FAMILY; f++)
 		if (p->boost[f].n_tree)
-			json_object_object_add(families, kerf_family_name(f), write_boost(&p->boost[f]));
+			json_object_object_add(families, kerf_family_name(f),
+					       write_boost(&p->boost[f]));
 	json_object_object_add(o, "family", families);
 	r = kerf_store_write(path, o, err);
 	json_object_put(o);

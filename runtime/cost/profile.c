@@ -49,7 +49,8 @@ int kerf_profile_reduce(struct kerf_profile *p, const uint64_t *ns, uint32_t n_o
 	}
 	for (o = 0; o < n_op; o++) {
 		for (r = 0; r < n_runs; r++)
-			share[r] = run[r] > 0 ? (double)ns[(size_t)r * n_op + o] * 1e-9 / run[r] : 0;
+			share[r] =
+				run[r] > 0 ? (double)ns[(size_t)r * n_op + o] * 1e-9 / run[r] : 0;
 		op_s[o] = median(share, n_runs);
 		sum += op_s[o];
 	}
@@ -167,7 +168,8 @@ static int read_doubles(const char *path, const char *what, struct json_object *
 	for (i = 0; i < n; i++) {
 		struct json_object *x = json_object_array_get_idx(list, i);
 
-		if (!json_object_is_type(x, json_type_double) && !json_object_is_type(x, json_type_int))
+		if (!json_object_is_type(x, json_type_double) &&
+		    !json_object_is_type(x, json_type_int))
 			return kerf_fail(err, -EINVAL, "%s: %s[%u] is no number", path, what, i);
 		v[i] = json_object_get_double(x);
 		if (!(v[i] >= 0 && v[i] <= max))

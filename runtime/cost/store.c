@@ -120,8 +120,8 @@ bool kerf_store_is(struct json_object *o, const char *key, const char *text)
 	       json_object_is_type(v, json_type_string) && !strcmp(json_object_get_string(v), text);
 }
 
-int kerf_store_text(const char *path, struct json_object *o, const char *key, char *out, size_t size,
-		    struct kerf_err *err)
+int kerf_store_text(const char *path, struct json_object *o, const char *key, char *out,
+		    size_t size, struct kerf_err *err)
 {
 	struct json_object *v;
 

@@ -18,7 +18,9 @@ void kerf_store_key(const char *engine, const char *machine, char key[KERF_STORE
 /* folder/name; name "": the folder. Allocated. 0 or -ENOMEM. */
 int kerf_store_path(const char *name, char **path);
 
-/* At most 16 MiB of JSON, not deep. -ENOENT; -EINVAL if it is something else; the caller puts *o. */
+/*
+ * At most 16 MiB of JSON, not deep. -ENOENT; -EINVAL if it is something else; the caller puts *o.
+ */
 int kerf_store_read(const char *path, struct json_object **o, struct kerf_err *err);
 /* Atomically; folders are made as needed. */
 int kerf_store_write(const char *path, struct json_object *o, struct kerf_err *err);
@@ -28,7 +30,7 @@ int kerf_store_number(const char *path, struct json_object *o, const char *key, 
 		      double max, double *v, struct kerf_err *err);
 bool kerf_store_is(struct json_object *o, const char *key, const char *text);
 /* Copies a text; -EINVAL if it is absent or does not fit. */
-int kerf_store_text(const char *path, struct json_object *o, const char *key, char *out, size_t size,
-		    struct kerf_err *err);
+int kerf_store_text(const char *path, struct json_object *o, const char *key, char *out,
+		    size_t size, struct kerf_err *err);
 
 #endif

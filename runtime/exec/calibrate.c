@@ -204,8 +204,9 @@ static void add_window(struct text *node, const struct kerf_case *c)
 	put_attr_ints(node, "strides", 2, (const int64_t[]){c->stride, c->stride});
 	/* As high as the case's output is said to be, whatever the window. */
 	put_attr_ints(node, "pads", 4,
-		      c->family == KERF_FAMILY_POOL ? (const int64_t[]){0, 0, k - c->stride, k - c->stride}
-						    : (const int64_t[]){p, p, p, p});
+		      c->family == KERF_FAMILY_POOL
+			      ? (const int64_t[]){0, 0, k - c->stride, k - c->stride}
+			      : (const int64_t[]){p, p, p, p});
 	if (c->family != KERF_FAMILY_POOL)
 		put_attr_ints(node, "group", 0, &c->group);
 }
@@ -231,7 +232,8 @@ static void add_quantised(struct text *graph, struct text *node, const char *x, 
 static void add_case(struct text *graph, const struct kerf_case *c)
 {
 	const int64_t image[] = {1, c->c_in, c->side, c->side}, rows[] = {c->side, c->c_in};
-	const int64_t stack[] = {c->group, c->side, c->c_in}, other[] = {c->group, c->c_in, c->c_out};
+	const int64_t stack[] = {c->group, c->side, c->c_in},
+		      other[] = {c->group, c->c_in, c->c_out};
 	const int64_t weights[] = {c->c_out, c->c_in / c->group, c->kernel, c->kernel};
 	bool quantised = c->family == KERF_FAMILY_CONV8, product = c->family == KERF_FAMILY_PRODUCT;
 	int type = quantised ? ONNX_UINT8 : ONNX_FLOAT, rank = 2;
@@ -321,7 +323,8 @@ static int32_t find_case(const struct kerf_graph *g, const struct kerf_case *c)
 	uint32_t i;
 
 	for (i = 0; i < g->n_op; i++)
-		if (!strncmp(g->op[i].name, c->name, n) && (!g->op[i].name[n] || g->op[i].name[n] == '.'))
+		if (!strncmp(g->op[i].name, c->name, n) &&
+		    (!g->op[i].name[n] || g->op[i].name[n] == '.'))
 			return (int32_t)i;
 	return -1;
 }

@@ -102,7 +102,8 @@ static bool known(const struct kerf_cluster_view *view, uint32_t engine)
 }
 
 /* Another engine of the same node has the same link: takes what is known of that. */
-static bool copy_known(const struct kerf_cluster *c, uint32_t engine, struct kerf_cluster_view *view)
+static bool copy_known(const struct kerf_cluster *c, uint32_t engine,
+		       struct kerf_cluster_view *view)
 {
 	char url[KERF_URL_BYTES], other[KERF_URL_BYTES];
 	uint32_t i;
@@ -252,8 +253,8 @@ int kerf_cluster_profile(struct kerf_cluster *c, uint32_t engine, struct kerf_gr
 }
 
 /* What a value costs at either end of a cut on engine e, and a job beside its operators. */
-static void fill_apart(const struct kerf_graph *g, const struct kerf_engine_cost *cost, uint32_t n_engine,
-		       uint32_t e, struct kerf_cluster_problem *cp)
+static void fill_apart(const struct kerf_graph *g, const struct kerf_engine_cost *cost,
+		       uint32_t n_engine, uint32_t e, struct kerf_cluster_problem *cp)
 {
 	uint32_t v;
 
@@ -313,8 +314,9 @@ static int fill_engine(struct kerf_cluster *c, uint32_t e, struct kerf_graph *g,
 	if (r)
 		return r;
 	/* Beyond what was fitted the power overtakes an engine that serves one after the other. */
-	cp->sharing[e] =
-		cost.has_sharing ? fmin(kerf_sharing_factor(cost.sharing_d, 1 + others), 1 + others) : 1;
+	cp->sharing[e] = cost.has_sharing
+				 ? fmin(kerf_sharing_factor(cost.sharing_d, 1 + others), 1 + others)
+				 : 1;
 	slowdown *= cp->sharing[e];
 	r = kerf_cluster_profile(c, e, g, opt, &slowdown, &profile, err);
 	if (r)
@@ -417,8 +419,8 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 	cp->apart_s = calloc((size_t)g->n_value * c->n_engine + 1, sizeof(*cp->apart_s));
 	cp->node = calloc(c->n_node, sizeof(*cp->node));
 	cp->past_rate = calloc(KERF_MAX_PAST, sizeof(*cp->past_rate));
-	if (!cp->node || !cp->past_rate || !cp->link || !cp->op_s || !cp->op_fixed_s || !cp->apart_s ||
-	    kerf_outline_make(g, &cp->outline)) {
+	if (!cp->node || !cp->past_rate || !cp->link || !cp->op_s || !cp->op_fixed_s ||
+	    !cp->apart_s || kerf_outline_make(g, &cp->outline)) {
 		kerf_cluster_problem_finish(cp);
 		return -ENOMEM;
 	}

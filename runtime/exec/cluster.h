@@ -40,9 +40,14 @@ void kerf_cluster_url(const struct kerf_cluster *c, uint32_t engine, char url[KE
 struct kerf_cluster_view {
 	/* Of remote engines: from here to there, and back. */
 	struct kerf_link_estimate up[KERF_MAX_ENGINES], down[KERF_MAX_ENGINES];
-	/* Between nodes other than home, [from][to]; not known (rate 0): what goes there passes by home. */
+	/*
+	 * Between nodes other than home, [from][to]; not known (rate 0): what goes there passes by
+	 * home.
+	 */
 	struct kerf_link_estimate between[KERF_CLUSTER_NODES][KERF_CLUSTER_NODES];
-	/* Of engines that compute on CPUs: their time there beside what an idle node takes. 0: 1. */
+	/*
+	 * Of engines that compute on CPUs: their time there beside what an idle node takes. 0: 1.
+	 */
 	double slowdown[KERF_MAX_ENGINES];
 	/* Jobs of others that wait for the engine or run on it. */
 	double others[KERF_MAX_ENGINES];
@@ -55,9 +60,10 @@ struct kerf_cluster_view {
 
 /*
  * Sends a probe train to every node whose link view does not know in both directions (rate 0)
- * for any of its engines, and puts what it finds into view. Blocks. Observers see the train's transfers.
- * Where there are two nodes or more beside home, they are asked for their links to each other, which they
- * may have to probe; a pair that says nothing has no direct path, and that is no error.
+ * for any of its engines, and puts what it finds into view. Blocks. Observers see the train's
+ * transfers. Where there are two nodes or more beside home, they are asked for their links to each
+ * other, which they may have to probe; a pair that says nothing has no direct path, and that is no
+ * error.
  */
 int kerf_cluster_probe(struct kerf_cluster *c, const struct kerf_engine_config *cfg,
 		       struct kerf_cluster_view *view, struct kerf_err *err);
@@ -91,9 +97,9 @@ int kerf_cluster_problem(struct kerf_cluster *c, struct kerf_graph *g,
 void kerf_cluster_problem_finish(struct kerf_cluster_problem *cp);
 
 /*
- * The problem in another state: links as `now` has them (of which it knows nothing stay as they were),
- * operators of engines that compute on CPUs slower or faster by what their slowdown was, `was`,
- * and is now.
+ * The problem in another state: links as `now` has them (of which it knows nothing stay as they
+ * were), operators of engines that compute on CPUs slower or faster by what their slowdown was,
+ * `was`, and is now.
  */
 void kerf_cluster_problem_update(const struct kerf_cluster *c, const struct kerf_cluster_view *was,
 				 const struct kerf_cluster_view *now,
@@ -107,8 +113,8 @@ int kerf_cluster_engine_cost(struct kerf_cluster *c, uint32_t engine, bool calib
 			     struct kerf_engine_cost *cost, struct kerf_err *err);
 
 /*
- * One engine's profile of g: stored, or measured and stored, or with opt->predicted stored or predicted. Failing to store one is an
- * error only with opt->measure.
+ * One engine's profile of g: stored, or measured and stored, or with opt->predicted stored or
+ * predicted. Failing to store one is an error only with opt->measure.
  *
  * *slowdown (NULL: not known) is the engine's in a view; it becomes what the profile has to be
  * multiplied by: 1 if it was measured just now, under that very load. Then it is not stored

@@ -160,7 +160,8 @@ static int cpu_profile(struct kerf_program *p, const struct kerf_tensor *in,
 	int r;
 
 	pthread_mutex_lock(&e->worker.busy);
-	r = kerf_cpu_program_run((struct kerf_cpu_program *)p, e->pool, e->rest, in, out, op_ns, NULL);
+	r = kerf_cpu_program_run((struct kerf_cpu_program *)p, e->pool, e->rest, in, out, op_ns,
+				 NULL);
 	pthread_mutex_unlock(&e->worker.busy);
 	return r;
 }

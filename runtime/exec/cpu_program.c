@@ -133,9 +133,9 @@ static int choose_steps(struct kerf_cpu_program *p, struct kerf_cpu_build *b)
 		struct kerf_cpu_step *s = &p->step[i];
 
 		s->op = op;
-		s->in = kerf_arena_calloc(&p->mem,
-					  (size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op)) + 1,
-					  sizeof(*s->in));
+		s->in = kerf_arena_calloc(
+			&p->mem, (size_t)(kerf_op_in_slots(op) + kerf_op_out_slots(op)) + 1,
+			sizeof(*s->in));
 		if (!s->in)
 			return -ENOMEM;
 		s->out = s->in + kerf_op_in_slots(op);
@@ -227,7 +227,8 @@ static void add_patch(struct kerf_cpu_program *p, struct kerf_tensor *t, uint32_
 		p->patch[p->n_patch++] = (struct patch){t, slot};
 }
 
-static int link_steps(struct kerf_cpu_program *p, const uint32_t *slot, const size_t *scratch_offset)
+static int link_steps(struct kerf_cpu_program *p, const uint32_t *slot,
+		      const size_t *scratch_offset)
 {
 	struct kerf_graph *g = p->base.slice;
 	size_t most = g->n_value;
@@ -459,9 +460,9 @@ static void begin_pace(struct pace *pace)
 }
 
 /*
- * What the run should have taken by now, ns; sleeps until then if that is REST_NS away, or at the end.
- * Not after each operator: whoever slept finds cold caches, and pays for that as for other work.
- * The end must not be late, so the last of the rest is waited for awake.
+ * What the run should have taken by now, ns; sleeps until then if that is REST_NS away, or at the
+ * end. Not after each operator: whoever slept finds cold caches, and pays for that as for other
+ * work. The end must not be late, so the last of the rest is waited for awake.
  */
 static uint64_t take_rest(const struct pace *pace, bool last)
 {

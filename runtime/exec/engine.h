@@ -34,7 +34,10 @@ struct kerf_engine_config {
 	const char *isa; /* cpu: "auto" or NULL, "baseline", "avx2", "avx512", "neon" */
 	bool insecure;	 /* remote: plain TCP to other than loopback */
 	int share;	 /* cpu, one thread: percent of the time that it computes; 0 or 100: all of it */
-	/* Local: jobs that may wait, 0: any number. Remote: requests in flight it is made for, 0: 2. */
+	/*
+	 * Local: jobs that may wait, 0: any number. Remote: requests in flight it is made for, 0:
+	 * 2.
+	 */
 	uint32_t depth;
 	uint32_t patience_ms; /* remote: without a sign of life until the node is lost; 0: 10 s */
 	const struct kerf_observer *observer; /* remote: is told of traffic; outlives it. NULL: none */
@@ -89,10 +92,14 @@ struct kerf_job {
 };
 
 /*
- * Who waits for an engine that may have no job of his at the time: parts that others made run work there.
+ * Who waits for an engine that may have no job of his at the time: parts that others made run work
+ * there.
  */
 struct kerf_watch {
-	/* The engine is gone, for good. From any thread, once; must not block. Submits nothing there. */
+	/*
+	 * The engine is gone, for good. From any thread, once; must not block. Submits nothing
+	 * there.
+	 */
 	void (*lost)(struct kerf_watch *w, const char *why);
 	void *user;
 	/* The watcher's, any time: requests that wait, and when the last of them began. */
@@ -113,7 +120,8 @@ struct kerf_engine_ops {
 	 * The same for a slice whose values travel in pieces; jobs of it have in[0], one message as
 	 * bytes, if part has a port in from home, and out[0] if it has one to home. Without either
 	 * it is never submitted: it runs when its pieces are there. Ports out name slices that are
-	 * prepared already. part is not kept. -EOPNOTSUPP if the peer does not know parts. NULL: cannot.
+	 * prepared already. part is not kept. -EOPNOTSUPP if the peer does not know parts. NULL:
+	 * cannot.
 	 */
 	int (*prepare_part)(struct kerf_engine *e, struct kerf_graph *slice,
 			    const struct kerf_part *part, struct kerf_program **p,
@@ -121,12 +129,14 @@ struct kerf_engine_ops {
 	/* Where neighbours send a part's pieces: what goes to url and slice of struct kerf_port. */
 	void (*part_address)(const struct kerf_program *p, char url[256], char slice[64]);
 	/*
-	 * Whose job, with in[0] of KERF_PART_WHY bytes, a sentence, tells the part that the request failed, so
-	 * that it waits for nothing more. The part's, released with it. NULL, or the op is: there is none.
+	 * Whose job, with in[0] of KERF_PART_WHY bytes, a sentence, tells the part that the request
+	 * failed, so that it waits for nothing more. The part's, released with it. NULL, or the op
+	 * is: there is none.
 	 */
 	struct kerf_program *(*part_failure)(const struct kerf_program *p);
 	/* No I/O, any thread. */
-	bool (*supports)(struct kerf_engine *e, const struct kerf_graph *g, const struct kerf_op *op);
+	bool (*supports)(struct kerf_engine *e, const struct kerf_graph *g,
+			 const struct kerf_op *op);
 	/*
 	 * Takes its own reference to slice. Allocates everything that jobs will need
 	 * (config depth of them). May block. -EOPNOTSUPP names the operator.
@@ -142,7 +152,10 @@ struct kerf_engine_ops {
 	 * begins and kerf_job_done() when it is over.
 	 */
 	int (*submit)(struct kerf_job *job);
-	/* Tells w when the engine is lost, at once if it is, until unwatch() has returned. Both NULL: it cannot be. */
+	/*
+	 * Tells w when the engine is lost, at once if it is, until unwatch() has returned. Both
+	 * NULL: it cannot be.
+	 */
 	void (*watch)(struct kerf_engine *e, struct kerf_watch *w);
 	void (*unwatch)(struct kerf_engine *e, struct kerf_watch *w); /* not from lost() */
 	/* Asks; done still comes, with -ECANCELED if it helped. NULL: cannot. */

@@ -24,8 +24,8 @@ void kerf_live_close(struct kerf_live *l); /* waits for requests in flight; NULL
 int kerf_live_change(struct kerf_live *l, const struct kerf_plan *plan, struct kerf_err *err);
 
 /*
- * As kerf_session_submit() and kerf_session_run(), with the plan that is in force then: of each plan
- * depth requests may be in flight.
+ * As kerf_session_submit() and kerf_session_run(), with the plan that is in force then: of each
+ * plan depth requests may be in flight.
  */
 int kerf_live_submit(struct kerf_live *l, const struct kerf_tensor *in, struct kerf_tensor *out,
 		     kerf_session_done done, void *user);

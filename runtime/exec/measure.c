@@ -25,7 +25,8 @@ static void fill(struct kerf_tensor *t, struct kerf_rng *rng)
 		case KERF_F16: ((uint16_t *)t->data)[i] = kerf_f32_to_f16(f); break;
 		case KERF_BF16: ((uint16_t *)t->data)[i] = kerf_f32_to_bf16(f); break;
 		default: /* integers: little endian, so the low byte is the value */
-			((uint8_t *)t->data)[(size_t)i * kerf_dtype_size(t->dtype)] = (uint8_t)small;
+			((uint8_t *)t->data)[(size_t)i * kerf_dtype_size(t->dtype)] =
+				(uint8_t)small;
 		}
 	}
 }

@@ -62,8 +62,9 @@ struct kerf_cut {
 #define KERF_CUTS 6
 
 /*
- * What a job of g's smallest operator takes on e beside the operator: handing it over, waking who runs
- * it and who waits. About 0.1 s and six jobs at least. Blocks. 0, or what the engine fails with.
+ * What a job of g's smallest operator takes on e beside the operator: handing it over, waking who
+ * runs it and who waits. About 0.1 s and six jobs at least. Blocks. 0, or what the engine fails
+ * with.
  */
 int kerf_measure_job(struct kerf_engine *e, struct kerf_graph *g, double *job_s,
 		     struct kerf_err *err);
@@ -89,8 +90,9 @@ int kerf_measure_sharing(struct kerf_engine *e, struct kerf_graph *g, double sec
 int kerf_measure_codec(double byte_s[KERF_N_CODECS]);
 
 /*
- * What a codec changes where g is cut before operator op. RMS: of the error over that of the values;
- * max: the largest error over the largest value. Of what went over, and of the model's outputs.
+ * What a codec changes where g is cut before operator op. RMS: of the error over that of the
+ * values; max: the largest error over the largest value. Of what went over, and of the model's
+ * outputs.
  */
 struct kerf_codec_error {
 	uint32_t op;

@@ -171,7 +171,8 @@ static double io_bytes(const struct kerf_graph *g, const struct kerf_op *op)
 
 /*
  * A job's time with its node, threads that must be woken and all: here until its end is told, and
- * whoever is told goes on with the next step; beyond a link from the request to the reply, as the peer says.
+ * whoever is told goes on with the next step; beyond a link from the request to the reply, as the
+ * peer says.
  */
 static int hold_once(struct kerf_half *h, bool remote, double *s)
 {

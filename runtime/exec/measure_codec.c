@@ -65,7 +65,8 @@ static void compare(const struct kerf_tensor *a, const struct kerf_tensor *b, st
 	int64_t n = a->dtype == KERF_F32 ? kerf_tensor_count(a) : 0, i;
 
 	for (i = 0; i < n; i++) {
-		double x = (double)((const float *)a->data)[i], y = (double)((const float *)b->data)[i];
+		double x = (double)((const float *)a->data)[i],
+		       y = (double)((const float *)b->data)[i];
 
 		if (!isfinite(x))
 			continue;

@@ -197,8 +197,9 @@ static void fit(const struct group *x, struct kerf_profile *p)
 			}
 		}
 		p->op_fixed_s[x->op[i]] =
-			whole >= SHORT_NS ? p->op_s[x->op[i]] * kerf_profile_fixed_share(share, time, n)
-					  : p->op_s[x->op[i]];
+			whole >= SHORT_NS
+				? p->op_s[x->op[i]] * kerf_profile_fixed_share(share, time, n)
+				: p->op_s[x->op[i]];
 	}
 }
 

@@ -15,8 +15,8 @@ static bool is_all(struct kerf_rows r)
 }
 
 /* want as offsets in held; n is what the whole has on this axis. */
-static bool within(struct kerf_rows held, struct kerf_rows want, int64_t n, size_t *at, size_t *count,
-		   size_t *of)
+static bool within(struct kerf_rows held, struct kerf_rows want, int64_t n, size_t *at,
+		   size_t *count, size_t *of)
 {
 	if (is_all(held))
 		held.end = n;

@@ -122,7 +122,8 @@ static void bind(struct npu_context *c)
 
 	for (k = 0; k < g->n_in + g->n_out; k++) {
 		struct drm_kerf_bo_ref *ref = &c->ref[KERF_NPU_W_IO + k];
-		void *data = k < g->n_in ? c->base.job->in[k].data : c->base.job->out[k - g->n_in].data;
+		void *data =
+			k < g->n_in ? c->base.job->in[k].data : c->base.job->out[k - g->n_in].data;
 		size_t bytes = kerf_tensor_bytes(&io_value(g, k)->t);
 
 		c->io[k] = data;
@@ -139,7 +140,8 @@ static void bind(struct npu_context *c)
 	kerf_npu_host_bind(p->host, c->values, c->bo.map, c->io);
 	/* A bounded one may be smaller than the slice says. */
 	for (k = 0; k < g->n_in; k++)
-		memcpy(c->values[g->in[k]].dims, c->base.job->in[k].dims, sizeof(c->base.job->in[k].dims));
+		memcpy(c->values[g->in[k]].dims, c->base.job->in[k].dims,
+		       sizeof(c->base.job->in[k].dims));
 }
 
 static void copy_outputs(struct npu_context *c)

@@ -130,7 +130,8 @@ static int make_map(struct kerf_serve *s, const struct kerf_serve_job *job, uint
 	m->size = w->bo_size;
 	m->writable = w->flags & KERF_BO_REF_WRITE;
 	m->refs = 1;
-	m->data = mmap(NULL, m->size, PROT_READ | (m->writable ? PROT_WRITE : 0), MAP_SHARED, get.fd, 0);
+	m->data = mmap(NULL, m->size, PROT_READ | (m->writable ? PROT_WRITE : 0), MAP_SHARED,
+		       get.fd, 0);
 	if (m->data == MAP_FAILED)
 		r = -errno;
 	close(get.fd);

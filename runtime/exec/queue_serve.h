@@ -45,7 +45,9 @@ struct kerf_serve_config {
 	uint64_t caps;	   /* told to clients */
 	uint32_t grace_ms; /* how long jobs wait for a successor; 0: they fail */
 	void *user;
-	/* All on the serving thread. A job is the caller's until it gives it to kerf_serve_done(). */
+	/*
+	 * All on the serving thread. A job is the caller's until it gives it to kerf_serve_done().
+	 */
 	void (*run)(void *user, struct kerf_serve_job *job);
 	/*
 	 * Nobody wants its result any more: it should end soon, for a server whose slots all
@@ -60,7 +62,10 @@ struct kerf_serve_config {
 /* Registers and begins to serve. -EEXIST: another process serves that name. */
 int kerf_serve_open(const struct kerf_serve_config *cfg, struct kerf_serve **s,
 		    struct kerf_err *err);
-/* Any thread. status: 0, -EIO or -EFAULT; a failure stops the client's queue. busy_ns 0: by the clock. */
+/*
+ * Any thread. status: 0, -EIO or -EFAULT; a failure stops the client's queue. busy_ns 0: by the
+ * clock.
+ */
 void kerf_serve_done(struct kerf_serve_job *job, int status, uint64_t busy_ns);
 /* Takes no further job, waits for those that run. NULL allowed. */
 void kerf_serve_close(struct kerf_serve *s);

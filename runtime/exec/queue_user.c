@@ -6,8 +6,8 @@
  * A program has a few contexts, each with a kernel queue of its own, since a job that fails
  * stops its queue, and a buffer for the reply, for inputs that do not lie in memory of this
  * engine's alloc, and for outputs: the server may write to those at any time, so they are
- * copied before anybody reads them. Jobs beyond the contexts wait in line. If the server dies its successor runs
- * them again, which the kernel sees to; nothing here knows of it.
+ * copied before anybody reads them. Jobs beyond the contexts wait in line. If the server dies its
+ * successor runs them again, which the kernel sees to; nothing here knows of it.
  */
 #include "exec/engine.h"
 #include "exec/queue_jobs.h"
@@ -126,7 +126,8 @@ static int take_outputs(struct user_context *c)
 		for (d = 0; d < bound->rank; d++) {
 			int64_t dim = __atomic_load_n(&reply->dims[k][d], __ATOMIC_RELAXED);
 
-			if (dim < 0 || dim > bound->dims[d] || (!v->bounded && dim != bound->dims[d]))
+			if (dim < 0 || dim > bound->dims[d] ||
+			    (!v->bounded && dim != bound->dims[d]))
 				return -EIO;
 			t->dims[d] = dim;
 		}
@@ -198,9 +199,10 @@ static void start(struct user_context *c)
 	struct user_program *p = c->program;
 	const struct kerf_graph *g = p->base.slice;
 	struct kerf_user_cmd cmd;
-	struct drm_kerf_job job = {.cmd = (uintptr_t)&cmd,
-				   .cmd_size = KERF_USER_CMD_BYTES(g->n_in),
-				   .bos = {sizeof(c->ref[0]), 2 + g->n_in + g->n_out, (uintptr_t)c->ref}};
+	struct drm_kerf_job job = {
+		.cmd = (uintptr_t)&cmd,
+		.cmd_size = KERF_USER_CMD_BYTES(g->n_in),
+		.bos = {sizeof(c->ref[0]), 2 + g->n_in + g->n_out, (uintptr_t)c->ref}};
 	struct drm_kerf_queue_state state = {.busy_ns = 0};
 	int r = c->queue.dev ? 0 : make_queue(c);
 

@@ -522,7 +522,8 @@ static int make_failure(struct remote_engine *e, struct remote_program *p)
 }
 
 /* A part's jobs carry home's messages, not the values that were compared with the peer's. */
-static int make_part(struct remote_engine *e, struct remote_program *p, const struct kerf_part *part)
+static int make_part(struct remote_engine *e, struct remote_program *p,
+		     const struct kerf_part *part)
 {
 	const struct kerf_graph *g = p->base.slice;
 	int r;

@@ -94,12 +94,15 @@ void remote_life_tell(struct remote_engine *e);
 void remote_life_watch(struct kerf_engine *engine, struct kerf_watch *w);
 void remote_life_unwatch(struct kerf_engine *engine, struct kerf_watch *w);
 void remote_life_answered(struct remote_engine *e);
-/* A look; since_ns: when the oldest thing that is waited for began, 0: there is none. May block 2 s. */
+/*
+ * A look; since_ns: when the oldest thing that is waited for began, 0: there is none. May block 2
+ * s.
+ */
 bool remote_life_lost(struct remote_engine *e, uint64_t since_ns, struct kerf_err *why);
 
 /*
- * kerf_http_call(), ok: kerf_http_call_ok(), broken off when the peer is lost, and not begun if it is
- * already. A peer that cannot be reached or does not answer in time is lost for others too. With
+ * kerf_http_call(), ok: kerf_http_call_ok(), broken off when the peer is lost, and not begun if it
+ * is already. A peer that cannot be reached or does not answer in time is lost for others too. With
  * e->call_lock, once there are jobs.
  */
 int remote_call(struct remote_engine *e, struct kerf_http_call *call, bool ok,

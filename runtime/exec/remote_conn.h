@@ -53,7 +53,9 @@ static inline struct remote_program *remote_program_of(const struct kerf_job *jo
 	return (struct remote_program *)job->program;
 }
 
-/* remote_reply.c: reads what has come. 1: the reply is whole; 0: more to come; or a negative errno. */
+/*
+ * remote_reply.c: reads what has come. 1: the reply is whole; 0: more to come; or a negative errno.
+ */
 int remote_reply_read(struct remote_conn *c);
 bool remote_reply_good(const struct remote_conn *c);
 

@@ -5,11 +5,11 @@
  * bytes of ours that it took, and an answer to a question, GET /v2/health/live, which any server of
  * the protocol answers without work.
  *
- * While a job or a call is under way and nothing moves for a fifth of the patience, it is asked, on a
- * connection of its own. A peer that has answered may take as long as its job needs; on a slow link the
- * bytes themselves say that it lives, however long they take. If the patience ends with neither, it
- * is lost. Time in which this process itself did not run counts for nothing: what has come
- * meanwhile is read before anybody looks at a clock.
+ * While a job or a call is under way and nothing moves for a fifth of the patience, it is asked, on
+ * a connection of its own. A peer that has answered may take as long as its job needs; on a slow
+ * link the bytes themselves say that it lives, however long they take. If the patience ends with
+ * neither, it is lost. Time in which this process itself did not run counts for nothing: what has
+ * come meanwhile is read before anybody looks at a clock.
  */
 #include "exec/remote.h"
 
@@ -118,8 +118,8 @@ void remote_life_answered(struct remote_engine *e)
 }
 
 /*
- * A connection that cannot be made is a question without an answer, but one that is refused says that
- * the process is gone. True if so.
+ * A connection that cannot be made is a question without an answer, but one that is refused says
+ * that the process is gone. True if so.
  */
 static bool ask(struct remote_engine *e, struct kerf_err *why)
 {

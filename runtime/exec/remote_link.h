@@ -7,8 +7,8 @@
 #include "util/err.h"
 
 /*
- * Asks the node at url; it may probe the link first, which takes some tenths of a second. up: from it to
- * peer. Blocks, 45 s at most. -ENOENT: it is no node that knows of links.
+ * Asks the node at url; it may probe the link first, which takes some tenths of a second. up: from
+ * it to peer. Blocks, 45 s at most. -ENOENT: it is no node that knows of links.
  */
 int kerf_remote_link(const char *url, const char *peer, bool insecure,
 		     struct kerf_link_estimate *up, struct kerf_link_estimate *down,

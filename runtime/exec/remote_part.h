@@ -30,7 +30,10 @@ struct json_object;
 int kerf_part_encode(const struct kerf_part *part, const char *base, struct json_object **ports);
 int kerf_part_decode(struct json_object *ports, struct kerf_part *part, struct kerf_err *err);
 
-/* url: "http://host:port". Connects; may block 2 s. kerf_engine_close() it when no job is in flight. */
+/*
+ * url: "http://host:port". Connects; may block 2 s. kerf_engine_close() it when no job is in
+ * flight.
+ */
 int kerf_neighbour_open(const char *url, bool insecure, const struct kerf_observer *observer,
 			struct kerf_engine **neighbour, struct kerf_err *err);
 /* It was lost, and takes no more jobs. */

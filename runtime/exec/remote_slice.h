@@ -6,7 +6,9 @@
 #include "graph/graph.h"
 #include "net/slice_request.h"
 
-/* All but engine and depth, which are the caller's. kerf_slice_request_finish() it also on failure. */
+/*
+ * All but engine and depth, which are the caller's. kerf_slice_request_finish() it also on failure.
+ */
 int kerf_slice_describe(const struct kerf_graph *slice, struct kerf_slice_request *q,
 			struct kerf_err *err);
 

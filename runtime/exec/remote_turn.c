@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages to one peer share a link: of two that are sent at once both come late, and who waits for the
- * first waits longer than need be. So one connection sends at a time, in the order in which they
- * asked, which is what plan/price.c assumes. The next one begins when little of the last message
- * is still in the socket; TCP_NOTSENT_LOWAT keeps that little, and tells when.
+ * Messages to one peer share a link: of two that are sent at once both come late, and who waits for
+ * the first waits longer than need be. So one connection sends at a time, in the order in which
+ * they asked, which is what plan/price.c assumes. The next one begins when little of the last
+ * message is still in the socket; TCP_NOTSENT_LOWAT keeps that little, and tells when.
  */
 #include "exec/remote_conn.h"
 

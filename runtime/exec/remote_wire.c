@@ -463,7 +463,10 @@ static void look_at(struct remote_conn *c, uint64_t now)
 	c->moved = false;
 }
 
-/* Jobs that were given an unconnected connection or have their turn, and jobs that take too long. When the oldest began. */
+/*
+ * Jobs that were given an unconnected connection or have their turn, and jobs that take too long.
+ * When the oldest began.
+ */
 static uint64_t look_around(struct remote_engine *e)
 {
 	uint64_t now = kerf_now_ns(), oldest = 0;

@@ -75,7 +75,8 @@ static int get_memory(struct kerf_session *s, struct kerf_engine *engine, struct
 	return 0;
 }
 
-static int get_message(struct kerf_session *s, const struct kerf_message *msg, struct kerf_tensor *t)
+static int get_message(struct kerf_session *s, const struct kerf_message *msg,
+		       struct kerf_tensor *t)
 {
 	*t = (struct kerf_tensor){.dtype = KERF_U8, .rank = 1, .dims = {(int64_t)msg->bytes}};
 	return msg->bytes ? get_memory(s, NULL, t) : 0;
@@ -93,12 +94,17 @@ static int make_work(struct kerf_session *s, struct request *q, uint32_t i)
 	w->fed = calloc((size_t)g->n_in + 1, sizeof(*w->fed));
 	if (!w->io || !w->fed)
 		return -ENOMEM;
-	w->job = (struct kerf_job){.program = step->program, .in = w->io, .out = w->io + g->n_in + 1,
-				   .done = job_done, .user = q, .why = &w->why};
+	w->job = (struct kerf_job){.program = step->program,
+				   .in = w->io,
+				   .out = w->io + g->n_in + 1,
+				   .done = job_done,
+				   .user = q,
+				   .why = &w->why};
 	if (step->way == KERF_PART) {
-		struct kerf_program *failure = step->engine->ops->part_failure
-						       ? step->engine->ops->part_failure(step->program)
-						       : NULL;
+		struct kerf_program *failure =
+			step->engine->ops->part_failure
+				? step->engine->ops->part_failure(step->program)
+				: NULL;
 
 		w->tell = (struct kerf_job){.program = failure, .in = &q->what, .done = tell_done,
 					    .user = q};
@@ -295,9 +301,9 @@ static void complete(struct request *q)
 }
 
 /*
- * With the lock held, nothing of the request in flight. A failed request's parts may have messages that
- * came, and wait for others that never will: they are told, so that they have room for the next
- * request. False: nobody was, or all are by now.
+ * With the lock held, nothing of the request in flight. A failed request's parts may have messages
+ * that came, and wait for others that never will: they are told, so that they have room for the
+ * next request. False: nobody was, or all are by now.
  */
 static bool tell_parts(struct request *q)
 {
@@ -464,7 +470,9 @@ static void cancel_steps(struct request *q)
 		cancel_step(q, i);
 }
 
-/* A node on which some of a request's parts are, though maybe no job: others wait for it in vain. */
+/*
+ * A node on which some of a request's parts are, though maybe no job: others wait for it in vain.
+ */
 static void engine_lost(struct kerf_watch *w, const char *why)
 {
 	struct kerf_session *s = w->user;
@@ -592,7 +600,8 @@ static int begin(struct kerf_session *s, const struct kerf_tensor *in, struct ke
 		if (x->store[i].in >= 0)
 			q->store[i] = in[x->store[i].in];
 		else if (x->store[i].out >= 0)
-			q->store[i].data = (char *)out[x->store[i].out].data + x->store[i].out_offset;
+			q->store[i].data =
+				(char *)out[x->store[i].out].data + x->store[i].out_offset;
 	}
 	for (i = 0; i < x->n_step; i++) {
 		q->work[i].waits = x->step[i].n_wait;

@@ -3,9 +3,9 @@
  * A session: a plan prepared on its engines, taking requests.
  *
  * Opening prepares every step's slice and allocates every tensor of `depth`
- * requests (session_route.h tells how values get around); from then on a request allocates nothing. Several requests are in
- * flight at once, so the local slice of one runs while the remote slice of another
- * does. A step is submitted as soon as the values it reads are there.
+ * requests (session_route.h tells how values get around); from then on a request allocates nothing.
+ * Several requests are in flight at once, so the local slice of one runs while the remote slice of
+ * another does. A step is submitted as soon as the values it reads are there.
  */
 #ifndef KERF_EXEC_SESSION_H
 #define KERF_EXEC_SESSION_H
@@ -41,7 +41,8 @@ void kerf_session_close(struct kerf_session *s); /* waits for requests in flight
 /*
  * Runs one request: in[] and out[] as the graph's inputs and outputs, memory the
  * caller's, data aligned to KERF_ALIGN, until done. out dims may shrink for bounded
- * values, and are 0 for outputs that a plan with an early exit does not make. 0, or -EAGAIN when depth requests are in flight. Any thread.
+ * values, and are 0 for outputs that a plan with an early exit does not make. 0, or -EAGAIN when
+ * depth requests are in flight. Any thread.
  */
 typedef void (*kerf_session_done)(void *user, int status);
 int kerf_session_submit(struct kerf_session *s, const struct kerf_tensor *in,
@@ -52,8 +53,9 @@ int kerf_session_run(struct kerf_session *s, const struct kerf_tensor *in, struc
 		     struct kerf_step_time *times);
 
 /*
- * Why the last request that failed did: which step, on which engine or node, and what it says. It is
- * known before that request's done is called, or run returns; err is left as it is if none failed.
+ * Why the last request that failed did: which step, on which engine or node, and what it says. It
+ * is known before that request's done is called, or run returns; err is left as it is if none
+ * failed.
  */
 void kerf_session_why(struct kerf_session *s, struct kerf_err *err);
 

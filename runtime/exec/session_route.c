@@ -108,8 +108,11 @@ static int make_stores(struct maker *m)
 	for (i = 0; i < x->graph->n_in; i++) {
 		int32_t v = x->graph->in[i];
 
-		x->store[i] = (struct kerf_store){.value = v, .t = x->graph->value[v].t, .kept = true,
-						  .in = (int32_t)i, .out = -1};
+		x->store[i] = (struct kerf_store){.value = v,
+						  .t = x->graph->value[v].t,
+						  .kept = true,
+						  .in = (int32_t)i,
+						  .out = -1};
 	}
 	for (i = 0; i < x->n_step; i++)
 		for (k = 0; k < x->step[i].slice->n_out; k++) {
@@ -240,7 +243,8 @@ static int add_coded(const struct maker *m, struct kerf_message *msg, struct ker
 		     struct kerf_band_of want, enum kerf_codec codec,
 		     const struct kerf_plan_edge *e)
 {
-	struct kerf_coded *c, *more = reallocarray(msg->piece, (size_t)msg->n_piece + 1, sizeof(*c));
+	struct kerf_coded *c,
+		*more = reallocarray(msg->piece, (size_t)msg->n_piece + 1, sizeof(*c));
 
 	if (!more)
 		return -ENOMEM;
@@ -259,7 +263,8 @@ static int add_coded(const struct maker *m, struct kerf_message *msg, struct ker
 static int add_piece(struct kerf_port *port, uint32_t io, struct kerf_band_of want,
 		     enum kerf_codec codec)
 {
-	struct kerf_piece *more = reallocarray(port->piece, (size_t)port->n_piece + 1, sizeof(*more));
+	struct kerf_piece *more =
+		reallocarray(port->piece, (size_t)port->n_piece + 1, sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
@@ -318,7 +323,8 @@ static int ports_in(struct maker *m, uint32_t step, struct kerf_part *part)
 			io = find_io(m, to->slice, true, e->value);
 			if (io < 0)
 				return no_such(m, e);
-			want = whole(e) ? kerf_slice_band(to->slice, to->slice->in[io]) : band_of(e);
+			want = whole(e) ? kerf_slice_band(to->slice, to->slice->in[io])
+					: band_of(e);
 			r = add_piece(port, (uint32_t)io, want, codec_of(m, e));
 			if (r || turn == 1) {
 				if (r)
@@ -494,7 +500,8 @@ static bool answer_in_place(const struct maker *m, struct kerf_store *s, uint32_
 		s->out = (int32_t)out;
 		return true;
 	}
-	if (!kerf_runs_of(v, s->held, want, &in_store) || !kerf_runs_of(v, everything, want, &in_out) ||
+	if (!kerf_runs_of(v, s->held, want, &in_store) ||
+	    !kerf_runs_of(v, everything, want, &in_out) ||
 	    kerf_runs_count(&in_store) != (size_t)kerf_tensor_count(&s->t) ||
 	    in_out.position_stride != in_out.run ||
 	    (in_out.n_batch > 1 && in_out.batch_stride != in_out.n_position * in_out.run) ||

@@ -6,8 +6,8 @@
  * A step runs HERE, on an engine of this process; or THERE, on another node's, with whole inputs
  * out and whole outputs back, which any server of the protocol can do; or as a PART, whose pieces
  * may come from and go to neighbours (part.h). A node that does not know parts has its steps THERE:
- * values go by way of home, whole and without codec. Home keeps what any step gave it in stores: one an
- * output of a step, and one an input of the model.
+ * values go by way of home, whole and without codec. Home keeps what any step gave it in stores:
+ * one an output of a step, and one an input of the model.
  */
 #ifndef KERF_EXEC_SESSION_ROUTE_H
 #define KERF_EXEC_SESSION_ROUTE_H
@@ -24,7 +24,10 @@ struct kerf_store {
 	struct kerf_tensor t; /* as held; no data */
 	bool kept;	      /* home has it in memory */
 	struct kerf_engine *engine; /* whose memory is best; NULL: any */
-	/* It lies in the caller's memory: of an input of the model, or of an output from that byte on. */
+	/*
+	 * It lies in the caller's memory: of an input of the model, or of an output from that byte
+	 * on.
+	 */
 	int32_t in, out; /* positions; -1: neither */
 	size_t out_offset;
 };

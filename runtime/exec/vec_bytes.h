@@ -52,9 +52,9 @@ VEC void vb_store(void *p, vi v)
 #if defined(KERF_ISA_avx512)
 	_mm_storeu_si128(p, _mm512_cvtepi32_epi8((__m512i)v));
 #elif defined(KERF_ISA_avx2)
-	const __m256i pick = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-					      -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-					      -1, -1, -1);
+	const __m256i pick =
+		_mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4,
+				 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
 	__m256i b = _mm256_shuffle_epi8((__m256i)v, pick);
 
 	_mm_storel_epi64(p, _mm_unpacklo_epi32(_mm256_castsi256_si128(b),

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Which operators are an activation, for the rewrites that fuse it and the engines that run it alone. */
+/*
+ * Which operators are an activation, for the rewrites that fuse it and the engines that run it
+ * alone.
+ */
 #include "graph/op_util.h"
 
 #include <string.h>

@@ -113,7 +113,8 @@ static int check(const struct kerf_graph *g, const struct kerf_slice_spec *spec,
 }
 
 static int limit_op(const struct kerf_graph *g, const struct kerf_slice_spec *spec, int64_t n,
-		    const struct kerf_op *op, struct kerf_tile *t, struct kerf_tile_need *need, struct kerf_err *err)
+		    const struct kerf_op *op, struct kerf_tile *t, struct kerf_tile_need *need,
+		    struct kerf_err *err)
 {
 	bool makes = op->n_out == 1 && channels_of(g, op->out[0]) == n &&
 		     !g->value[op->out[0]].bounded;
@@ -154,8 +155,8 @@ static void hold_inputs(const struct kerf_graph *g, const struct kerf_slice_spec
 		for (k = 0; k < g->op[spec->op[i]].n_in; k++) {
 			int32_t v = g->op[spec->op[i]].in[k];
 
-			if (v >= 0 && t->need[t->first[i] + (size_t)k].limited && !t->held_whole[v] &&
-			    !is_const(g, v))
+			if (v >= 0 && t->need[t->first[i] + (size_t)k].limited &&
+			    !t->held_whole[v] && !is_const(g, v))
 				t->hold[v] = spec->channels;
 		}
 }

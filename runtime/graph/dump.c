@@ -161,8 +161,8 @@ int kerf_graph_dump_text(const struct kerf_graph *g, FILE *f)
 	fprintf(f,
 		"\n%u operators, %" PRId64 " FLOPs, %" PRId64 " parameters in %zu bytes\n"
 		"activations: %zu bytes made, %zu planned at peak, %zu live at once\n",
-		g->n_op, c.total.flops, c.total.params, c.total.param_bytes, c.total.out_bytes, c.peak,
-		c.live);
+		g->n_op, c.total.flops, c.total.params, c.total.param_bytes, c.total.out_bytes,
+		c.peak, c.live);
 	if (g->accuracy > 0 || g->n_exit)
 		fprintf(f, "accuracy: %.4g of the whole model", g->accuracy);
 	for (i = 0; i < g->n_exit; i++)

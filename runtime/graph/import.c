@@ -460,8 +460,9 @@ static int add_node(struct kerf_importer *im, const Onnx__NodeProto *n, size_t i
 		if (k >= (int)n->n_output || !*n->output[k])
 			r = kerf_fail(im->err, -EINVAL, "output %d is missing", k);
 	if (!r)
-		r = kerf_graph_add_op(im->g, def, name, opset, (int)n->n_input, id, (int)n->n_output,
-				      id + n->n_input, (uint32_t)n->n_attribute, attr);
+		r = kerf_graph_add_op(im->g, def, name, opset, (int)n->n_input, id,
+				      (int)n->n_output, id + n->n_input, (uint32_t)n->n_attribute,
+				      attr);
 	free_attrs(attr, n->n_attribute);
 	free(id);
 	return r < 0 ? r : 0;
@@ -638,7 +639,8 @@ static int import(struct kerf_graph *g, const uint8_t *data, size_t size, const 
 		  const struct kerf_load_options *opt, struct kerf_graph **out,
 		  struct kerf_err *err)
 {
-	struct kerf_importer im = {.g = g, .err = err, .data = data, .size = size, .folder = folder};
+	struct kerf_importer im = {
+		.g = g, .err = err, .data = data, .size = size, .folder = folder};
 	int r;
 
 	if (opt)

@@ -24,7 +24,9 @@ struct kerf_load_options {
 	const struct kerf_input_fix *fix;
 	int64_t default_dim;  /* for symbolic dims not fixed; 0 means 1 */
 	bool no_rewrite;      /* keep ONNX's own operators and layout: for tests and conformance */
-	/* NULL, or KERF_UNBOUND_TEXT bytes: on -ENODATA the input whose contents would help, or "". */
+	/*
+	 * NULL, or KERF_UNBOUND_TEXT bytes: on -ENODATA the input whose contents would help, or "".
+	 */
 	char *unbound;
 };
 

@@ -108,8 +108,8 @@ static double fold_real(const struct reduction *red, const struct kerf_tensor *i
 	for (; !w.done; kerf_walk_next(&w)) {
 		for (i = 0; i < w.row; i += KERF_ROW) {
 			int n = (int)KERF_MIN(w.row - i, KERF_ROW);
-			const double *x = kerf_row_load(KERF_DOM_D, &buf, in,
-							at + w.off[0] + i * w.step[0], w.step[0], n);
+			const double *x = kerf_row_load(
+				KERF_DOM_D, &buf, in, at + w.off[0] + i * w.step[0], w.step[0], n);
 
 			for (k = 0; k < n; k++)
 				acc = red->step(acc, x[k] - shift);

@@ -202,7 +202,8 @@ static int identity_eval(const struct kerf_op *op, const struct kerf_tensor *in,
 static int dropout_infer(const struct kerf_op *op, const struct kerf_tensor *in,
 			 struct kerf_tensor *out, struct kerf_err *err)
 {
-	const struct kerf_tensor *ratio = kerf_op_opt(op, in, 1), *training = kerf_op_opt(op, in, 2);
+	const struct kerf_tensor *ratio = kerf_op_opt(op, in, 1),
+				 *training = kerf_op_opt(op, in, 2);
 	bool random = op->def->until == 6 && !kerf_op_int(op, "is_test", 0);
 	int r = kerf_want_dtype(in, 0, KERF_T_FLOAT, err);
 

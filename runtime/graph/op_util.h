@@ -48,7 +48,10 @@ const void *kerf_row_load(enum kerf_domain dom, union kerf_row *buf, const struc
 /* Where to compute a row of t: t itself where it holds the domain's type, else buf. */
 void *kerf_row_dest(enum kerf_domain dom, union kerf_row *buf, struct kerf_tensor *t, int64_t off,
 		    int64_t step);
-/* Stores what was computed outside t; a value that the dtype cannot hold wraps (integers) or rounds. */
+/*
+ * Stores what was computed outside t; a value that the dtype cannot hold wraps (integers) or
+ * rounds.
+ */
 void kerf_row_store(enum kerf_domain dom, const void *src, struct kerf_tensor *t, int64_t off,
 		    int64_t step, int n);
 
@@ -93,9 +96,13 @@ static inline const struct kerf_tensor *kerf_op_opt(const struct kerf_op *op,
 	return k < op->n_in && in[k].dtype != KERF_NONE ? &in[k] : NULL;
 }
 
-/* Whether the operator is an activation that its attributes tell all of (not Clip, PRelu or "act"). */
+/*
+ * Whether the operator is an activation that its attributes tell all of (not Clip, PRelu or "act").
+ */
 bool kerf_op_activation(const struct kerf_op *op, struct kerf_act *act);
-/* Whether it is a Clip whose bounds are known; in: its inputs, with data where they are constant. */
+/*
+ * Whether it is a Clip whose bounds are known; in: its inputs, with data where they are constant.
+ */
 bool kerf_op_clip(const struct kerf_op *op, const struct kerf_tensor *in, struct kerf_act *act);
 
 static inline bool kerf_op_has_out(const struct kerf_op *op, const struct kerf_tensor *out, int k)

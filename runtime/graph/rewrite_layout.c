@@ -305,8 +305,8 @@ static int make_home(struct kerf_layout *l, struct forms *f, uint32_t n_value)
 		}
 		store_last(&g->value[id]);
 		f->last[v] = id;
-		if (id != (int32_t)v &&
-		    (k = transposed(l, kerf_edit_behind(l->e, (uint32_t)p), id, (int32_t)v, false)) < 0)
+		if (id != (int32_t)v && (k = transposed(l, kerf_edit_behind(l->e, (uint32_t)p), id,
+							(int32_t)v, false)) < 0)
 			return k;
 	}
 	return 0;

@@ -47,8 +47,8 @@ struct kerf_slice_spec {
 	 */
 	struct kerf_rows channels;
 	/*
-	 * The tile takes its border for the image's and is inexact: every value in it has the part of
-	 * its rows that rows are of the outputs'; -EOPNOTSUPP where that is not whole rows.
+	 * The tile takes its border for the image's and is inexact: every value in it has the part
+	 * of its rows that rows are of the outputs'; -EOPNOTSUPP where that is not whole rows.
 	 */
 	bool padded;
 };

@@ -167,9 +167,9 @@ static int write_npy(const char *path, const struct kerf_tensor *t, struct kerf_
 	for (k = 0; k < t->rank; k++)
 		n += snprintf(shape + n, sizeof(shape) - (size_t)n, "%lld,%s", (long long)t->dims[k],
 			      k + 1 < t->rank ? " " : "");
-	n = snprintf(head, sizeof(head),
-		     "{'descr': '%c%c%u', 'fortran_order': False, 'shape': (%s), }",
-		     npy_kinds[i].size == 1 ? '|' : '<', npy_kinds[i].kind, npy_kinds[i].size, shape);
+	n = snprintf(
+		head, sizeof(head), "{'descr': '%c%c%u', 'fortran_order': False, 'shape': (%s), }",
+		npy_kinds[i].size == 1 ? '|' : '<', npy_kinds[i].kind, npy_kinds[i].size, shape);
 	at = kerf_align(10 + (size_t)n + 1);
 	buf = malloc(at + bytes);
 	if (!buf)
@@ -229,7 +229,8 @@ static int write_pb(const char *path, const char *name, const struct kerf_tensor
 	if (!buf)
 		return -ENOMEM;
 	for (k = 0; k < t->rank; k++)
-		p = put_varint(put_tag(p, KERF_TENSOR_DIMS, KERF_WIRE_VARINT), (uint64_t)t->dims[k]);
+		p = put_varint(put_tag(p, KERF_TENSOR_DIMS, KERF_WIRE_VARINT),
+			       (uint64_t)t->dims[k]);
 	p = put_varint(put_tag(p, KERF_TENSOR_DATA_TYPE, KERF_WIRE_VARINT), t->dtype);
 	p = put_varint(put_tag(p, KERF_TENSOR_NAME, KERF_WIRE_BYTES), name_size);
 	memcpy(p, name, name_size);

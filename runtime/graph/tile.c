@@ -252,11 +252,12 @@ static bool pad_op(const struct kerf_graph *g, const struct kerf_slice_spec *spe
 	memset(in, 0, n_slots(op) * sizeof(*in));
 	kerf_op_tensors(g, op, in, out);
 	whole = out[0];
-	if (!has_row_rule(g, op) || !limitable(g, op) || op->n_out != 1 || !has_rows(g, op->out[0]) ||
-	    !own_rows(spec, rows, whole.dims[1], &hold[op->out[0]]))
+	if (!has_row_rule(g, op) || !limitable(g, op) || op->n_out != 1 ||
+	    !has_rows(g, op->out[0]) || !own_rows(spec, rows, whole.dims[1], &hold[op->out[0]]))
 		return false;
 	for (k = 0; k < op->n_in; k++) {
-		int axis = op->def->flags & KERF_OP_ELEMENTWISE ? kerf_op_row_axis(&in[k], &whole) : 1;
+		int axis =
+			op->def->flags & KERF_OP_ELEMENTWISE ? kerf_op_row_axis(&in[k], &whole) : 1;
 
 		need[k] = (struct kerf_tile_need){.limited = false};
 		if (op->in[k] < 0 || axis < 0 || !input_has_rows(g, op, k, in, out) ||
@@ -266,12 +267,16 @@ static bool pad_op(const struct kerf_graph *g, const struct kerf_slice_spec *spe
 		need[k].axis = axis;
 		if (!own_rows(spec, rows, in[k].dims[axis], &need[k].rows))
 			return false;
-		if (axis == 1 && has_rows(g, op->in[k]) && !kerf_value_is_const(&g->value[op->in[k]]))
+		if (axis == 1 && has_rows(g, op->in[k]) &&
+		    !kerf_value_is_const(&g->value[op->in[k]]))
 			hold[op->in[k]] = need[k].rows;
 		else if (!kerf_value_is_const(&g->value[op->in[k]]))
 			return false;
 	}
-	/* Contents of constants are there for rules that look at them; of a cropped one they are not. */
+	/*
+	 * Contents of constants are there for rules that look at them; of a cropped one they are
+	 * not.
+	 */
 	for (k = 0; k < op->n_in; k++)
 		if (op->in[k] >= 0 && need[k].limited) {
 			in[k].dims[need[k].axis] = need[k].rows.end - need[k].rows.begin;

@@ -175,7 +175,9 @@ static int split_attribute(struct walk *w, const struct kerf_wire_field *field)
 	while (!r && (more = kerf_wire_next(&in, &f)) > 0) {
 		switch (f.number) {
 		case KERF_ATTRIBUTE_T:
-			/* Protocol buffers would merge two tensors into one; no writer does that. */
+			/*
+			 * Protocol buffers would merge two tensors into one; no writer does that.
+			 */
 			if (f.type != KERF_WIRE_BYTES || has_tensor)
 				return kerf_fail(w->err, -EINVAL, "an attribute has two tensors");
 			has_tensor = true;

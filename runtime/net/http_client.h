@@ -28,8 +28,8 @@ struct kerf_http_call {
 	size_t max_reply;    /* 0: 1 MiB */
 	uint32_t timeout_ms; /* 0: 10 s */
 	/*
-	 * Asked about once a second and when something goes on: false breaks the call off, with -EIO. moved:
-	 * bytes came, or were taken, since the last time. NULL: it goes on.
+	 * Asked about once a second and when something goes on: false breaks the call off, with
+	 * -EIO. moved: bytes came, or were taken, since the last time. NULL: it goes on.
 	 */
 	bool (*going)(void *user, bool moved);
 	void *user;

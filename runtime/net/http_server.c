@@ -431,7 +431,8 @@ static void check_head(struct conn *c, const char *method, const char *url)
 	}
 	if (c->r.length > route->max_body) {
 		kerf_http_error(&c->r, 413, "body of %llu bytes, at most %llu expected",
-				(unsigned long long)c->r.length, (unsigned long long)route->max_body);
+				(unsigned long long)c->r.length,
+				(unsigned long long)route->max_body);
 		return;
 	}
 	c->r.route = route;

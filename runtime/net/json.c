@@ -51,7 +51,8 @@ static int member(struct json_object *o, const char *name, enum json_type type,
 		return kerf_fail(err, -ENOENT, "'%s' is missing", name);
 	if (!json_object_is_type(*v, type))
 		return kerf_fail(err, -EINVAL, "'%s' is %s, expected %s", name,
-				 json_type_to_name(json_object_get_type(*v)), json_type_to_name(type));
+				 json_type_to_name(json_object_get_type(*v)),
+				 json_type_to_name(type));
 	return 0;
 }
 
@@ -121,7 +122,8 @@ int kerf_json_object(struct json_object *o, const char *name, struct json_object
 int kerf_json_int_opt(struct json_object *o, const char *name, int64_t min, int64_t max,
 		      int64_t *v, struct kerf_err *err)
 {
-	return json_object_object_get_ex(o, name, NULL) ? kerf_json_int(o, name, min, max, v, err) : 0;
+	return json_object_object_get_ex(o, name, NULL) ? kerf_json_int(o, name, min, max, v, err)
+							: 0;
 }
 
 int kerf_json_bool_opt(struct json_object *o, const char *name, bool *v, struct kerf_err *err)

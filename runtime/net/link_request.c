@@ -93,14 +93,14 @@ static struct json_object *estimate_json(const struct kerf_link_estimate *e)
 		json_object_object_add(o, fields[i].name, json_object_new_int64(v));
 	}
 	if (o) {
-		json_object_object_add(o, "age_ns",
-				       json_object_new_int64(now > e->updated_ns
-								     ? (int64_t)(now - e->updated_ns)
-								     : 0));
-		json_object_object_add(o, "estimator",
-				       json_object_new_string_len(e->estimator,
-								  (int)strnlen(e->estimator,
-									       sizeof(e->estimator))));
+		json_object_object_add(
+			o, "age_ns",
+			json_object_new_int64(now > e->updated_ns ? (int64_t)(now - e->updated_ns)
+								  : 0));
+		json_object_object_add(
+			o, "estimator",
+			json_object_new_string_len(
+				e->estimator, (int)strnlen(e->estimator, sizeof(e->estimator))));
 	}
 	return o;
 }

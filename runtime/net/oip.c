@@ -244,7 +244,8 @@ static int decode_inputs(const struct kerf_oip_spec *spec, struct json_object *l
 		} else {
 			size_t at = used;
 
-			r = take_binary(name, kerf_tensor_bytes(&in[k]), size, n_binary, &used, err);
+			r = take_binary(name, kerf_tensor_bytes(&in[k]), size, n_binary, &used,
+					err);
 			if (!r && size)
 				memcpy(in[k].data, binary + at, (size_t)size);
 		}
@@ -400,7 +401,8 @@ int kerf_oip_reply_decode(const struct kerf_oip_spec *spec, const char *header, 
 		if (size < 0)
 			r = tensor_from_json(&out[k], e, name, err);
 		else
-			r = take_binary(name, kerf_tensor_bytes(&out[k]), size, n_binary, &used, err);
+			r = take_binary(name, kerf_tensor_bytes(&out[k]), size, n_binary, &used,
+					err);
 	}
 	for (i = 0; !r && i < spec->n_out; i++)
 		if (!seen[i])

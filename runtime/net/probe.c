@@ -44,8 +44,12 @@
 #define STALL_MS 5000
 #define BUFFER (256u << 10)
 
-const struct kerf_probe_limits kerf_probe_short = {
-	.bytes = 6u << 20, .link_ms = 600, .stream_ms = 15, .agree = 1.1, .share = 0.5, .wall_ms = 30000};
+const struct kerf_probe_limits kerf_probe_short = {.bytes = 6u << 20,
+						   .link_ms = 600,
+						   .stream_ms = 15,
+						   .agree = 1.1,
+						   .share = 0.5,
+						   .wall_ms = 30000};
 const struct kerf_probe_limits kerf_probe_thorough = {
 	.bytes = 32u << 20, .link_ms = 4000, .stream_ms = 500, .agree = 1.05, .share = 1,
 	.wall_ms = 60000};
@@ -321,9 +325,9 @@ static double ratio(double a, double b)
 }
 
 /*
- * Long enough, and as fast as the one before it, of half the bytes. A receiver that could not run for a while
- * finds a heap of bytes afterwards and sees them come faster than any link brought them:
- * then the second half is faster than the whole.
+ * Long enough, and as fast as the one before it, of half the bytes. A receiver that could not run
+ * for a while finds a heap of bytes afterwards and sees them come faster than any link brought
+ * them: then the second half is faster than the whole.
  */
 static bool believable(const struct train *p, const struct stream *st, double before, bool larger,
 		       double stream_s)
@@ -344,8 +348,9 @@ static void rest(const struct train *p, double took_s)
 }
 
 /*
- * The rate where no two agreed. A transfer that stalled shows too little, one whose receiver could not run
- * too much, but then more than all of it: of the large ones, the fastest that is not faster than that.
+ * The rate where no two agreed. A transfer that stalled shows too little, one whose receiver could
+ * not run too much, but then more than all of it: of the large ones, the fastest that is not faster
+ * than that.
  */
 static double likely_rate(const struct stream *st, uint32_t n, double agree)
 {
@@ -361,10 +366,10 @@ static double likely_rate(const struct stream *st, uint32_t n, double agree)
 }
 
 /*
- * What a transfer took beside its bytes at the rate: below 0 by what the shaper's bucket let through at
- * once. Above it, it was something else: a window that opened. The last one tells if its rate was
- * confirmed. Else the smallest that did not pass whole does: the larger one is, the more a wrong rate
- * looks like a bucket.
+ * What a transfer took beside its bytes at the rate: below 0 by what the shaper's bucket let
+ * through at once. Above it, it was something else: a window that opened. The last one tells if its
+ * rate was confirmed. Else the smallest that did not pass whole does: the larger one is, the more a
+ * wrong rate looks like a bucket.
  */
 static double beside_s(const struct stream *st, uint32_t n, double rate, bool sure)
 {
@@ -378,7 +383,8 @@ static double beside_s(const struct stream *st, uint32_t n, double rate, bool su
 static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est)
 {
 	double stream_s = fmax(p->limits->stream_ms * 1e-3, STREAM_RTTS * p->rtt_s);
-	double left_s = fmax(p->limits->link_ms * 1e-3, 3 * stream_s), spread = UNSURE, before, size;
+	double left_s = fmax(p->limits->link_ms * 1e-3, 3 * stream_s), spread = UNSURE, before,
+	       size;
 	size_t bytes = FIRST_BYTES, left = p->limits->bytes, last = FIRST_BYTES;
 	struct stream all[MAX_STREAMS] = {{.rate = 0}}, *st = all;
 	uint32_t i, n;
@@ -418,7 +424,9 @@ static int measure_rate(struct train *p, bool up, struct kerf_link_estimate *est
 		st->rate = likely_rate(all, n, p->limits->agree);
 	*est = (struct kerf_link_estimate){
 		.updated_ns = kerf_now_ns(),
-		.latency_ns = (int64_t)((p->request_s / 2 + beside_s(all, n, st->rate, spread < UNSURE)) * 1e9),
+		.latency_ns =
+			(int64_t)((p->request_s / 2 + beside_s(all, n, st->rate, spread < UNSURE)) *
+				  1e9),
 		.least_ns = (uint64_t)(p->request_s / 2 * 1e9),
 		.rate_bytes_s = (uint64_t)fmin(fmax(st->rate, 1), 1e15),
 		.low_ppm = (uint32_t)(1e6 / spread),

@@ -92,8 +92,8 @@ static int decode_shapes(struct json_object *o, struct kerf_slice_request *q, st
 		if (snprintf(s->name, sizeof(s->name), "%s", name) >= (int)sizeof(s->name))
 			return kerf_fail(err, -EINVAL, "an input name in 'shapes' has over %zu bytes",
 					 sizeof(s->name) - 1);
-		s->rank = kerf_json_ints(dims, name, 0, KERF_MAX_TENSOR_BYTES, s->dims, KERF_MAX_RANK,
-					 err);
+		s->rank = kerf_json_ints(dims, name, 0, KERF_MAX_TENSOR_BYTES, s->dims,
+					 KERF_MAX_RANK, err);
 		if (s->rank < 0)
 			return s->rank;
 		q->n_shape++;

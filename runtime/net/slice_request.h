@@ -39,7 +39,9 @@ struct kerf_slice_request {
 	int64_t row_begin, row_end;	/* a tile; 0, 0: whole tensors */
 	int64_t channel_begin, channel_end; /* of the outputs; 0, 0: all */
 	bool padded;			/* the tile takes its border for the image's */
-	/* Of a part: an object that exec/remote_part.h reads and writes; a reference. NULL: none. */
+	/*
+	 * Of a part: an object that exec/remote_part.h reads and writes; a reference. NULL: none.
+	 */
 	struct json_object *ports;
 };
 

@@ -29,7 +29,9 @@ struct kerf_node_config {
 	uint32_t n_engine;
 	const char *const *engine; /* specs; the first is the default. None: cpu, ref, null */
 	struct kerf_engine_config engine_config;
-	/* Serve this engine to local processes through the kernel's queue of that name. NULL: no. */
+	/*
+	 * Serve this engine to local processes through the kernel's queue of that name. NULL: no.
+	 */
 	const char *serve_engine, *serve_name;
 	void (*serve_lost)(void *user); /* any thread: the kernel has given us up as its server */
 	void *serve_user;
@@ -47,7 +49,10 @@ struct kerf_node_config {
 	 * size - 1 and a NUL. Any thread, at most once in 50 ms. NULL: nothing is said of it.
 	 */
 	size_t (*load_text)(void *user, char *text, size_t size);
-	/* The link to the node at url as it is known here; rate 0: not known. Any thread. NULL: it never is. */
+	/*
+	 * The link to the node at url as it is known here; rate 0: not known. Any thread. NULL: it
+	 * never is.
+	 */
 	void (*estimate)(void *user, const char *url, bool down, struct kerf_link_estimate *est);
 	void *load_user;
 };

@@ -37,7 +37,10 @@ struct kerf_node {
 	uint32_t jobs_in_flight;
 	uint64_t jobs, failures;
 
-	/* Of parts. The keeper frees what was put where it cannot be freed, and ends what waits long. */
+	/*
+	 * Of parts. The keeper frees what was put where it cannot be freed, and ends what waits
+	 * long.
+	 */
 	struct kerf_served *put; /* to be freed */
 	bool stopping;
 	bool has_keeper;

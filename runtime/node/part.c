@@ -175,7 +175,8 @@ static void deliver_here(struct part_send *m)
 		pthread_mutex_unlock(&q->lock);
 	}
 	if (!r)
-		r = kerf_node_part_come(slot, port->port, m->message.data, m->slot->status != 0, NULL);
+		r = kerf_node_part_come(slot, port->port, m->message.data, m->slot->status != 0,
+					NULL);
 	if (to)
 		kerf_node_put_later(p->n, to);
 	if (r != -EAGAIN)
@@ -384,7 +385,8 @@ static int take_pieces(struct part_slot *s, uint32_t port, const char *data)
 	int r = 0;
 
 	for (i = 0; i < in->n_piece && !r; i++) {
-		r = kerf_piece_take(graph_of(s->p), &in->piece[i], &s->job->in[in->piece[i].io], data);
+		r = kerf_piece_take(graph_of(s->p), &in->piece[i], &s->job->in[in->piece[i].io],
+				    data);
 		data += kerf_piece_bytes(graph_of(s->p), true, &in->piece[i]);
 	}
 	return r;
@@ -498,7 +500,8 @@ int kerf_node_part_wait(struct part_slot *s, bool (*gone)(void *user), void *use
 			struct kerf_err *err)
 {
 	struct kerf_node_part *p = s->p;
-	const struct kerf_port *port = p->home_out == KERF_PART_HOME ? NULL : &p->part.out[p->home_out];
+	const struct kerf_port *port =
+		p->home_out == KERF_PART_HOME ? NULL : &p->part.out[p->home_out];
 	char *to = port ? s->out[p->home_out] : NULL;
 	struct timespec ts;
 	uint64_t until;

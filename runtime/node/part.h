@@ -68,7 +68,8 @@ int kerf_node_part_length(const struct kerf_node_part *p, uint32_t port, uint64_
 /*
  * Takes the port's place in request's slot, until come, broken or answered. The slot has a
  * reference to p's slice. -EAGAIN: every slot is in use, after wait_ms too; -EALREADY: it came
- * before, and kerf_node_part_again() is to look whether it is the same; -EEXIST: home runs it, or did; -ESTALE: the request has failed (home is told how instead).
+ * before, and kerf_node_part_again() is to look whether it is the same; -EEXIST: home runs it, or
+ * did; -ESTALE: the request has failed (home is told how instead).
  */
 int kerf_node_part_claim(struct kerf_node_part *p, uint32_t port, uint64_t request,
 			 uint32_t wait_ms, struct part_slot **slot, struct kerf_err *err);
@@ -92,8 +93,9 @@ int kerf_node_part_come(struct part_slot *slot, uint32_t port, const void *data,
 void kerf_node_part_broken(struct part_slot *slot, uint32_t port, bool again);
 /*
  * Home's run, after come: waits for the outcome. *data is home's message (NULL: it has none),
- * until kerf_node_part_answered(), which is called in any case but one: -ECANCELED, as gone() said that
- * nobody waits any more. Then it is kerf_node_part_left(): the request fails unless home comes back.
+ * until kerf_node_part_answered(), which is called in any case but one: -ECANCELED, as gone() said
+ * that nobody waits any more. Then it is kerf_node_part_left(): the request fails unless home comes
+ * back.
  */
 int kerf_node_part_wait(struct part_slot *slot, bool (*gone)(void *user), void *user,
 			const void **data, uint64_t *bytes, uint64_t *busy_ns,

@@ -26,7 +26,8 @@ int kerf_node_link_get(struct kerf_node *n, const char *url, struct kerf_node_li
 			break;
 	if (!l) {
 		l = calloc(1, sizeof(*l));
-		r = l ? kerf_neighbour_open(url, n->insecure, n->observer, &l->neighbour, err) : -ENOMEM;
+		r = l ? kerf_neighbour_open(url, n->insecure, n->observer, &l->neighbour, err)
+		      : -ENOMEM;
 		if (r) {
 			free(l);
 			goto out;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A part is made, with room for the messages of all its slots and links to its neighbours, and freed. */
+/*
+ * A part is made, with room for the messages of all its slots and links to its neighbours, and
+ * freed.
+ */
 #include "node/part_priv.h"
 
 #include <stdio.h>
@@ -43,7 +46,9 @@ static int make_slot(struct kerf_node_part *p, struct part_slot *s)
 			.slot = s,
 			.port = i,
 			.message = {.dtype = KERF_U8, .rank = 1},
-			.job = {.in = &s->send[i].message, .done = kerf_node_part_sent, .user = &s->send[i]},
+			.job = {.in = &s->send[i].message,
+				.done = kerf_node_part_sent,
+				.user = &s->send[i]},
 		};
 	}
 	s->job = kerf_served_take(p->s, 0);
@@ -93,8 +98,8 @@ static int make_out(struct kerf_node_part *p, uint32_t i, struct kerf_err *err)
 		r = kerf_neighbour_port(out->link->neighbour, port->slice, port->port, bytes, false,
 					&out->message);
 	if (!r)
-		r = kerf_neighbour_port(out->link->neighbour, port->slice, port->port, KERF_PART_WHY,
-					true, &out->failure);
+		r = kerf_neighbour_port(out->link->neighbour, port->slice, port->port,
+					KERF_PART_WHY, true, &out->failure);
 	for (k = 0; k < p->s->depth && !r; k++)
 		p->slot[k].send[i].job.program = out->message;
 	return r;

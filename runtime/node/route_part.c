@@ -142,7 +142,8 @@ static int hand_over(struct kerf_http_request *r, struct exchange *q)
 	}
 	if (q->again) {
 		q->come = q->slot != NULL;
-		status = q->slot ? kerf_node_part_again(q->slot, q->port, data, q->failed || q->wrong, &err)
+		status = q->slot ? kerf_node_part_again(q->slot, q->port, data,
+							q->failed || q->wrong, &err)
 				 : 0;
 	} else if (!status) {
 		q->come = true;

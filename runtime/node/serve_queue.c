@@ -272,7 +272,8 @@ static bool windows_fit(const struct serve_job *j)
 
 	if (cmd->n_in != g->n_in || cmd->n_out != g->n_out || j->job->n_window != n + profile)
 		return false;
-	if (profile && (!j->job->window[n].writable || j->job->window[n].size != g->n_op * sizeof(uint64_t)))
+	if (profile &&
+	    (!j->job->window[n].writable || j->job->window[n].size != g->n_op * sizeof(uint64_t)))
 		return false;
 	for (i = 0; i < g->n_in + g->n_out; i++) {
 		const struct kerf_serve_window *w = &j->job->window[2 + i];
@@ -366,15 +367,16 @@ static void profile(struct serve_job *j)
 	else if (served->engine->ops->profile)
 		r = served->engine->ops->profile(served->program, j->io, j->io + g->n_in, op_ns);
 	if (!r)
-		memcpy(j->job->window[2 + g->n_in + g->n_out].data, op_ns, g->n_op * sizeof(*op_ns));
+		memcpy(j->job->window[2 + g->n_in + g->n_out].data, op_ns,
+		       g->n_op * sizeof(*op_ns));
 	free(op_ns);
 	answer(j, r, 0);
 }
 
 /* --- Making --- */
 
-static int store_model(struct kerf_node_serve *s, const char *sha, const struct kerf_serve_window *w,
-		       struct kerf_err *err)
+static int store_model(struct kerf_node_serve *s, const char *sha,
+		       const struct kerf_serve_window *w, struct kerf_err *err)
 {
 	struct kerf_upload *u;
 	uint64_t stored;
@@ -489,7 +491,8 @@ static bool is_valid(const struct kerf_serve_job *job)
 	const struct kerf_user_cmd *cmd = job->cmd;
 
 	if (job->cmd_size < KERF_USER_CMD_BYTES(0) || cmd->version != KERF_USER_VERSION ||
-	    cmd->op < KERF_USER_PREPARE || cmd->op > KERF_USER_PROFILE || cmd->n_in > KERF_USER_IO ||
+	    cmd->op < KERF_USER_PREPARE || cmd->op > KERF_USER_PROFILE ||
+	    cmd->n_in > KERF_USER_IO ||
 	    job->cmd_size != KERF_USER_CMD_BYTES(cmd->op == KERF_USER_PREPARE ? 0 : cmd->n_in))
 		return false;
 	if (job->n_window < 2 || (cmd->op == KERF_USER_PREPARE && job->n_window > 3))

@@ -348,7 +348,8 @@ void kerf_bands_split(int64_t total, int64_t step, uint32_t n, const double *wei
 		int64_t end;
 
 		upto += weight[i];
-		end = sum > 0 ? (int64_t)floor((double)total * upto / sum / (double)step + 0.5) * step
+		end = sum > 0 ? (int64_t)floor((double)total * upto / sum / (double)step + 0.5) *
+					step
 			      : total;
 		end = i + 1 == n ? total : KERF_MIN(KERF_MAX(end, at), total);
 		part[i] = (struct kerf_rows){at, end};
@@ -443,8 +444,8 @@ static int fetch(struct builder *b, int32_t v, uint32_t to, struct kerf_rows row
 	return 0;
 }
 
-static struct kerf_plan_step *add_step(struct builder *b, const struct kerf_run *run, uint32_t engine,
-				       uint32_t stage)
+static struct kerf_plan_step *add_step(struct builder *b, const struct kerf_run *run,
+				       uint32_t engine, uint32_t stage)
 {
 	struct kerf_plan_step *s = kerf_plan_add_step(b->plan);
 

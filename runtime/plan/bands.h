@@ -51,7 +51,9 @@ void kerf_run_finish(struct kerf_run *r);
 
 /* Append; 0 or -ENOMEM. The group added is bands->group[bands->n_group - 1]. */
 int kerf_bands_whole(struct kerf_bands *b, uint32_t begin, uint32_t end, uint32_t engine);
-/* n engines; band i has rows[i], and is left out if they are none. One band alone is a whole group. */
+/*
+ * n engines; band i has rows[i], and is left out if they are none. One band alone is a whole group.
+ */
 int kerf_bands_tiled(struct kerf_bands *b, uint32_t begin, uint32_t end, uint32_t whole_engine,
 		     uint32_t n, const uint32_t *engine, const struct kerf_rows *rows);
 void kerf_bands_finish(struct kerf_bands *b);

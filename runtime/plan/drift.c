@@ -59,12 +59,17 @@ void kerf_drift_most(const struct kerf_drift *d, const struct kerf_problem *p,
 		return;
 	for (a = 0; a < p->n_node; a++)
 		for (b = 0; b < p->n_node; b++) {
-			double was = d->rate[a * p->n_node + b], now = p->link[a * p->n_node + b].rate_bytes_s;
+			double was = d->rate[a * p->n_node + b],
+			       now = p->link[a * p->n_node + b].rate_bytes_s;
 			double f = a == b ? 1 : factor(now, was);
 
 			if (f > most->factor)
-				*most = (struct kerf_drift_most){
-					.factor = f, .was = was, .now = now, .link = true, .from = a, .to = b};
+				*most = (struct kerf_drift_most){.factor = f,
+								 .was = was,
+								 .now = now,
+								 .link = true,
+								 .from = a,
+								 .to = b};
 		}
 	for (e = 0; e < p->n_engine; e++) {
 		double now = work_s(p, e), f = factor(now, d->work_s[e]);

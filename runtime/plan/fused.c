@@ -31,7 +31,8 @@ static uint32_t find_blocks(const struct kerf_problem *p, struct kerf_tile *room
 			cut &= unit[b].rows > 0;
 		}
 		narrow = n_block > 0;
-		rows = cut && !layers ? kerf_bands_rows(p, room, unit[a].begin, unit[b - 1].end) : 0;
+		rows = cut && !layers ? kerf_bands_rows(p, room, unit[a].begin, unit[b - 1].end)
+				      : 0;
 		if (rows) {
 			block[n_block] = (struct kerf_block){
 				.begin = unit[a].begin,
@@ -190,7 +191,8 @@ static int sum_back(const struct kerf_fused *f, const struct kerf_tile *t, uint3
 
 				s[e].fixed += fixed;
 				s[e].each += p->op_s[at] - fixed;
-				s[e].halo += isfinite(p->op_s[at]) ? (p->op_s[at] - fixed) * halo : 0;
+				s[e].halo +=
+					isfinite(p->op_s[at]) ? (p->op_s[at] - fixed) * halo : 0;
 			}
 		}
 		if (input_halo(f, t, i, j))
@@ -313,7 +315,8 @@ uint32_t kerf_fused_workers(const struct kerf_fused *f, uint32_t worker[KERF_MAX
 	for (e = 0; e < p->n_engine; e++)
 		for (j = 0; j < f->n; j++)
 			if (f->block[j].rows)
-				sum[e] += p->engine[e].job_s + f->whole_s[(size_t)j * p->n_engine + e];
+				sum[e] += p->engine[e].job_s +
+					  f->whole_s[(size_t)j * p->n_engine + e];
 	n = kerf_bands_fastest(p, sum, worker);
 	for (e = 0; e < n; e++)
 		speed[e] = 1 / fmax(sum[worker[e]], 1e-12);
@@ -424,8 +427,9 @@ static double deal_s(const struct search *x, uint32_t node, double bytes, double
 
 	for (w = 0; w < x->o->n_worker; w++)
 		if (x->o->part[w] > 0)
-			s = fmax(s, kerf_fused_move_s(x->f->p, node, engine_node(x, x->o->worker[w]),
-						      bytes * fmin(x->o->part[w] + halo, 1)));
+			s = fmax(s,
+				 kerf_fused_move_s(x->f->p, node, engine_node(x, x->o->worker[w]),
+						   bytes * fmin(x->o->part[w] + halo, 1)));
 	return s;
 }
 
@@ -436,8 +440,8 @@ static double gather_s(const struct search *x, uint32_t node, double bytes)
 
 	for (w = 0; w < x->o->n_worker; w++)
 		if (x->o->part[w] > 0)
-			s = fmax(s, kerf_fused_move_s(x->f->p, engine_node(x, x->o->worker[w]), node,
-						      bytes * x->o->part[w]));
+			s = fmax(s, kerf_fused_move_s(x->f->p, engine_node(x, x->o->worker[w]),
+						      node, bytes * x->o->part[w]));
 	return s;
 }
 
@@ -479,7 +483,8 @@ static void try_bands(struct search *x, uint32_t i, uint32_t j)
 
 	for (w = 0; w < x->o->n_worker; w++)
 		if (x->o->part[w] > 0)
-			work = fmax(work, kerf_fused_band_s(f, i, j, x->o->worker[w], x->o->part[w]));
+			work = fmax(work,
+				    kerf_fused_band_s(f, i, j, x->o->worker[w], x->o->part[w]));
 	if (!isfinite(work))
 		return;
 	offer(x, j + 1, 0, state_at(x, i, 0)->s + halo_s(x, in, halo) + work, i, 0);
@@ -851,8 +856,8 @@ static int equal_tiles(const struct kerf_fused *f, const struct kerf_fused_head 
 		weight[k] = 1;
 	if (rows && weight) {
 		kerf_bands_split(f->block[j].rows, 1, h->n_tile, weight, rows);
-		r = kerf_bands_tiled(bands, f->block[i].begin, f->block[j].end, h->engine[0], h->n_tile,
-				     h->engine, rows);
+		r = kerf_bands_tiled(bands, f->block[i].begin, f->block[j].end, h->engine[0],
+				     h->n_tile, h->engine, rows);
 	}
 	if (!r)
 		bands->group[bands->n_group - 1].padded = h->padded;

@@ -47,10 +47,10 @@ struct kerf_fused {
 };
 
 /*
- * At most `reach` blocks, and KERF_FUSED_OPS operators, are fused; with 1 the blocks are layers, as kerf_bands_units() tells them.
- * Graphs of more blocks than `most` (0: any number) get longer ones. 0 or -ENOMEM. What the problem
- * has already (p->fused of KERF_FUSED_REACH and KERF_FUSED_BLOCKS, p->layers of 1 and 0) is not made
- * again: one more user.
+ * At most `reach` blocks, and KERF_FUSED_OPS operators, are fused; with 1 the blocks are layers, as
+ * kerf_bands_units() tells them. Graphs of more blocks than `most` (0: any number) get longer ones.
+ * 0 or -ENOMEM. What the problem has already (p->fused of KERF_FUSED_REACH and KERF_FUSED_BLOCKS,
+ * p->layers of 1 and 0) is not made again: one more user.
  */
 int kerf_fused_make(const struct kerf_problem *p, uint32_t reach, uint32_t most,
 		    struct kerf_fused **fused);
@@ -112,8 +112,8 @@ int kerf_fused_rounds(const struct kerf_fused *f, struct kerf_fused_search *sear
 typedef int (*kerf_fused_try)(const struct kerf_fused *f, struct kerf_fused_search *search,
 			      struct kerf_choice *c, struct kerf_err *err);
 /*
- * A policy: `try` for home and the one, two ... fastest other workers, and the best of what it offered.
- * Of search, what is not about workers counts.
+ * A policy: `try` for home and the one, two ... fastest other workers, and the best of what it
+ * offered. Of search, what is not about workers counts.
  */
 int kerf_fused_widths(const struct kerf_problem *p, const struct kerf_fused_search *search,
 		      kerf_fused_try try, struct kerf_plan *plan, struct kerf_err *err);
@@ -132,8 +132,9 @@ int kerf_fused_head(const struct kerf_fused *f, const struct kerf_fused_head *he
 		    struct kerf_bands *bands, struct kerf_err *err);
 
 /*
- * engine[n_tile]: each tile to the worker who would be done with it first, as work that is stolen, or
- * handed to who asks next, ends when everything takes what it is expected to take. When all are done.
+ * engine[n_tile]: each tile to the worker who would be done with it first, as work that is stolen,
+ * or handed to who asks next, ends when everything takes what it is expected to take. When all are
+ * done.
  */
 double kerf_fused_deal(const struct kerf_fused *f, const struct kerf_fused_head *head, uint32_t n,
 		       const uint32_t *worker, uint32_t *engine);

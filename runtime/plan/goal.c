@@ -392,7 +392,10 @@ int kerf_choice_end(const struct kerf_problem *p, struct kerf_choice *c, struct 
 	} else if (c->error == -ENOMEM) {
 		r = -ENOMEM;
 	} else {
-		/* A plan that runs tells what would let it through; the problem only what is in its way. */
+		/*
+		 * A plan that runs tells what would let it through; the problem only what is in its
+		 * way.
+		 */
 		r = c->have_near ? say(p, &c->near, "the nearest", err) : kerf_problem_check(p, err);
 		if (!r)
 			r = kerf_fail(err, -ENODEV, "none of the plans that this policy considers can run");

@@ -9,11 +9,11 @@
 #include "plan/plan.h"
 
 /*
- * The time between requests of which in_flight are under way; busiest_s: what one takes of the engine, link
- * direction or coder that has most to do. Any number: that. With n of them it lies between
- * max(busiest, total / n), where none waits for another, and busiest + (total - busiest) / n, where each waits for
- * all others at the busiest place (balanced job bounds: Zahorjan, Sevcik, Eager and Galler, CACM 25(2), 1982);
- * this is the middle.
+ * The time between requests of which in_flight are under way; busiest_s: what one takes of the
+ * engine, link direction or coder that has most to do. Any number: that. With n of them it lies
+ * between max(busiest, total / n), where none waits for another, and busiest + (total - busiest) /
+ * n, where each waits for all others at the busiest place (balanced job bounds: Zahorjan, Sevcik,
+ * Eager and Galler, CACM 25(2), 1982); this is the middle.
  */
 static inline double kerf_period_s(const struct kerf_goal *g, double busiest_s, double total_s)
 {

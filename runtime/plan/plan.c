@@ -113,7 +113,8 @@ static void find_levels(const struct kerf_problem *p, const uint32_t *assign, ui
 	for (o = 0; o < g->n_op; o++) {
 		const struct kerf_op *op = &g->op[o];
 
-		level[o] = assign[o] == KERF_PLAN_HOME || p->engine[assign[o]].node == p->home ? 0 : 1;
+		level[o] =
+			assign[o] == KERF_PLAN_HOME || p->engine[assign[o]].node == p->home ? 0 : 1;
 		for (k = 0; k < op->n_in; k++) {
 			int32_t from = op->in[k] < 0 ? -1 : g->value[op->in[k]].producer;
 
@@ -242,19 +243,24 @@ static int say_why(const struct kerf_problem *p, const struct kerf_plan *plan, s
 	}
 	for (i = 0; i < plan->n_edge; i++) {
 		const struct kerf_plan_edge *e = &plan->edge[i];
-		uint32_t from = e->from == KERF_PLAN_HOME ? p->home : p->engine[plan->step[e->from].engine].node;
-		uint32_t to = e->to == KERF_PLAN_HOME ? p->home : p->engine[plan->step[e->to].engine].node;
+		uint32_t from = e->from == KERF_PLAN_HOME
+					? p->home
+					: p->engine[plan->step[e->from].engine].node;
+		uint32_t to = e->to == KERF_PLAN_HOME ? p->home
+						      : p->engine[plan->step[e->to].engine].node;
 
 		if (from != to && to != p->home && p->graph->value[e->value].bounded)
-			return kerf_fail(err, -EINVAL,
-					 "'%s' cannot be sent to %s: its dims are known only at run time",
-					 p->graph->value[e->value].name, kerf_problem_node_name(p, to));
+			return kerf_fail(
+				err, -EINVAL,
+				"'%s' cannot be sent to %s: its dims are known only at run time",
+				p->graph->value[e->value].name, kerf_problem_node_name(p, to));
 		if (from != to && !isfinite(kerf_problem_transfer_s(p, from, to, 1)) &&
 		    (from == p->home || to == p->home ||
 		     !isfinite(kerf_problem_transfer_s(p, from, p->home, 1) +
 			       kerf_problem_transfer_s(p, p->home, to, 1))))
 			return kerf_fail(err, -EINVAL, "'%s' cannot be sent: no path from %s to %s",
-					 p->graph->value[e->value].name, kerf_problem_node_name(p, from),
+					 p->graph->value[e->value].name,
+					 kerf_problem_node_name(p, from),
 					 kerf_problem_node_name(p, to));
 	}
 	return kerf_fail(err, -EINVAL, "a plan whose time is not a number");

@@ -216,8 +216,9 @@ int kerf_plan_from_assignment(const struct kerf_problem *p, const uint32_t *assi
 /*
  * Fills everything that is predicted from steps and edges, as a session runs them: a step starts
  * when its pieces are there and its engine is free. What comes from home for a step is one
- * message, what goes to home is one, what comes from each other step is one; bytes of messages of one
- * direction between two nodes go one after the other, while their latencies pass at the same time. -EINVAL as above. price.c tells more.
+ * message, what goes to home is one, what comes from each other step is one; bytes of messages of
+ * one direction between two nodes go one after the other, while their latencies pass at the same
+ * time. -EINVAL as above. price.c tells more.
  */
 int kerf_plan_price(const struct kerf_problem *p, struct kerf_plan *plan);
 

@@ -49,7 +49,8 @@ static bool has_channels(const struct kerf_value *v)
 
 static struct area whole(const struct kerf_value *v)
 {
-	int64_t h = has_rows(v) ? v->t.dims[1] : 1, n = has_channels(v) ? v->t.dims[v->t.rank - 1] : 1;
+	int64_t h = has_rows(v) ? v->t.dims[1] : 1,
+		n = has_channels(v) ? v->t.dims[v->t.rank - 1] : 1;
 
 	/* Of an empty value too there is one piece. */
 	return (struct area){{0, KERF_MAX(h, 1)}, {0, KERF_MAX(n, 1)}};
@@ -282,8 +283,9 @@ static int check_edge(const struct check *c, const struct kerf_plan_edge *e, str
 	if (e->value < 0 || (uint32_t)e->value >= c->g->n_value ||
 	    kerf_value_is_const(&c->g->value[e->value]))
 		return kerf_fail(c->err, -EINVAL, "plan: an edge carries value %d, which is none", e->value);
-	if ((e->from != KERF_PLAN_HOME && e->from >= n) || (e->to != KERF_PLAN_HOME && e->to >= n) ||
-	    (e->from == e->to) || (e->from != KERF_PLAN_HOME && e->from > e->to))
+	if ((e->from != KERF_PLAN_HOME && e->from >= n) ||
+	    (e->to != KERF_PLAN_HOME && e->to >= n) || (e->from == e->to) ||
+	    (e->from != KERF_PLAN_HOME && e->from > e->to))
 		return kerf_fail(c->err, -EINVAL, "plan: '%s' goes from step %d to step %d, of %u (-1: home)",
 				 name_of(c, e->value), (int)e->from, (int)e->to, n);
 	if ((uint32_t)e->codec >= KERF_N_CODECS ||

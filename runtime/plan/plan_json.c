@@ -140,7 +140,8 @@ struct json_object *kerf_plan_to_json(const struct kerf_graph *g, const struct k
 	add_number(o, "memory_bytes", plan->memory_bytes);
 	add_number(o, "accuracy", plan->accuracy);
 	for (i = 0; i < plan->n_step; i++)
-		json_object_array_add(steps, step_json(&plan->step[i], engine[plan->step[i].engine]));
+		json_object_array_add(steps,
+				      step_json(&plan->step[i], engine[plan->step[i].engine]));
 	for (i = 0; i < plan->n_edge; i++)
 		json_object_array_add(edges, edge_json(g, &plan->edge[i]));
 	json_object_object_add(o, "steps", steps);
@@ -213,7 +214,8 @@ static int read_flag(const struct reader *r, struct json_object *o, const char *
 static int read_engine(const struct reader *r, struct json_object *o, uint32_t *engine)
 {
 	struct json_object *x = json_object_object_get(o, "engine");
-	const char *name = json_object_is_type(x, json_type_string) ? json_object_get_string(x) : NULL;
+	const char *name =
+		json_object_is_type(x, json_type_string) ? json_object_get_string(x) : NULL;
 
 	if (!name)
 		return bad(r, "engine", "the name of an engine");

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ADCNN: S. Q. Zhang, J. Lin, Q. Zhang, "Adaptive distributed convolutional neural network inference at
- * the network edge with ADCNN", ICPP 2020.
+ * ADCNN: S. Q. Zhang, J. Lin, Q. Zhang, "Adaptive distributed convolutional neural network
+ * inference at the network edge with ADCNN", ICPP 2020.
  *
- * "Fully decomposable spatial partition": the first layers are cut into tiles whose borders are padded
- * as the image's are, so tiles exchange nothing and overlap nowhere. A central node hands tiles
- * to the others as they are fast, and runs the other layers itself.
+ * "Fully decomposable spatial partition": the first layers are cut into tiles whose borders are
+ * padded as the image's are, so tiles exchange nothing and overlap nowhere. A central node hands
+ * tiles to the others as they are fast, and runs the other layers itself.
  *
  * The answer is another one than the model's. The paper retrains the model with that padding until
  * about as much accuracy is left, and shrinks what tiles send (clipped ReLU, few bits, run
- * lengths). kerf does not train: what an untrained model loses is known when it was measured and not
- * before, so the plan's accuracy is not told, a goal with an accuracy floor is not met, and
+ * lengths). kerf does not train: what an untrained model loses is known when it was measured and
+ * not before, so the plan's accuracy is not told, a goal with an accuracy floor is not met, and
  * goal.inexact has to allow it.
  *
  * Modelled: padded tiles, in bands; each to the node that would be done with it first; depth and

@@ -3,16 +3,16 @@
  * AOFL: L. Zhou, M. H. Samavatian, A. Bacha, S. Majumdar, R. Teodorescu, "Adaptive parallel
  * execution of deep neural networks on heterogeneous edge devices", SEC 2019.
  *
- * Workers compute one band each, as many workers as pay. Between fusion points they compute on their own, overlaps more
- * than once; at a fusion point they exchange. Where those points stand is found by dynamic
- * programming over what computing overlaps and what exchanging costs, so that a slow network
- * fuses more layers and a fast one fewer.
+ * Workers compute one band each, as many workers as pay. Between fusion points they compute on
+ * their own, overlaps more than once; at a fusion point they exchange. Where those points stand is
+ * found by dynamic programming over what computing overlaps and what exchanging costs, so that a
+ * slow network fuses more layers and a fast one fewer.
  *
- * Modelled: for each degree of parallelism (home and the one, two ... fastest others) optimal fusion
- * points by dynamic programming for these workers and links, parts in proportion to speed; the
- * best of these plans is taken. Not: the paper's host gathers and deals out whole maps at each fusion
- * point; here neighbours exchange the rows that are missing. Its tiles may also be a grid; kerf's
- * are bands.
+ * Modelled: for each degree of parallelism (home and the one, two ... fastest others) optimal
+ * fusion points by dynamic programming for these workers and links, parts in proportion to speed;
+ * the best of these plans is taken. Not: the paper's host gathers and deals out whole maps at each
+ * fusion point; here neighbours exchange the rows that are missing. Its tiles may also be a grid;
+ * kerf's are bands.
  */
 #include "plan/fused.h"
 #include "plan/policy.h"

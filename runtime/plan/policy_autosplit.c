@@ -7,9 +7,9 @@
  * and the bit-width of what is sent are chosen together, for least latency while the device's
  * memory and a bound on the error hold. As in the paper candidates are found first: splits that,
  * at the smallest width allowed, send no more than sending the input would. All here and all
- * there are candidates. Then all widths of each are looked at, and those that miss a limit, of memory
- * or error, go. (The paper leaves out splits whose device part does not fit beforehand, which comes
- * to the same.)
+ * there are candidates. Then all widths of each are looked at, and those that miss a limit, of
+ * memory or error, go. (The paper leaves out splits whose device part does not fit beforehand,
+ * which comes to the same.)
  *
  * How it is mapped. Widths are the codecs that the goal allows (32, 16 and 8 bits), for float32
  * values on the cut; the error is the problem's codec_loss against the goal's accuracy. Splits are

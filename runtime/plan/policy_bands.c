@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Cuts and bands together; kerf's own. Between blocks the value is in bands over some engines, or
- * whole on any one: the dynamic programme of fused.h, which for whole values alone is a shortest path
- * over (block, engine) as jointdnn's. So early layers may be in bands and late ones on the fastest
- * engine, or all on one where the network is slow. Tried for the two, three ... fastest
+ * whole on any one: the dynamic programme of fused.h, which for whole values alone is a shortest
+ * path over (block, engine) as jointdnn's. So early layers may be in bands and late ones on the
+ * fastest engine, or all on one where the network is slow. Tried for the two, three ... fastest
  * workers, home's always among them, with parts that are corrected as deepslicing does.
  */
 #include "plan/fused.h"

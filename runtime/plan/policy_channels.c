@@ -3,16 +3,15 @@
  * Two policies that give each engine some channels of a layer's output, and with them some of its
  * weights, in place of rows.
  *
- * decnn: J. Du, X. Zhu, M. Shen, Y. Du, Y. Lu, N. Xiao, X. Liao, "Model parallelism optimization for
- * distributed inference via decoupled CNN structure", IEEE TPDS 32(7), 2021. The paper changes the
- * model, by training, to group convolutions with few shuffles between them, and gives each
+ * decnn: J. Du, X. Zhu, M. Shen, Y. Du, Y. Lu, N. Xiao, X. Liao, "Model parallelism optimization
+ * for distributed inference via decoupled CNN structure", IEEE TPDS 32(7), 2021. The paper changes
+ * the model, by training, to group convolutions with few shuffles between them, and gives each
  * device some groups; fully connected layers are split by inputs; the messages of one sample hide
- * behind the computing of another.
- * Modelled: the split of a layer over devices by channels, parts by speed, and layers that are
- * groups already (depthwise) without an exchange. The exact form of it for models that were
- * not retrained: a convolution that mixes channels reads all of its input, which every device
- * then gets from all others. Not: the change of the model; the split by inputs, which adds in
- * another order and so gives other bits (outputs are split instead).
+ * behind the computing of another. Modelled: the split of a layer over devices by channels, parts
+ * by speed, and layers that are groups already (depthwise) without an exchange. The exact form of
+ * it for models that were not retrained: a convolution that mixes channels reads all of its input,
+ * which every device then gets from all others. Not: the change of the model; the split by inputs,
+ * which adds in another order and so gives other bits (outputs are split instead).
  *
  * fcsplit: R. Hadidi, J. Cao, M. Woodward, M. S. Ryoo, H. Kim, "Distributed perception by
  * collaborative robots", IEEE RA-L 3(4), 2018: fully connected layers, whose weights are most of

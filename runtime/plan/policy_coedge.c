@@ -116,7 +116,8 @@ static bool solve(const struct coedge *x, double d, double *part)
 	memset(part, 0, x->n * sizeof(*part));
 	for (round = 0; round < x->n && left > 1e-9; round++) {
 		for (best = x->n, w = 0; w < x->n; w++)
-			if (!done[w] && !x->out[w] && (best == x->n || x->joules[w] < x->joules[best]))
+			if (!done[w] && !x->out[w] &&
+			    (best == x->n || x->joules[w] < x->joules[best]))
 				best = w;
 		if (best == x->n)
 			break;

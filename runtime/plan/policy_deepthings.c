@@ -12,11 +12,11 @@
  * Modelled: fused tiles, in bands; more tiles than nodes; stealing as it ends when tiles take what
  * they are expected to take: each goes to the node that would be done with it first. How deep to
  * fuse and how many tiles to make, parameters there, are searched: of those that should answer
- * first, the cheapest plan that needs less memory than the whole model at home. Data reuse: a second form of each plan, in
- * which tiles get what they share at one point in the middle of the fused layers from the
- * neighbour that made it, instead of computing it again.
- * Memory as priced: a tile's maps, the image at home, and what tiles made so far.
- * Not: stealing at run time, when a node is slower than expected; reuse at every layer; grids.
+ * first, the cheapest plan that needs less memory than the whole model at home. Data reuse: a
+ * second form of each plan, in which tiles get what they share at one point in the middle of the
+ * fused layers from the neighbour that made it, instead of computing it again. Memory as priced: a
+ * tile's maps, the image at home, and what tiles made so far. Not: stealing at run time, when a
+ * node is slower than expected; reuse at every layer; grids.
  */
 #include "plan/fused.h"
 #include "plan/policy.h"

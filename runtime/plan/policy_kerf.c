@@ -143,13 +143,12 @@ static uint32_t engines_here(const struct kerf_problem *p)
 /*
  * Those whose plans cannot be better than another's that is asked. Cogent draws from the cuts that
  * neurosurgeon goes through, unless there are codecs or exits (with several engines here cuts may
- * cost less than they seem to, see scan.h, so what is drawn may be better). Patches one by one on one engine are
- * slower than the whole model there, and need more energy: they are for memory. Padded tiles are
- * for goals that allow them.
- * Large: a graph about which those are not asked whose time grows faster than the graph or is
- * long: qdmp finds the cuts of dads but for those by weighed stages (DSH), for which the search's paths
- * over prices of engines and links stand in, without proof; and cogent draws at random from those that
- * neurosurgeon, autosplit and spinn go through.
+ * cost less than they seem to, see scan.h, so what is drawn may be better). Patches one by one on
+ * one engine are slower than the whole model there, and need more energy: they are for memory.
+ * Padded tiles are for goals that allow them. Large: a graph about which those are not asked whose
+ * time grows faster than the graph or is long: qdmp finds the cuts of dads but for those by weighed
+ * stages (DSH), for which the search's paths over prices of engines and links stand in, without
+ * proof; and cogent draws at random from those that neurosurgeon, autosplit and spinn go through.
  */
 static bool is_idle(const struct kerf_problem *p, const struct kerf_policy *policy)
 {
@@ -173,7 +172,9 @@ static bool assigns(const struct kerf_policy *policy)
 	       policy->plan == kerf_policy_cogent;
 }
 
-/* No assignment is better than an optimal one; with tiled, of all others those are asked that tile. */
+/*
+ * No assignment is better than an optimal one; with tiled, of all others those are asked that tile.
+ */
 static bool may_help(const struct kerf_planner *k, bool tiled, const struct kerf_policy *policy)
 {
 	if (is_idle(k->p, policy) || (tiled && policy == k->from))
@@ -182,8 +183,8 @@ static bool may_help(const struct kerf_planner *k, bool tiled, const struct kerf
 }
 
 /*
- * The next n that may help, from place k->turn of the list on, in a circle. What several of them begin with
- * is made once.
+ * The next n that may help, from place k->turn of the list on, in a circle. What several of them
+ * begin with is made once.
  */
 static int ask_others(struct kerf_planner *k, bool tiled, uint32_t n)
 {

@@ -8,9 +8,10 @@
  *
  * Modelled: the patches, one after the other on home's engine, and the search for how many layers
  * and patches need least memory: a patch's maps, what patches made so far, which is the paper's
- * buffer for the stage's output, and the whole input, which the paper may decode piece by piece (whatever the goal's objective; its constraints hold). Not: the paper
- * redistributes receptive fields and searches architectures so that patches overlap less, which is
- * training; its patches are squares, here they are bands, so that more of a map is held at once.
+ * buffer for the stage's output, and the whole input, which the paper may decode piece by piece
+ * (whatever the goal's objective; its constraints hold). Not: the paper redistributes receptive
+ * fields and searches architectures so that patches overlap less, which is training; its patches
+ * are squares, here they are bands, so that more of a map is held at once.
  */
 #include "plan/fused.h"
 #include "plan/policy.h"

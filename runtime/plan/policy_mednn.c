@@ -13,11 +13,12 @@
  * fastest member computes all of it, or set and range are halved, the range as the halves'
  * speeds, and each half goes on by itself. The cheaper by compute and border rows wins, so late
  * layers, small and wide in channels, end on few workers and early ones on many.
- * Not: kerf's only spatial tile is a band of rows. A grid of r x c parts becomes r * c nested bands,
- * whose borders are longer than the grid's: what the paper gains over MoDNN in bytes by parts of
- * two dimensions is not to be had here. Of the paper no more than the abstract was at hand: that the
- * partition is greedy, by halves, and leaves workers out, is our reading of it. Its structured pruning changes the model and is none of a
- * planner's business; as in modnn, what cannot be cut runs whole.
+ * Not: kerf's only spatial tile is a band of rows. A grid of r x c parts becomes r * c nested
+ * bands, whose borders are longer than the grid's: what the paper gains over MoDNN in bytes by
+ * parts of two dimensions is not to be had here. Of the paper no more than the abstract was at
+ * hand: that the partition is greedy, by halves, and leaves workers out, is our reading of it. Its
+ * structured pruning changes the model and is none of a planner's business; as in modnn, what
+ * cannot be cut runs whole.
  */
 #include "plan/fused.h"
 #include "plan/policy.h"
@@ -44,7 +45,8 @@ static double alone_s(const struct layer *l, uint32_t w, double lo, double hi)
 	missing = (hi - lo - fmax(held, 0) + halo) * l->f->block[l->j].in_bytes;
 	for (i = 0; i < l->n && missing > 0; i++)
 		if (i != w && l->to[i] > l->from[i])
-			s = fmax(s, kerf_fused_move_s(p, p->engine[l->worker[i]].node, node, missing));
+			s = fmax(s,
+				 kerf_fused_move_s(p, p->engine[l->worker[i]].node, node, missing));
 	return s + kerf_fused_band_s(l->f, l->j, l->j, l->worker[w], hi - lo);
 }
 

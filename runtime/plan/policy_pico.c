@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PICO: X. Yang, Z. Xu, Q. Qi, J. Wang, H. Sun, J. Liao, S. Guo, "PICO: Pipeline inference
- * framework for versatile CNNs on diverse mobile devices", IEEE Transactions on Mobile Computing, 2023
- * (doi 10.1109/TMC.2023.3265111; arXiv 2206.08662).
+ * framework for versatile CNNs on diverse mobile devices", IEEE Transactions on Mobile Computing,
+ * 2023 (doi 10.1109/TMC.2023.3265111; arXiv 2206.08662).
  *
  * The model becomes a sequence of pieces, pieces become stages of a pipeline, and each stage has a
  * group of devices that share it in bands. Many requests are under way, one in each stage, so the
@@ -38,7 +38,9 @@ struct pico {
 	struct cell *cell; /* [(block + 1) * (n + 1) + workers]: stages up to there */
 };
 
-/* Seconds for each worker of a group when blocks i..j are one fused run; parts that balance them. */
+/*
+ * Seconds for each worker of a group when blocks i..j are one fused run; parts that balance them.
+ */
 static double run_s(const struct pico *x, uint32_t i, uint32_t j, uint32_t n,
 		    const uint32_t *worker, double *part)
 {
@@ -140,7 +142,10 @@ static void programme(struct pico *x)
 					struct cell *to = cell_at(x, k, used);
 					double before = cell_at(x, i, used - m)->period_s, s;
 
-					/* All inputs and no workers, or stages and workers, before it. */
+					/*
+					 * All inputs and no workers, or stages and workers, before
+					 * it.
+					 */
 					if (before >= to->period_s || (i == 0) != (used == m))
 						continue;
 					s = stage_s(x, i, k - 1, m, &x->worker[used - m]);

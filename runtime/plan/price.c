@@ -12,9 +12,9 @@
  *
  * Memory of a node: the weights of every operator that runs there, once however many tiles of it
  * do (of channels, the shares that they have), and the most that is held while any operator of its
- * steps runs. For a whole step that is all that lives in the graph at that point (outline.h), wherever
- * it is: never too little where steps follow graph order. A tile holds its share of that; beside
- * it are what earlier steps of the node made that later ones read (what patches made so
+ * steps runs. For a whole step that is all that lives in the graph at that point (outline.h),
+ * wherever it is: never too little where steps follow graph order. A tile holds its share of that;
+ * beside it are what earlier steps of the node made that later ones read (what patches made so
  * far), and on home the request's inputs, until the last step that reads them. Not counted: what a
  * kernel needs while it runs, messages that wait, requests beyond the first.
  *
@@ -140,7 +140,8 @@ static double carry(struct pricing *x, uint32_t from, uint32_t to, double bytes,
 	*start = fmin(*start, ready + s);
 	x->plan->wire_bytes += bytes;
 	if (p->node)
-		x->plan->energy_j += bytes * (p->node[from].send_j_byte + p->node[to].receive_j_byte);
+		x->plan->energy_j +=
+			bytes * (p->node[from].send_j_byte + p->node[to].receive_j_byte);
 	return ready + s;
 }
 
@@ -156,7 +157,8 @@ static void keep_apart(struct pricing *x, const struct kerf_plan_edge *e)
 	double share = 1;
 
 	if (e->rows.end || e->channels.end)
-		share = kerf_plan_piece_bytes(x->p->graph, e) / x->p->outline->value_bytes[e->value];
+		share = kerf_plan_piece_bytes(x->p->graph, e) /
+			x->p->outline->value_bytes[e->value];
 	x->apart[e->from] += apart[x->plan->step[e->from].engine] * share;
 	x->apart[e->to] += apart[x->plan->step[e->to].engine] * share;
 }
@@ -256,9 +258,10 @@ static double receive(struct pricing *x, uint32_t i)
 				coding += code(x, &plan->edge[k], node_of(x, from), to);
 		}
 		/* What goes to home comes with the job's reply. */
-		end = to == x->p->home ? x->home[from]
-				       : carry(x, node_of(x, from), to, bytes, x->made[from], &start) +
-						 coding;
+		end = to == x->p->home
+			      ? x->home[from]
+			      : carry(x, node_of(x, from), to, bytes, x->made[from], &start) +
+					coding;
 		for (k = a; k < b; k++) {
 			plan->edge[k].start_s = to == x->p->home ? x->made[from] : start;
 			plan->edge[k].end_s = end;
@@ -542,17 +545,32 @@ static size_t lay_out(struct pricing *x, char *room)
 	struct {
 		void *list;
 		size_t n;
-	} doubles[] = {
-		{&x->made, n}, {&x->home, n}, {&x->apart, n},
-		{&x->engine_free, p->n_engine}, {&x->engine_busy, p->n_engine},
-		{&x->link_free, links}, {&x->link_busy, links},
-		{&x->coding, p->n_node}, {&x->weights, p->n_node}, {&x->peak, p->n_node}, {&x->held, p->graph->n_op}, {&x->drop, n},
-	}, words[] = {
-		{&x->node_first, p->n_node + 1}, {&x->by_node, n},
-		{&x->last, n}, {&x->first, n + 1}, {&x->reply_first, n + 1},
-		{&x->reply, x->plan->n_edge}, {&x->earlier, x->plan->n_edge},
-		{&x->holder, p->graph->n_op}, {&x->counted, p->graph->n_value},
-	};
+	} doubles[] =
+		{
+			{&x->made, n},
+			{&x->home, n},
+			{&x->apart, n},
+			{&x->engine_free, p->n_engine},
+			{&x->engine_busy, p->n_engine},
+			{&x->link_free, links},
+			{&x->link_busy, links},
+			{&x->coding, p->n_node},
+			{&x->weights, p->n_node},
+			{&x->peak, p->n_node},
+			{&x->held, p->graph->n_op},
+			{&x->drop, n},
+		},
+	  words[] = {
+		  {&x->node_first, p->n_node + 1},
+		  {&x->by_node, n},
+		  {&x->last, n},
+		  {&x->first, n + 1},
+		  {&x->reply_first, n + 1},
+		  {&x->reply, x->plan->n_edge},
+		  {&x->earlier, x->plan->n_edge},
+		  {&x->holder, p->graph->n_op},
+		  {&x->counted, p->graph->n_value},
+	  };
 	size_t at = 0, i;
 
 	for (i = 0; i < KERF_ARRAY_SIZE(doubles); i++) {

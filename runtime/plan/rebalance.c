@@ -163,7 +163,8 @@ static int look(struct rebalance *x)
 
 			if (s[0].engine == s[1].engine)
 				continue;
-			rows = fmin(fmax(round(rows), (double)(extent(&s[1]).begin - extent(&s[1]).end)),
+			rows = fmin(fmax(round(rows),
+					 (double)(extent(&s[1]).begin - extent(&s[1]).end)),
 				    (double)(extent(&s[0]).end - extent(&s[0]).begin));
 			x->border[x->n_border++] =
 				(struct border){g->first_band + k, (int64_t)rows, fabs(gap)};

@@ -193,7 +193,8 @@ static int spread_of(const struct kerf_problem *p, struct kerf_plan *a, struct k
 
 /* Weights that nodes do not have yet, over home's links, and sessions to prepare. */
 static int move_s(const struct kerf_replan *r, const struct kerf_problem *p,
-		  const struct kerf_plan *next, const struct kerf_replan_move *move, double *seconds)
+		  const struct kerf_plan *next, const struct kerf_replan_move *move,
+		  double *seconds)
 {
 	uint32_t n_op = p->graph->n_op, i, k;
 	uint64_t *holds = calloc(n_op + 1, sizeof(*holds)); /* per operator: nodes, as bits */
@@ -204,7 +205,8 @@ static int move_s(const struct kerf_replan *r, const struct kerf_problem *p,
 		return -ENOMEM;
 	for (i = 0; i < r->plan.n_step; i++)
 		for (k = 0; k < r->plan.step[i].n_op; k++)
-			holds[r->plan.step[i].op[k]] |= 1ull << p->engine[r->plan.step[i].engine].node;
+			holds[r->plan.step[i].op[k]] |= 1ull
+							<< p->engine[r->plan.step[i].engine].node;
 	for (i = 0; i < next->n_step; i++) {
 		const struct kerf_plan_step *s = &next->step[i];
 		uint32_t node = p->engine[s->engine].node;
@@ -383,7 +385,8 @@ int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
 }
 
 /* The plan in force in this state; whether it misses the goal, or cannot run. */
-static bool misses(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_replan_decision *d)
+static bool misses(struct kerf_replan *r, const struct kerf_problem *p,
+		   struct kerf_replan_decision *d)
 {
 	d->old_cost = r->have ? cost_in(p, &r->plan) : INFINITY;
 	return !(d->old_cost < INFINITY) || !(kerf_plan_violation(p, &r->plan) <= 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whether to change the plan now that the state has changed: the loop's head, without its hands.
- * Told a problem (the state of a moment) and the time, it plans again and says keep or change, and why
- * in words. No clock, no I/O; the same calls give the same answers. One thread at a time.
+ * Told a problem (the state of a moment) and the time, it plans again and says keep or change, and
+ * why in words. No clock, no I/O; the same calls give the same answers. One thread at a time.
  *
  * A change must be better by a share of the cost that
  *
@@ -10,12 +10,13 @@
  *	- rises with what the plan's predicted cost has wavered by so far (its mean deviation from a
  *	  running mean, in which one step counts no more than a few ordinary ones),
  *	- rises with the links' spread: both plans are priced with links at the fast and at the
- *	  slow end of what is expected (kerf_link_model's low and high), and what that changes in the
- *	  difference of the two plans must not outweigh the difference itself,
+ *	  slow end of what is expected (kerf_link_model's low and high), and what that changes in
+ *	  the difference of the two plans must not outweigh the difference itself,
  *	- doubles each time a plan that was left not long ago would be taken again;
  *
- * but never more than half of it; it must pay for its move within `horizon_s`, and come `interval_s` after the one before. A plan
- * that cannot run any more, or misses a limit that another meets, is left at once.
+ * but never more than half of it; it must pay for its move within `horizon_s`, and come
+ * `interval_s` after the one before. A plan that cannot run any more, or misses a limit that
+ * another meets, is left at once.
  *
  * So a link that wavers within its own spread changes nothing, and a real step, whose gain is
  * a multiple of the spread, is answered by the first decision after it.
@@ -69,18 +70,18 @@ int kerf_replan_adopt(struct kerf_replan *r, const struct kerf_problem *p,
 /*
  * The first call, unless a plan was adopted, always changes (to the first plan). now_s never goes
  * back; p: the same graph, engines and nodes each time, in another state, until the next call.
- * move NULL: it costs nothing. 0; or the policy's error if there is neither a plan in force that can
- * run nor another: *d is then zero, and the plan in force stays what it was.
+ * move NULL: it costs nothing. 0; or the policy's error if there is neither a plan in force that
+ * can run nor another: *d is then zero, and the plan in force stays what it was.
  */
 int kerf_replan_decide(struct kerf_replan *r, const struct kerf_problem *p, double now_s,
 		       const struct kerf_replan_move *move, struct kerf_replan_decision *d,
 		       struct kerf_err *err);
 
 /*
- * The same where the caller has the policy's plan for p already, priced in it (NULL: there is none).
- * next stays the caller's, with its predictions as they were; d->plan is empty: what is in force
- * if d->change is a copy of next. 0; -ENOMEM; -ENODEV: neither is there a next, nor can what is in
- * force run.
+ * The same where the caller has the policy's plan for p already, priced in it (NULL: there is
+ * none). next stays the caller's, with its predictions as they were; d->plan is empty: what is in
+ * force if d->change is a copy of next. 0; -ENOMEM; -ENODEV: neither is there a next, nor can what
+ * is in force run.
  */
 int kerf_replan_offer(struct kerf_replan *r, const struct kerf_problem *p, struct kerf_plan *next,
 		      double now_s, const struct kerf_replan_move *move,

@@ -237,7 +237,8 @@ static bool stages(const struct kerf_scan *s, struct kerf_scan_cut *cut)
 		if (pos->n_bounded)
 			return false;
 		cut->wire_bytes = kerf_scan_live_bytes(s, cut->k, cut->codec);
-		cut->up_s = kerf_problem_carry_s(p, home, away, cut->wire_bytes, 0, &cut->up_hold_s);
+		cut->up_s =
+			kerf_problem_carry_s(p, home, away, cut->wire_bytes, 0, &cut->up_hold_s);
 	}
 	began = pos->n_made ? cut->here_s : 0;
 	ended = began + cut->up_s;
@@ -249,7 +250,8 @@ static bool stages(const struct kerf_scan *s, struct kerf_scan_cut *cut)
 	ended += cut->there_s;
 	if (n_there && away != home && pos->n_down) {
 		cut->wire_bytes += pos->down_bytes;
-		cut->down_s = kerf_problem_carry_s(p, away, home, pos->down_bytes, 0, &cut->down_hold_s);
+		cut->down_s =
+			kerf_problem_carry_s(p, away, home, pos->down_bytes, 0, &cut->down_hold_s);
 	}
 	cut->total_s = fmax(cut->here_s, ended + cut->down_s);
 	return isfinite(cut->total_s);
@@ -343,7 +345,8 @@ void kerf_scan_at(const struct kerf_scan *s, uint32_t k, enum kerf_codec codec,
 	cut->runs = stages(s, cut);
 	if (!cut->runs)
 		return;
-	cut->period_s = fmax(fmax(cut->here_s, cut->there_s), fmax(cut->up_hold_s, cut->down_hold_s));
+	cut->period_s =
+		fmax(fmax(cut->here_s, cut->there_s), fmax(cut->up_hold_s, cut->down_hold_s));
 	cut->period_s = fmax(cut->period_s, fmax(cut->encode_s, cut->decode_s));
 	cut->period_s = kerf_period_s(&s->p->goal, cut->period_s, cut->total_s);
 	energy(s, cut);

@@ -73,11 +73,13 @@ void kerf_scan_offer(const struct kerf_scan *s, const struct kerf_scan_cut *cut,
 		     struct kerf_choice *choice);
 
 /*
- * The beginning and the end of a policy that looks at the whole model's cuts. -ENODEV with a sentence
- * if home has no engine, -ENOMEM; then there is nothing to finish.
+ * The beginning and the end of a policy that looks at the whole model's cuts. -ENODEV with a
+ * sentence if home has no engine, -ENOMEM; then there is nothing to finish.
  */
 int kerf_scan_begin(struct kerf_scan *s, const struct kerf_problem *p, struct kerf_err *err);
-/* The plan of the best cut, in the policy's name; errors as kerf_choice_end()'s. Finishes the scan. */
+/*
+ * The plan of the best cut, in the policy's name; errors as kerf_choice_end()'s. Finishes the scan.
+ */
 int kerf_scan_end(struct kerf_scan *s, const struct kerf_scan_cut *best, const char *policy,
 		  struct kerf_plan *plan, struct kerf_err *err);
 

@@ -51,7 +51,8 @@ double kerf_search_move_s(const struct kerf_search *x, uint32_t codecs, uint32_t
 
 	if (from == to)
 		return 0;
-	if (from != p->home && to != p->home && p->link[(size_t)from * x->n_node + to].rate_bytes_s <= 0)
+	if (from != p->home && to != p->home &&
+	    p->link[(size_t)from * x->n_node + to].rate_bytes_s <= 0)
 		return hop_s(p, codecs, from, p->home, bytes, &codec) +
 		       hop_s(p, codecs, p->home, to, bytes, &codec);
 	return hop_s(p, codecs, from, to, bytes, &codec);
@@ -383,10 +384,10 @@ static bool move_branches(struct kerf_search_run *r)
 			}
 			if (k < br->end)
 				continue;
-			s += kerf_search_move_s(x, r->codecs, p->engine[now].node, p->engine[e].node,
-						br->in_bytes) +
-			     kerf_search_move_s(x, r->codecs, p->engine[e].node, p->engine[now].node,
-						br->out_bytes);
+			s += kerf_search_move_s(x, r->codecs, p->engine[now].node,
+						p->engine[e].node, br->in_bytes) +
+			     kerf_search_move_s(x, r->codecs, p->engine[e].node,
+						p->engine[now].node, br->out_bytes);
 			if (!latency || s < block_s)
 				better |= kerf_search_try(r, x->trial);
 		}
@@ -422,7 +423,8 @@ static uint32_t mark_running(struct kerf_search *x, int32_t exit)
 			x->runs[last] = true;
 		for (o = x->n_op; o-- > 0;)
 			for (k = 0; x->runs[o] && k < g->op[o].n_in; k++) {
-				int32_t m = g->op[o].in[k] < 0 ? -1 : g->value[g->op[o].in[k]].producer;
+				int32_t m =
+					g->op[o].in[k] < 0 ? -1 : g->value[g->op[o].in[k]].producer;
 
 				if (m >= 0)
 					x->runs[m] = true;

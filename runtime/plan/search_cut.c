@@ -49,7 +49,8 @@ static double move_cost(const struct cut *c, bool back, uint32_t v)
 		return c->way == KERF_CUT_BOTH_WAYS
 			       ? p->engine[c->there].job_s * kerf_search_rate(c->r, c->there)
 			       : 0;
-	if (p->link[from * p->n_node + to].rate_bytes_s <= 0 || (!back && p->graph->value[v].bounded))
+	if (p->link[from * p->n_node + to].rate_bytes_s <= 0 ||
+	    (!back && p->graph->value[v].bounded))
 		return INFINITY;
 	s = c->way == KERF_CUT_BOTH_WAYS
 		    ? kerf_search_move_s(x, c->r->codecs, from, to, bytes)

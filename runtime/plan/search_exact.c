@@ -39,8 +39,9 @@ static void raise(struct tree *t, const uint32_t *assign, uint32_t n,
 			if (!x->runs[x->reader[i]])
 				continue;
 			if (m != KERF_SEARCH_GIVEN)
-				total = fmax(total, x->step[x->bucket[m]].made_s +
-							    x->reach[(size_t)i * x->n_engine + assign[m]]);
+				total = fmax(total,
+					     x->step[x->bucket[m]].made_s +
+						     x->reach[(size_t)i * x->n_engine + assign[m]]);
 		}
 	}
 	for (e = 0; e < x->n_engine; e++)

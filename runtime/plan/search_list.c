@@ -6,7 +6,8 @@
  * order stands for their ranks.
  *
  *	reach(v, r, e): from v on engine e, through its reader r:
- *		min over e' of (0 if e' = e, else move(v, e, e') + job(e')) + op(r, e') + tail(r, e')
+ *		min over e' of (0 if e' = e, else move(v, e, e') + job(e')) + op(r, e') + tail(r,
+ *		e')
  *	tail(o, e): max over what o makes of its way home and of reach through its readers
  *
  * Moves are monotone in bytes, and a job is paid at least once a step: both are lower bounds.
@@ -32,8 +33,9 @@ static void find_moves(struct moves *m, double bytes)
 	for (a = 0; a < x->n_engine; a++) {
 		for (i = 0; i < a && engine[i].node != engine[a].node; i++)
 			;
-		m->home[a] = i < a ? m->home[i]
-				   : kerf_search_move_s(x, m->codecs, engine[a].node, x->p->home, bytes);
+		m->home[a] =
+			i < a ? m->home[i]
+			      : kerf_search_move_s(x, m->codecs, engine[a].node, x->p->home, bytes);
 		for (b = 0; b < x->n_engine; b++) {
 			for (k = 0; k < b && engine[k].node != engine[b].node; k++)
 				;
@@ -144,7 +146,8 @@ bool kerf_search_list(struct kerf_search *x, uint32_t codecs, uint32_t *assign)
 
 				at = m == KERF_SEARCH_GIVEN ? p->home : p->engine[assign[m]].node;
 				s = (m == KERF_SEARCH_GIVEN ? 0 : done[m]) +
-				    kerf_search_move_s(x, codecs, at, p->engine[e].node, x->bytes[v]);
+				    kerf_search_move_s(x, codecs, at, p->engine[e].node,
+						       x->bytes[v]);
 				if (m == KERF_SEARCH_GIVEN || assign[m] != e)
 					s += p->engine[e].job_s;
 				there = fmax(there, s);

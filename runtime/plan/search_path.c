@@ -40,16 +40,20 @@ static double hop_cost(const struct path *s, uint32_t from, uint32_t to, double 
 	uint32_t c;
 
 	for (c = 0; c < KERF_N_CODECS; c++) {
-		double wire = c == KERF_CODEC_F16 ? bytes / 2 : c == KERF_CODEC_INT8 ? bytes / 4 : bytes;
+		double wire = c == KERF_CODEC_F16    ? bytes / 2
+			      : c == KERF_CODEC_INT8 ? bytes / 4
+						     : bytes;
 		double sum;
 
 		if (c && (!node || !(s->w->codecs >> c & 1)))
 			continue;
 		sum = kerf_problem_transfer_s(s->p, from, to, wire) * per_s;
 		if (node)
-			sum += wire * s->w->energy * (node[from].send_j_byte + node[to].receive_j_byte);
+			sum += wire * s->w->energy *
+			       (node[from].send_j_byte + node[to].receive_j_byte);
 		if (c)
-			sum += bytes * s->w->time * (node[from].codec_byte_s[c] + node[to].codec_byte_s[c]);
+			sum += bytes * s->w->time *
+			       (node[from].codec_byte_s[c] + node[to].codec_byte_s[c]);
 		best = fmin(best, sum);
 	}
 	return best;
@@ -78,7 +82,8 @@ static double op_cost(const struct path *s, uint32_t o, uint32_t e, bool last)
 	/* Outputs that are ready early come back while others are made. */
 	if (out > 0 && node != p->home)
 		c += last ? move_cost(s, node, p->home, out)
-			  : out * (s->w->link / p->link[(size_t)node * p->n_node + p->home].rate_bytes_s +
+			  : out * (s->w->link / p->link[(size_t)node * p->n_node + p->home]
+							.rate_bytes_s +
 				   s->w->energy * (p->node ? p->node[node].send_j_byte : 0));
 	return c;
 }

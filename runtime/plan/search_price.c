@@ -118,8 +118,8 @@ static void find_branches(struct kerf_search *x, uint32_t begin, uint32_t end)
 			uint32_t m = x->maker[x->in[i]];
 
 			if (m == KERF_SEARCH_GIVEN || m < begin)
-				x->branch[label[root]].in_bytes = fmax(x->branch[label[root]].in_bytes,
-								       x->bytes[x->in[i]]);
+				x->branch[label[root]].in_bytes =
+					fmax(x->branch[label[root]].in_bytes, x->bytes[x->in[i]]);
 		}
 	}
 	for (i = x->in_first[end - 1]; i < x->in_first[end]; i++) {
@@ -152,7 +152,8 @@ static void fill(struct kerf_search *x)
 			x->out_bytes[x->maker[n]] += x->bytes[n];
 		x->read_first[n] = slots;
 		for (i = outline->first[v]; i < outline->first[v + 1]; i++)
-			if (i == outline->first[v] || outline->reader[i] != outline->reader[i - 1]) {
+			if (i == outline->first[v] ||
+			    outline->reader[i] != outline->reader[i - 1]) {
 				x->reader[slots++] = outline->reader[i];
 				x->in_first[outline->reader[i] + 2]++;
 			}
@@ -380,8 +381,9 @@ static bool join_value(struct way *w, uint32_t v)
 			sent = true;
 			if (node != p->home && p->graph->value[x->id[v]].bounded)
 				return false;
-			reply |= at != p->home &&
-				 (node == p->home || p->link[at * x->n_node + node].rate_bytes_s <= 0);
+			reply |=
+				at != p->home && (node == p->home ||
+						  p->link[at * x->n_node + node].rate_bytes_s <= 0);
 		}
 		add_edge(w, v, from, to);
 		if (from != KERF_SEARCH_GIVEN) {
@@ -570,7 +572,8 @@ void kerf_search_judge(const struct kerf_problem *p, struct kerf_search_price *p
 void kerf_search_price(struct kerf_search *x, const uint32_t *assign, const uint8_t *codec,
 		       int32_t exit, uint32_t n, struct kerf_search_price *price)
 {
-	struct way w = {.x = x, .p = x->p, .assign = assign, .codec = codec, .n = n, .price = price};
+	struct way w = {
+		.x = x, .p = x->p, .assign = assign, .codec = codec, .n = n, .price = price};
 	size_t links = (size_t)x->n_node * x->n_node;
 	bool runs;
 	uint32_t v, i, k;

@@ -61,7 +61,9 @@ struct kerf_search {
 	uint64_t *met;
 	uint32_t home_engines; /* bits */
 	uint32_t *made_first, *made; /* per operator: its values */
-	/* Branches: operators of a block that hang together when its first and last value are gone. */
+	/*
+	 * Branches: operators of a block that hang together when its first and last value are gone.
+	 */
 	uint32_t n_branch, *branch_of;
 	struct kerf_search_branch *branch;
 

@@ -62,7 +62,9 @@ double kerf_sim_trace_end(const struct kerf_sim_trace *trace, double t, double b
 
 	for (;;) {
 		bool last = i + 1 == trace->n;
-		double until = !last ? trace->t[i + 1] : trace->period > 0 ? trace->period : INFINITY;
+		double until = !last		   ? trace->t[i + 1]
+			       : trace->period > 0 ? trace->period
+						   : INFINITY;
 		double room = trace->rate[i] > 0 ? trace->rate[i] * (until - at) : 0;
 
 		if (bytes <= room)
@@ -129,7 +131,8 @@ void kerf_sim_world_count_replan(struct kerf_sim_world *w, uint32_t home)
 
 static void push(struct kerf_sim_world *w, double t, uint32_t kind, void *what, uint32_t n)
 {
-	if (kerf_heap_push(&w->heap, (struct kerf_event){.t = t, .what = what, .kind = kind, .n = n}))
+	if (kerf_heap_push(&w->heap,
+			   (struct kerf_event){.t = t, .what = what, .kind = kind, .n = n}))
 		w->no_memory = true;
 }
 
@@ -298,7 +301,8 @@ static void serve_next(struct kerf_sim_world *w, struct kerf_sim_server *s)
 			item->late_s = took - hold;
 			took = hold;
 		} else {
-			const struct kerf_sim_engine *e = &w->engine[w->home[r->home].engine[t->engine]];
+			const struct kerf_sim_engine *e =
+				&w->engine[w->home[r->home].engine[t->engine]];
 
 			s->at = (uint32_t)(e - w->engine);
 			took = t->compute_s;
@@ -413,7 +417,8 @@ static void end_of_service(struct kerf_sim_world *w, struct kerf_sim_server *s)
 
 /* --- Nodes that fail --- */
 
-static bool stands_on(const struct kerf_sim_world *w, const struct kerf_sim_item *item, uint32_t node)
+static bool stands_on(const struct kerf_sim_world *w, const struct kerf_sim_item *item,
+		      uint32_t node)
 {
 	const struct kerf_sim_request *r = item->request;
 	const struct kerf_sim_home *h = &w->home[r->home];
@@ -491,7 +496,8 @@ static void next_arrival(struct kerf_sim_world *w, uint32_t i)
 	case KERF_SIM_POISSON: t += s->mean_s * kerf_sim_exponential(&s->rng); break;
 	case KERF_SIM_REGULAR:
 		/* Streams alike do not march in step: each begins at a random phase. */
-		t += s->at++ ? s->mean_s : s->mean_s * (double)(kerf_rng_next(&s->rng) >> 11) * 0x1p-53;
+		t += s->at++ ? s->mean_s
+			     : s->mean_s * (double)(kerf_rng_next(&s->rng) >> 11) * 0x1p-53;
 		break;
 	case KERF_SIM_TIMES:
 		if (s->at == s->n)
@@ -727,7 +733,8 @@ int kerf_sim_alone(const struct kerf_problem *p, const struct kerf_plan *plan, d
 	if (!r)
 		r = world_of(p, &w);
 	if (!r) {
-		w.stream[0] = (struct kerf_sim_stream){.kind = KERF_SIM_TIMES, .n = 1, .times = &now};
+		w.stream[0] =
+			(struct kerf_sim_stream){.kind = KERF_SIM_TIMES, .n = 1, .times = &now};
 		r = kerf_sim_world_run(&w);
 	}
 	*latency_s = w.end_s;

@@ -9,7 +9,8 @@
 void kerf_field_fail(const struct kerf_field_at *at, const char *key, const char *expected,
 		     struct json_object *found)
 {
-	const char *text = found ? json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN) : NULL;
+	const char *text =
+		found ? json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN) : NULL;
 	bool inside = at->where[0];
 
 	if (at->f->failed)

@@ -92,15 +92,16 @@ static uint32_t add_task(struct making *x, struct kerf_flow_task t, uint32_t *on
 static uint32_t add_message(struct making *x, uint32_t from, uint32_t to, double bytes,
 			    double encode, double decode)
 {
-	return add_task(x,
-			(struct kerf_flow_task){.message = true,
-						.from = from,
-						.to = to,
-						.bytes = bytes,
-						.coding_s = encode + decode,
-						.encode_j = encode * kerf_problem_coding_w(x->p, from),
-						.decode_j = decode * kerf_problem_coding_w(x->p, to)},
-			&x->on_link[(size_t)from * x->p->n_node + to]);
+	return add_task(
+		x,
+		(struct kerf_flow_task){.message = true,
+					.from = from,
+					.to = to,
+					.bytes = bytes,
+					.coding_s = encode + decode,
+					.encode_j = encode * kerf_problem_coding_w(x->p, from),
+					.decode_j = decode * kerf_problem_coding_w(x->p, to)},
+		&x->on_link[(size_t)from * x->p->n_node + to]);
 }
 
 /* What a step made, when it is at home: by its reply, or because home made it. */
@@ -164,9 +165,9 @@ static bool adds(const struct making *x, uint32_t first, uint32_t k)
 	for (j = first; j < k; j++) {
 		const struct kerf_plan_edge *o = &x->plan->edge[x->by_from[j]];
 
-		if (o->value == e->value && o->codec == e->codec && o->rows.begin == e->rows.begin &&
-		    o->rows.end == e->rows.end && o->channels.begin == e->channels.begin &&
-		    o->channels.end == e->channels.end)
+		if (o->value == e->value && o->codec == e->codec &&
+		    o->rows.begin == e->rows.begin && o->rows.end == e->rows.end &&
+		    o->channels.begin == e->channels.begin && o->channels.end == e->channels.end)
 			return false;
 	}
 	return true;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A home looks at its neighbourhood when a request arrives and refresh_s have passed since it last
- * did, or a request failed. What it sees, in steps, is the key of a plan: node groups, who is there,
- * loads, and classes and rates of links, all in the home's numbering. So homes that look alike share
- * plans, and the planner (plan/planner.h) that makes them: one for each model and row of node groups.
+ * did, or a request failed. What it sees, in steps, is the key of a plan: node groups, who is
+ * there, loads, and classes and rates of links, all in the home's numbering. So homes that look
+ * alike share plans, and the planner (plan/planner.h) that makes them: one for each model and row
+ * of node groups.
  *
  * A plan is made for what is seen: an engine with a line of n jobs (smoothed) is taken for 1 + n
  * times slower, as telemetry has it of a CPU that others use. What its jobs then take is priced
@@ -242,8 +243,8 @@ static void put(struct kerf_sim_planner *pl, uint32_t v)
 }
 
 /* The engines of the problem, and how much slower each seems: INFINITY, its node is down. */
-static void see_engines(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model, double now,
-			double slowdown[KERF_MAX_ENGINES])
+static void see_engines(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model,
+			double now, double slowdown[KERF_MAX_ENGINES])
 {
 	struct kerf_sim_planner *pl = sim->planner;
 	const struct kerf_sim_world *w = &sim->world;
@@ -261,7 +262,8 @@ static void see_engines(struct kerf_sim *sim, const struct kerf_sim_home *h, uin
 	pl->n_groups = pl->n_key;
 	for (i = 0; i < h->n_engine; i++) {
 		const struct kerf_sim_engine *e = &w->engine[h->engine[i]];
-		const struct kerf_scenario_engine *class = &sim->s->engine[pl->class_of[h->engine[i]]];
+		const struct kerf_scenario_engine *class =
+			&sim->s->engine[pl->class_of[h->engine[i]]];
 		int step = 0;
 
 		while (h->slot[slot] != e->node)
@@ -276,7 +278,8 @@ static void see_engines(struct kerf_sim *sim, const struct kerf_sim_home *h, uin
 			continue;
 		}
 		if (sim->s->see_load)
-			step = to_octaves(1 + kerf_sim_server_mean(&e->server, now, w->smooth_s), LOAD_STEPS);
+			step = to_octaves(1 + kerf_sim_server_mean(&e->server, now, w->smooth_s),
+					  LOAD_STEPS);
 		put(pl, (uint32_t)step);
 		slowdown[i] = octaves(step, LOAD_STEPS);
 	}
@@ -350,7 +353,8 @@ static void see_past(struct kerf_sim *sim, const struct kerf_sim_home *h, double
 		int step = 0;
 
 		t = now - apart * (pl->p.n_past_rate - 1 - i);
-		pl->past[i] = l->trace ? kerf_sim_trace_rate(l->trace, t + l->shift_s) : l->model.rate_bytes_s;
+		pl->past[i] = l->trace ? kerf_sim_trace_rate(l->trace, t + l->shift_s)
+				       : l->model.rate_bytes_s;
 		if (pl->past[i] > 0) {
 			step = to_octaves(pl->past[i], RATE_STEPS) + (1 << 20);
 			pl->past[i] = octaves(step - (1 << 20), RATE_STEPS);
@@ -381,8 +385,10 @@ static void fill_costs(struct kerf_sim *sim, const struct kerf_sim_home *h, uint
 		bool there = slow < INFINITY;
 
 		for (o = 0; o < m->graph->n_op; o++) {
-			pl->op_s[(size_t)o * p->n_engine + i] = there ? m->op_s[class][o] * slow : INFINITY;
-			pl->fixed_s[(size_t)o * p->n_engine + i] = there ? m->fixed_s[class][o] * slow : 0;
+			pl->op_s[(size_t)o * p->n_engine + i] =
+				there ? m->op_s[class][o] * slow : INFINITY;
+			pl->fixed_s[(size_t)o * p->n_engine + i] =
+				there ? m->fixed_s[class][o] * slow : 0;
 		}
 	}
 }
@@ -440,7 +446,8 @@ static struct kerf_planner *planner_of(struct kerf_sim_planner *pl)
 
 /* Plans for what is in pl->p; its flow has what jobs take on engines without a line. */
 static int plan_now(struct kerf_sim *sim, const struct kerf_sim_home *h, uint32_t model,
-		    const double slowdown[KERF_MAX_ENGINES], struct made *made, struct kerf_err *err)
+		    const double slowdown[KERF_MAX_ENGINES], struct made *made,
+		    struct kerf_err *err)
 {
 	struct kerf_sim_planner *pl = sim->planner;
 	struct kerf_planner *planner = planner_of(pl);
@@ -532,7 +539,8 @@ static int look(struct kerf_sim *sim, uint32_t home, uint32_t model, double now,
 	if (!r && !made->fails)
 		r = kerf_plan_price(&pl->p, &made->plan);
 	if (!r)
-		r = kerf_replan_offer(f->replan, &pl->p, made->fails ? NULL : &made->plan, now, &move, &d);
+		r = kerf_replan_offer(f->replan, &pl->p, made->fails ? NULL : &made->plan, now,
+				      &move, &d);
 	if (r == -ENOMEM)
 		return r;
 	f->fails = r != 0;

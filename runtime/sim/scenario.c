@@ -152,7 +152,8 @@ static double *read_numbers(const struct kerf_field_at *at, const char *key, uin
 
 	*n = 0;
 	if (!at->f->failed)
-		at->f->failed = kerf_file_read(path, KERF_SCENARIO_MAX_FILE, &text, &size, at->f->err);
+		at->f->failed =
+			kerf_file_read(path, KERF_SCENARIO_MAX_FILE, &text, &size, at->f->err);
 	for (c = text; c && !at->f->failed; c = end) {
 		c += strspn(c, " ,;\t\r\n");
 		end = (char *)c + (*c == '#' ? strcspn(c, "\n") : 0);
@@ -207,10 +208,12 @@ static double *read_points(const struct kerf_field_at *at, uint32_t *n)
 		at->f->failed = -ENOMEM;
 	for (i = 0; i < *n && !at->f->failed; i++) {
 		struct json_object *v = json_object_array_get_idx(list, i);
-		bool pair = json_object_is_type(v, json_type_array) && json_object_array_length(v) == 2;
+		bool pair =
+			json_object_is_type(v, json_type_array) && json_object_array_length(v) == 2;
 
 		for (k = 0; k < 2; k++)
-			x[2 * i + k] = pair ? json_object_get_double(json_object_array_get_idx(v, k)) : -1;
+			x[2 * i + k] =
+				pair ? json_object_get_double(json_object_array_get_idx(v, k)) : -1;
 	}
 	return x;
 }

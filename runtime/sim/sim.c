@@ -130,8 +130,10 @@ static int add_links(struct linking *x, uint32_t i, struct kerf_err *err)
 
 			if (a->first + p == b->first + q)
 				continue;
-			add_way(x, a->first + p, b->first + q, 2 * i, own ? new_medium(x) : m, shift);
-			add_way(x, b->first + q, a->first + p, 2 * i + 1, own ? new_medium(x) : m, shift);
+			add_way(x, a->first + p, b->first + q, 2 * i, own ? new_medium(x) : m,
+				shift);
+			add_way(x, b->first + q, a->first + p, 2 * i + 1, own ? new_medium(x) : m,
+				shift);
 			if (x->n > KERF_SCENARIO_MAX_LINKS)
 				return kerf_fail(err, -E2BIG, "links[%u]: more than %d directions in all", i,
 						 KERF_SCENARIO_MAX_LINKS);
@@ -238,7 +240,8 @@ static int make_home(const struct kerf_scenario *s, struct kerf_sim_world *w, ui
 	return 0;
 }
 
-static int make_streams(const struct kerf_scenario *s, struct kerf_sim_world *w, struct kerf_err *err)
+static int make_streams(const struct kerf_scenario *s, struct kerf_sim_world *w,
+			struct kerf_err *err)
 {
 	uint32_t *home_of = malloc(((size_t)w->n_node + 1) * sizeof(*home_of)), i, n;
 	size_t streams = 0;
@@ -273,8 +276,8 @@ static int make_streams(const struct kerf_scenario *s, struct kerf_sim_world *w,
 
 /* --- Outages --- */
 
-static int add_outage(struct kerf_sim_world *w, uint32_t *room, uint32_t node, double from, double to,
-		      struct kerf_err *err)
+static int add_outage(struct kerf_sim_world *w, uint32_t *room, uint32_t node, double from,
+		      double to, struct kerf_err *err)
 {
 	if (w->n_outage == MAX_OUTAGES)
 		return kerf_fail(err, -E2BIG, "failures: more than %d", MAX_OUTAGES);
@@ -290,7 +293,8 @@ static int add_outage(struct kerf_sim_world *w, uint32_t *room, uint32_t node, d
 	return 0;
 }
 
-static int make_outages(const struct kerf_scenario *s, struct kerf_sim_world *w, struct kerf_err *err)
+static int make_outages(const struct kerf_scenario *s, struct kerf_sim_world *w,
+			struct kerf_err *err)
 {
 	struct kerf_rng rng;
 	uint32_t room = 0, i, n;

@@ -22,7 +22,10 @@ struct kerf_steer_config {
 	struct kerf_live *live;
 	struct kerf_telemetry *telemetry; /* NULL: nothing is measured */
 	double seconds;			  /* between two looks; 0: only when asked */
-	/* On the thread that looked. The plan was changed; it cannot be, each time for another reason. */
+	/*
+	 * On the thread that looked. The plan was changed; it cannot be, each time for another
+	 * reason.
+	 */
 	void (*changed)(void *user, const struct kerf_plan *plan, const char *reason);
 	void (*failed)(void *user, const char *message);
 	void *user; /* of both, each may be NULL */

@@ -47,8 +47,8 @@ void kerf_view_past(struct kerf_telemetry *t, const struct kerf_cluster *c,
 }
 
 /*
- * A state that was made after now, with CPU figures in it if there are any: a command that has just begun has not
- * measured anything yet, and one node's load without another's would mislead.
+ * A state that was made after now, with CPU figures in it if there are any: a command that has just
+ * begun has not measured anything yet, and one node's load without another's would mislead.
  */
 static void settled_state(struct kerf_telemetry *t, struct kerf_state *s)
 {
@@ -61,7 +61,10 @@ static void settled_state(struct kerf_telemetry *t, struct kerf_state *s)
 	       kerf_now_ns() - begin < SETTLE_NS && !nanosleep(&nap, NULL));
 }
 
-/* Waiting and running on an engine of a node; device begins with its name there, "cpu on HOST: ...". */
+/*
+ * Waiting and running on an engine of a node; device begins with its name there, "cpu on HOST:
+ * ...".
+ */
 static double jobs_of(const struct kerf_node_state *node, const char *device)
 {
 	uint32_t i;

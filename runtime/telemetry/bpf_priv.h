@@ -30,9 +30,9 @@ struct kerf_bpf_ops {
 	/* Not tried once this one is attached; its own id: no such one. */
 	enum kerf_bpf_object better;
 	/*
-	 * Opens, loads and attaches; hands what it made to kerf_bpf_keep(). Returns 0 or -errno; then
-	 * nothing of it is left. A sentence in err is taken as the reason; without one the loader
-	 * finds the words for the errno.
+	 * Opens, loads and attaches; hands what it made to kerf_bpf_keep(). Returns 0 or -errno;
+	 * then nothing of it is left. A sentence in err is taken as the reason; without one the
+	 * loader finds the words for the errno.
 	 */
 	int (*load)(struct kerf_bpf *b, struct kerf_err *err);
 };

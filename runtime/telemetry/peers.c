@@ -194,7 +194,8 @@ static bool read_conn(const struct kerf_peers *p, struct conn *c, uint64_t now_n
 	if (p->cfg.link && read_link(p, c, rec))
 		return true;
 	/* The cookie tells whether it still is the socket that was meant. */
-	return p->cfg.sockets && !kerf_tcp_info_read(c->fd, now_ns, rec) && rec->cookie == c->cookie;
+	return p->cfg.sockets && !kerf_tcp_info_read(c->fd, now_ns, rec) &&
+	       rec->cookie == c->cookie;
 }
 
 static void look(struct kerf_peers *p, struct conn *c, uint64_t now_ns)

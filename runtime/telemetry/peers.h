@@ -20,7 +20,9 @@
 struct kerf_peers;
 
 struct kerf_peers_config {
-	/* Written by programs, KERF_STATE_LINKS; NULL: connections are asked, if sockets says so. */
+	/*
+	 * Written by programs, KERF_STATE_LINKS; NULL: connections are asked, if sockets says so.
+	 */
 	const struct kerf_link_rec *link;
 	bool sockets;
 	void (*warn)(void *user, const char *line); /* as in telemetry.h */
@@ -53,9 +55,9 @@ void kerf_peers_estimate(struct kerf_peers *p, const char *url, bool down, uint6
 			 struct kerf_link_estimate *est);
 
 /*
- * Rates that transfers to the node at url went at, oldest first, bytes/s: the last ones, at most max,
- * of those large enough for a rate to be told from latency. Returns how many are in rate[]; *all
- * (may be NULL): how many there have ever been.
+ * Rates that transfers to the node at url went at, oldest first, bytes/s: the last ones, at most
+ * max, of those large enough for a rate to be told from latency. Returns how many are in rate[];
+ * *all (may be NULL): how many there have ever been.
  */
 #define KERF_PEER_RATES 256
 uint32_t kerf_peers_rates(struct kerf_peers *p, const char *url, double *rate, uint32_t max,

@@ -41,8 +41,8 @@ static inline uint64_t kerf_record_load(const void *from)
 }
 
 /*
- * Copies; whether kerf_record_check() of the copy is right. Both in one pass: the words are summed up
- * from registers, which takes a third of the time of a copy that is then read again.
+ * Copies; whether kerf_record_check() of the copy is right. Both in one pass: the words are summed
+ * up from registers, which takes a third of the time of a copy that is then read again.
  */
 static inline bool kerf_record_copy(const void *record, void *copy, uint32_t size)
 {

@@ -25,7 +25,9 @@ struct kerf_trace_rec {
 	enum kerf_trace_kind kind;
 	uint64_t t_ns;
 	uint32_t node; /* index, for NODE and TRANSFER */
-	/* Of a TRANSFER: expected of end - start - hold, and 80 % of it; 0: nothing was expected. */
+	/*
+	 * Of a TRANSFER: expected of end - start - hold, and 80 % of it; 0: nothing was expected.
+	 */
 	double predicted_s, low_s, high_s;
 	union {
 		struct kerf_link_rec link;

@@ -19,11 +19,13 @@ struct kerf_observer {
 	void (*disconnected)(void *user, const char *url, int fd);
 	/* One direction of one exchange is over. */
 	void (*transfer)(void *user, const char *url, const struct kerf_transfer *t);
-	/* The peer's report of its own load, as it came: not checked, not terminated. Each new one. */
+	/*
+	 * The peer's report of its own load, as it came: not checked, not terminated. Each new one.
+	 */
 	void (*load)(void *user, const char *url, const char *text, size_t n);
 	/*
-	 * A request begins on fd: its way there, so down, hold_ns and end_ns are 0. It ends with its
-	 * transfer(), with the next that begins on fd, or with the connection. bytes are the
+	 * A request begins on fd: its way there, so down, hold_ns and end_ns are 0. It ends with
+	 * its transfer(), with the next that begins on fd, or with the connection. bytes are the
 	 * request's and nothing else is sent on fd until then.
 	 */
 	void (*started)(void *user, const char *url, int fd, const struct kerf_transfer *t);

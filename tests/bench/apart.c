@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * apart THREADS ISA MODEL...: what it costs to run a model in two programs instead of one, measured
- * at up to 12 cuts a model, against what the planner thinks: the whole run and a job more (as if a cut
- * cost nothing else), and the same with the model of cost/engine_cost.h, fitted on every other cut and
- * judged on the others. Medians over the cuts judged.
+ * at up to 12 cuts a model, against what the planner thinks: the whole run and a job more (as if a
+ * cut cost nothing else), and the same with the model of cost/engine_cost.h, fitted on every other
+ * cut and judged on the others. Medians over the cuts judged.
  */
 #include "exec/measure.h"
 #include "graph/import.h"
@@ -32,7 +32,8 @@ static double median(double *v, uint32_t n)
 static void judge(const char *name, const struct kerf_cut *cut, uint32_t n, double job_s)
 {
 	double extra[CUTS], values[CUTS], bytes[CUTS], fixed, byte;
-	double us[CUTS], before[CUTS], after[CUTS], before_us[CUTS], after_us[CUTS], least = INFINITY;
+	double us[CUTS], before[CUTS], after[CUTS], before_us[CUTS], after_us[CUTS],
+		least = INFINITY;
 	uint32_t i, fitted = 0, judged = 0;
 
 	for (i = 0; i < n; i += 2) {

@@ -72,7 +72,8 @@ static int measure(uint32_t n_op, uint32_t n_step)
 
 int main(void)
 {
-	static const uint32_t size[][2] = {{200, 1}, {200, 10}, {1000, 50}, {10000, 50}, {10000, 500}};
+	static const uint32_t size[][2] = {
+		{200, 1}, {200, 10}, {1000, 50}, {10000, 50}, {10000, 500}};
 	size_t i;
 	int r = 0;
 

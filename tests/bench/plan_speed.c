@@ -104,9 +104,10 @@ static void make(struct net *n, struct kerf_graph *g, uint32_t engines, uint32_t
 		double s = 0.5 / g->n_op * (0.2 + 2 * (double)kerf_rng_float(&rng));
 
 		for (e = 0; e < engines; e++)
-			n->op_s[o * engines + e] = kerf_rng_below(&rng, 20)
-							   ? s / speed[e] * (0.5 + (double)kerf_rng_float(&rng))
-							   : (e ? INFINITY : s);
+			n->op_s[o * engines + e] =
+				kerf_rng_below(&rng, 20)
+					? s / speed[e] * (0.5 + (double)kerf_rng_float(&rng))
+					: (e ? INFINITY : s);
 	}
 	for (a = 0; a < nodes; a++)
 		for (b = 0; b < nodes; b++)

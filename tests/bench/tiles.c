@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tiles THREADS ISA MODEL...: how well a profile tells what tiles cost that it was not fitted to: for
- * each model the longest run of operators that can be a tile, at a third, a fifth and a tenth of its
- * rows, measured, beside the sum of what its operators should take, with op_fixed_s and without.
- * Whole and tile run in turns, so both sums are scaled by what the whole takes in the same turns.
+ * tiles THREADS ISA MODEL...: how well a profile tells what tiles cost that it was not fitted to:
+ * for each model the longest run of operators that can be a tile, at a third, a fifth and a tenth
+ * of its rows, measured, beside the sum of what its operators should take, with op_fixed_s and
+ * without. Whole and tile run in turns, so both sums are scaled by what the whole takes in the same
+ * turns.
  */
 #include "exec/measure.h"
 #include "graph/import.h"
@@ -74,7 +75,8 @@ static double share_of(const struct kerf_graph *slice, const struct kerf_graph *
 }
 
 static int tile(struct kerf_engine *e, struct kerf_graph *g, const struct kerf_profile *p,
-		const struct kerf_slice_spec *whole, int64_t rows, int64_t all, struct kerf_err *err)
+		const struct kerf_slice_spec *whole, int64_t rows, int64_t all,
+		struct kerf_err *err)
 {
 	struct kerf_slice_spec spec = *whole;
 	struct part a = {0}, b = {0};

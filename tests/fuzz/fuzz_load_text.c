@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	if (load.n_engine > KERF_NODE_LOAD_ENGINES || load.memory_available_bytes > load.memory_bytes ||
+	if (load.n_engine > KERF_NODE_LOAD_ENGINES ||
+	    load.memory_available_bytes > load.memory_bytes ||
 	    (load.has & KERF_LOAD_HAS_CPU && (!load.n_cpu || load.slowdown_permille < 1000)))
 		abort();
 	for (n = 0; n < load.n_engine; n++)

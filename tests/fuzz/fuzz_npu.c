@@ -367,10 +367,10 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
 	static const uint32_t odd[] = {
-		0,	    1,		2,	    3,	    4,		5,	    7,	      8,
-		16,	    63,		64,	    65,	    255,	256,	    0x7fff,   0x10000,
-		0x00ffffff, 0x01000000, 0x01000001, 0x3f800000, 0x7fc00000, 0x80000000, 0xffffff00,
-		0xffffffff,
+		0,	    1,		2,	    3,		4,	    5,
+		7,	    8,		16,	    63,		64,	    65,
+		255,	    256,	0x7fff,	    0x10000,	0x00ffffff, 0x01000000,
+		0x01000001, 0x3f800000, 0x7fc00000, 0x80000000, 0xffffff00, 0xffffffff,
 	};
 	uint64_t r = seed * 0x9e3779b97f4a7c15u + 1;
 	int n = 1 + seed % 3;

@@ -48,7 +48,8 @@ static uint8_t next(struct bytes *b)
 	return b->n ? (b->n--, *b->p++) : 0;
 }
 
-static void ports(struct bytes *b, struct kerf_port *port, struct kerf_piece piece[][PIECES], uint32_t *n)
+static void ports(struct bytes *b, struct kerf_port *port, struct kerf_piece piece[][PIECES],
+		  uint32_t *n)
 {
 	uint32_t i, k;
 
@@ -57,10 +58,11 @@ static void ports(struct bytes *b, struct kerf_port *port, struct kerf_piece pie
 		port[i] = (struct kerf_port){.home = next(b) & 1, .piece = piece[i]};
 		port[i].n_piece = next(b) % (PIECES + 1);
 		for (k = 0; k < port[i].n_piece; k++)
-			piece[i][k] = (struct kerf_piece){.io = next(b) % 4,
-							  .rows = {(int8_t)next(b), (int8_t)next(b)},
-							  .channels = {(int8_t)next(b), (int8_t)next(b)},
-							  .codec = next(b) % (KERF_N_CODECS + 1)};
+			piece[i][k] =
+				(struct kerf_piece){.io = next(b) % 4,
+						    .rows = {(int8_t)next(b), (int8_t)next(b)},
+						    .channels = {(int8_t)next(b), (int8_t)next(b)},
+						    .codec = next(b) % (KERF_N_CODECS + 1)};
 	}
 }
 

@@ -126,7 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	if (kerf_plan_from_json(s->g, text, strlen(text), names, ENGINES, &again, NULL))
 		abort();
-	if (again.n_step != plan.n_step || again.n_edge != plan.n_edge || again.total_s != plan.total_s)
+	if (again.n_step != plan.n_step || again.n_edge != plan.n_edge ||
+	    again.total_s != plan.total_s)
 		abort();
 	kerf_plan_finish(&again);
 	kerf_plan_finish(&plan);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel module's checks of what a user gave to SUBMIT, compiled for the host: whatever they let
- * pass stays within the interface's limits, counted here in numbers that cannot overflow.
+ * The kernel module's checks of what a user gave to SUBMIT, compiled for the host: whatever they
+ * let pass stays within the interface's limits, counted here in numbers that cannot overflow.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -98,7 +98,8 @@ void kerf_fuzz_seeds(void (*add)(const void *data, size_t size))
 		.range = {4096, 4096, 8192},
 		.ref = {.handle = 1, .flags = KERF_BO_REF_READ, .offset = 4096, .size = 64},
 		.sync = {.type = KERF_SYNC_WAIT_QUEUE, .handle = 1, .point = 1},
-		.submit = {.queue_id = 1, .jobs = {.stride = sizeof(struct drm_kerf_job), .count = 64}},
+		.submit = {.queue_id = 1,
+			   .jobs = {.stride = sizeof(struct drm_kerf_job), .count = 64}},
 		.job = {.cmd_size = 8,
 			.flags = KERF_JOB_EVENT,
 			.bos = {.stride = sizeof(struct drm_kerf_bo_ref), .count = 64},

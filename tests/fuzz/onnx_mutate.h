@@ -233,7 +233,9 @@ static inline size_t onnx_mutate(uint8_t *data, size_t size, size_t max_size, un
 		case 2: onnx_mutate_input(&m); break;
 		default: onnx_mutate_node(&m); break;
 		}
-		/* A changed shape seldom is the declared one: then the check is all that is seen. */
+		/*
+		 * A changed shape seldom is the declared one: then the check is all that is seen.
+		 */
 		for (i = 0; i < m.graph->n_output; i++)
 			if (m.graph->output[i]->type && m.graph->output[i]->type->tensor_type)
 				m.graph->output[i]->type = NULL;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the kernel's queues cost and how they share, against an eventfd ping-pong between two processes in
- * the same run. Medians of several runs, taken in turns.
- * usage: bench_queue [sim|npu]
+ * What the kernel's queues cost and how they share, against an eventfd ping-pong between two
+ * processes in the same run. Medians of several runs, taken in turns. usage: bench_queue [sim|npu]
  */
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -278,8 +277,8 @@ static void end(pid_t pid)
 }
 
 /*
- * How long a high job is there before it starts, while low jobs are always running. That no low job is
- * started meanwhile holds on a machine too busy for its clock to mean much, too.
+ * How long a high job is there before it starts, while low jobs are always running. That no low job
+ * is started meanwhile holds on a machine too busy for its clock to mean much, too.
  */
 static void high_waits(void)
 {
@@ -332,8 +331,8 @@ struct shared_busy {
 static void shares(void)
 {
 	static const uint32_t us[2] = {1000, 5000};
-	struct shared_busy *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				     -1, 0);
+	struct shared_busy *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid[2];
 	double share;
 

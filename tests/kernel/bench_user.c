@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a job on a user engine costs, from SUBMIT to the client's knowing that it is done, beside what it
- * cannot cost less than (two processes waking each other through eventfds) and what the kernel's other
- * broker costs (an empty request of a ublk device, where there is one). One round of each after
- * the other, several times, in the same run; medians, and ratios to the eventfds.
- * usage: bench_user [ROUNDS]
+ * What a job on a user engine costs, from SUBMIT to the client's knowing that it is done, beside
+ * what it cannot cost less than (two processes waking each other through eventfds) and what the
+ * kernel's other broker costs (an empty request of a ublk device, where there is one). One round of
+ * each after the other, several times, in the same run; medians, and ratios to the eventfds. usage:
+ * bench_user [ROUNDS]
  */
 #include <linux/io_uring.h>
 #include <linux/ublk_cmd.h>
@@ -173,7 +173,8 @@ static int ring_call(struct ring *r, int fd, unsigned op, const void *cmd, size_
 	must(syscall(__NR_io_uring_enter, r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) >= 0,
 	     "io_uring_enter");
 	while (__atomic_load_n(ring_word(r->cq, r->params.cq_off.tail), __ATOMIC_ACQUIRE) == *head)
-		must(syscall(__NR_io_uring_enter, r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) >= 0,
+		must(syscall(__NR_io_uring_enter, r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) >=
+			     0,
 		     "io_uring_enter");
 	cqe = (struct io_uring_cqe *)((char *)r->cq + r->params.cq_off.cqes) +
 	      (*head & *ring_word(r->cq, r->params.cq_off.ring_mask));

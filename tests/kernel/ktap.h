@@ -16,11 +16,11 @@
  *
  * Arguments of the program name the cases to run; none: all.
  *
- * Cases arrange things in time: a job of 400 ms holds an engine while others are queued behind it. A
- * guest whose host is busy stands still at any moment, and then a case may have seen what
- * it did not arrange. Such a case is run again, and says so: one that failed and knows that it had not
- * what it is built on (ktap_premise()), and one that failed while the parent, which watches the clock
- * meanwhile, found time lost. One that fails every time, or without that, has failed.
+ * Cases arrange things in time: a job of 400 ms holds an engine while others are queued behind it.
+ * A guest whose host is busy stands still at any moment, and then a case may have seen what it did
+ * not arrange. Such a case is run again, and says so: one that failed and knows that it had not
+ * what it is built on (ktap_premise()), and one that failed while the parent, which watches the
+ * clock meanwhile, found time lost. One that fails every time, or without that, has failed.
  */
 #ifndef KTAP_H
 #define KTAP_H
@@ -252,7 +252,8 @@ static inline int ktap_main(const struct ktap_case *cases, size_t n, int argc, c
 		for (;;) {
 			status = ktap_run(&cases[i], slow, &lost);
 			skipped = WIFEXITED(status) && WEXITSTATUS(status) == 4;
-			passed = WIFEXITED(status) && !WEXITSTATUS(status) && !ktap_shared->failures;
+			passed =
+				WIFEXITED(status) && !WEXITSTATUS(status) && !ktap_shared->failures;
 			if (WIFSIGNALED(status))
 				ktap_note("ended by signal %d (%s)", WTERMSIG(status),
 					  WTERMSIG(status) == SIGALRM

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For tests of the scheduler: queues of the sim engine, its fault knobs, jobs with syncs, syncobjs, and an
- * engine whose server never answers.
+ * For tests of the scheduler: queues of the sim engine, its fault knobs, jobs with syncs, syncobjs,
+ * and an engine whose server never answers.
  */
 #ifndef SIM_TEST_H
 #define SIM_TEST_H
@@ -134,7 +134,10 @@ static inline uint32_t sim_syncobj(int fd, uint32_t flags)
 	return create.handle;
 }
 
-/* Until the syncobj's fence (of the timeline's @point, if not 0) has signalled; -ETIME after @timeout_ms */
+/*
+ * Until the syncobj's fence (of the timeline's @point, if not 0) has signalled; -ETIME after
+ * @timeout_ms
+ */
 static inline int sim_syncobj_wait(int fd, uint32_t handle, uint64_t point, int64_t timeout_ms)
 {
 	struct drm_syncobj_timeline_wait wait = {

@@ -255,7 +255,9 @@ static void a_refused_call_leaves_the_syncobj(void)
 	EXPECT_ERR(-EINVAL, sim_syncobj_wait(fd, s, 0, 0));
 }
 
-/* The fence is another queue's job's; the queue that waits for it goes while it is not signalled. */
+/*
+ * The fence is another queue's job's; the queue that waits for it goes while it is not signalled.
+ */
 static void a_waiting_queue_can_be_destroyed(void)
 {
 	struct sim_job first, second;
@@ -346,7 +348,8 @@ static void nor_one_behind_it_in_its_call(void)
 	struct indefinite x = indefinite();
 	struct drm_kerf_sync waits = sim_sync(KERF_SYNC_WAIT_QUEUE, x.user, 1);
 	struct drm_kerf_sync signals = sim_sync(KERF_SYNC_SIGNAL_SYNCOBJ, x.syncobj, 0);
-	struct drm_kerf_job jobs[2] = {{.syncs = KT_ARRAY(&waits, 1)}, {.syncs = KT_ARRAY(&signals, 1)}};
+	struct drm_kerf_job jobs[2] = {{.syncs = KT_ARRAY(&waits, 1)},
+				       {.syncs = KT_ARRAY(&signals, 1)}};
 
 	EXPECT_ERR(-EOPNOTSUPP, kt_submit(x.fd, x.sim, jobs, 2, NULL));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients of one priority share an engine by the time it was busy for each. Nothing here measures with
- * a clock: the kernel's own account of both sides is compared, with wide bounds.
+ * Clients of one priority share an engine by the time it was busy for each. Nothing here measures
+ * with a clock: the kernel's own account of both sides is compared, with wide bounds.
  * module-params: sim_depth=1
  */
 #include "sim_test.h"
@@ -27,7 +27,8 @@ static void put(int fd, uint32_t queue, uint32_t us, unsigned n)
 	struct drm_kerf_job jobs[KERF_MAX_SUBMIT_JOBS];
 
 	for (unsigned i = 0; i < KERF_MAX_SUBMIT_JOBS; i++)
-		jobs[i] = (struct drm_kerf_job){.cmd = (uintptr_t)&cmd, .cmd_size = us ? sizeof(cmd) : 0};
+		jobs[i] = (struct drm_kerf_job){.cmd = (uintptr_t)&cmd,
+						.cmd_size = us ? sizeof(cmd) : 0};
 	while (n) {
 		unsigned m = n < KERF_MAX_SUBMIT_JOBS ? n : KERF_MAX_SUBMIT_JOBS;
 

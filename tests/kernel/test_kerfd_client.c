@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A client that sends kerfd (--serve-engine cpu --as shared; guest_user.sh starts it) what it should not.
- * Each job ends with an error and kerfd goes on.
+ * A client that sends kerfd (--serve-engine cpu --as shared; guest_user.sh starts it) what it
+ * should not. Each job ends with an error and kerfd goes on.
  */
 #include "kerf_server_test.h"
 
@@ -215,8 +215,8 @@ static size_t read_model(const struct client *c, const char *path, uint32_t *bo)
 }
 
 /*
- * Long jobs in all slots, each given a millisecond: the one that is computed keeps its slot, the others
- * give theirs back, so the kernel does not give the server up.
+ * Long jobs in all slots, each given a millisecond: the one that is computed keeps its slot, the
+ * others give theirs back, so the kernel does not give the server up.
  */
 static void long_jobs_without_time(void)
 {
@@ -247,7 +247,8 @@ static void long_jobs_without_time(void)
 		snprintf(c.p, SIZE / 2, "{\"model\":\"%s\",\"fingerprint\":\"%016llx\",\"depth\":1,\"shapes\":{}}",
 			 sha, fingerprint);
 		usual_windows(&c, strlen(c.p), ref);
-		ref[2] = (struct drm_kerf_bo_ref){.handle = model, .flags = KERF_BO_REF_READ, .size = size};
+		ref[2] = (struct drm_kerf_bo_ref){
+			.handle = model, .flags = KERF_BO_REF_READ, .size = size};
 		REQUIRE(job(&c, &prepare, sizeof(prepare), ref, 3) == 0);
 		if (try)
 			break;
@@ -257,9 +258,12 @@ static void long_jobs_without_time(void)
 	}
 	REQUIRE(reply_of(&c)->status == 0);
 	REQUIRE_OK(kt_bo_create(c.fd, 1 << 20, 0, &io));
-	ref[2] = (struct drm_kerf_bo_ref){.handle = io, .flags = KERF_BO_REF_READ, .size = 3 * 224 * 224 * 4};
-	ref[3] = (struct drm_kerf_bo_ref){
-		.handle = io, .flags = KERF_BO_REF_WRITE, .offset = 3 * 224 * 224 * 4, .size = 4000};
+	ref[2] = (struct drm_kerf_bo_ref){
+		.handle = io, .flags = KERF_BO_REF_READ, .size = 3 * 224 * 224 * 4};
+	ref[3] = (struct drm_kerf_bo_ref){.handle = io,
+					  .flags = KERF_BO_REF_WRITE,
+					  .offset = 3 * 224 * 224 * 4,
+					  .size = 4000};
 	for (uint32_t i = 0; i < info.depth; i++) {
 		REQUIRE_OK(kt_queue_create(c.fd, c.engine, KERF_PRIORITY_NORMAL, 1, &queue[i]));
 		REQUIRE_OK(kt_submit(c.fd, queue[i], &j, 1, &seqno));

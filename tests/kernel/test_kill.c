@@ -25,7 +25,9 @@ static unsigned lines(const char *name)
 	return n - 1;
 }
 
-/* Runs @stage in a child on a file of its own, kills it when it says so, and looks at what is left. */
+/*
+ * Runs @stage in a child on a file of its own, kills it when it says so, and looks at what is left.
+ */
 static void kill_at(void (*stage)(int fd))
 {
 	unsigned clients, queues;

@@ -15,7 +15,10 @@ static unsigned total(void)
 	return s ? strtoul(s, NULL, 10) : 64000;
 }
 
-/* Puts up to BATCH jobs, the last with an event that carries its number; those that did not fit come later. */
+/*
+ * Puts up to BATCH jobs, the last with an event that carries its number; those that did not fit
+ * come later.
+ */
 static unsigned put(int fd, uint32_t queue, unsigned from, unsigned to)
 {
 	struct drm_kerf_job jobs[BATCH] = {{0}};

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Higher priorities first, no inversion, no starvation. Asserted by the order of events alone: a job that
- * holds the only slot lets everything behind it be queued first.
+ * Higher priorities first, no inversion, no starvation. Asserted by the order of events alone: a
+ * job that holds the only slot lets everything behind it be queued first.
  *
- * A machine that pauses may queue too late, or let a low job wait for so long that its turn comes. So the
- * premise (ktap.h) of each order is that all was queued while the slot was held, and that all came to its
- * end before anything could starve.
- * module-params: sim_depth=1
+ * A machine that pauses may queue too late, or let a low job wait for so long that its turn comes.
+ * So the premise (ktap.h) of each order is that all was queued while the slot was held, and that
+ * all came to its end before anything could starve. module-params: sim_depth=1
  */
 #include "sim_test.h"
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Everything at once: clients whose queues of all priorities wait for each other and for fences, come and go,
- * meet faults and are killed. What is asserted: every job ends, and ends once.
- * KERF_TEST_STEPS calls a client (default 1500), KERF_TEST_SEED.
- * limit-s: 400
- * module-params: sim_depth=3
+ * Everything at once: clients whose queues of all priorities wait for each other and for fences,
+ * come and go, meet faults and are killed. What is asserted: every job ends, and ends once.
+ * KERF_TEST_STEPS calls a client (default 1500), KERF_TEST_SEED. limit-s: 400 module-params:
+ * sim_depth=3
  */
 #include "sim_test.h"
 
@@ -82,7 +81,8 @@ static void add_sync(struct stress *s, struct sim_job *job, uint64_t *points)
 /* One job with what it waits for; counts what the kernel took */
 static unsigned put(struct stress *s)
 {
-	struct sim_job job = {.us = pick(s, 3) ? 0 : pick(s, 500), .timeout_ms = 20 + pick(s, 1000)};
+	struct sim_job job = {.us = pick(s, 3) ? 0 : pick(s, 500),
+			      .timeout_ms = 20 + pick(s, 1000)};
 	unsigned i = pick(s, QUEUES), n = pick(s, 6);
 	uint64_t points[SYNCOBJS];
 	int r;

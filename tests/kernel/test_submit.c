@@ -157,7 +157,8 @@ static void shorter_elements_read_as_zero(void)
 {
 	/* up to cmd_size and flags: what came first */
 	uint64_t jobs[2][2] = {{0}};
-	struct drm_kerf_submit submit = {.jobs = {.stride = 16, .count = 2, .array = (uintptr_t)jobs}};
+	struct drm_kerf_submit submit = {
+		.jobs = {.stride = 16, .count = 2, .array = (uintptr_t)jobs}};
 	int fd = open_queue(8, &submit.queue_id);
 
 	EXPECT_OK(kt_ioctl(fd, DRM_IOCTL_KERF_SUBMIT, &submit));

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Engines that hang, answer late, twice or for another job, and what becomes of who is to blame and who
- * is not.
- * module-params: sim_depth=2
+ * Engines that hang, answer late, twice or for another job, and what becomes of who is to blame and
+ * who is not. module-params: sim_depth=2
  *
  * The module is loaded anew afterwards, since the last case leaves a dead engine.
  */

@@ -364,7 +364,8 @@ static void test_conv_tile_is_whole(void **state)
 	for (i = 0; i < KERF_ARRAY_SIZE(cases); i++) {
 		struct kerf_cpu_conv_desc d = describe(&cases[i]), t = d;
 		int64_t nx = d.h * d.w * d.c, nw = d.oc * d.c / d.groups * d.kh * d.kw, row, i0, i1;
-		float *x = malloc((size_t)nx * sizeof(float)), *w = malloc((size_t)nw * sizeof(float));
+		float *x = malloc((size_t)nx * sizeof(float)),
+		      *w = malloc((size_t)nw * sizeof(float));
 		float *whole = malloc((size_t)(d.oh * d.ow * d.oc) * sizeof(float));
 		float *part = malloc((size_t)(d.oh * d.ow * d.oc) * sizeof(float));
 		struct kerf_rng rng;
@@ -466,7 +467,8 @@ static void naive_deconv(const struct kerf_cpu_conv_desc *d, const float *x, con
 
 			if (ky >= 0 && ky < d->kh && kx >= 0 && kx < d->kw)
 				acc = fmaf(x[((n * d->h + iy) * d->w + ix) * d->c + ic],
-					   w[((ic * ocg + o % ocg) * d->kh + ky) * d->kw + kx], acc);
+					   w[((ic * ocg + o % ocg) * d->kh + ky) * d->kw + kx],
+					   acc);
 		}
 		if (bias)
 			acc += bias[o];
@@ -583,9 +585,12 @@ static void naive_gemm(const struct kerf_cpu_gemm_desc *d, const float *a, const
 				float acc = 0;
 
 				for (k = 0; k < d->k; k++)
-					acc = fmaf(a[a_at + (d->trans_a ? k * d->m + m : m * d->k + k)],
-						   b[b_at + (d->trans_b ? n * d->k + k : k * d->n + n)] *
-							   d->alpha, acc);
+					acc = fmaf(a[a_at +
+						     (d->trans_a ? k * d->m + m : m * d->k + k)],
+						   b[b_at +
+						     (d->trans_b ? n * d->k + k : k * d->n + n)] *
+							   d->alpha,
+						   acc);
 				if (bias)
 					acc += bias[n];
 				if (residual)

@@ -4,7 +4,8 @@
  * is a function call. What a slice computes, and every message, is real.
  *
  * What no right session does is counted in far_net.wrong, with the last reason in why: a message
- * twice or of another size, a job of a part that neighbours alone make run, a port that is not there.
+ * twice or of another size, a job of a part that neighbours alone make run, a port that is not
+ * there.
  */
 #ifndef KERF_TESTS_FAR_ENGINE_H
 #define KERF_TESTS_FAR_ENGINE_H
@@ -123,7 +124,8 @@ static inline struct far_net *far_net_of(const struct far_part *p)
 
 /* --- requests at parts --- */
 
-static inline struct kerf_tensor *far_tensors(const struct kerf_graph *g, const int32_t *v, uint32_t n)
+static inline struct kerf_tensor *far_tensors(const struct kerf_graph *g, const int32_t *v,
+					      uint32_t n)
 {
 	struct kerf_tensor *t = calloc((size_t)n + 1, sizeof(*t));
 	uint32_t i;
@@ -184,7 +186,8 @@ static inline struct far_part *far_find(struct far_net *net, const struct far_pa
 
 	for (p = net->parts; p; p = p->next) {
 		snprintf(id, sizeof(id), "%llx", (unsigned long long)p->id);
-		if (!strcmp(id, port->slice) && !strcmp(((struct far_engine *)p->base.engine)->url, url))
+		if (!strcmp(id, port->slice) &&
+		    !strcmp(((struct far_engine *)p->base.engine)->url, url))
 			return p;
 	}
 	return NULL;
@@ -283,10 +286,11 @@ static inline void far_ran(struct kerf_job *job, int status)
 	far_end_all(&l);
 }
 
-static inline void far_start(struct far_run *r, const struct kerf_tensor *in, struct kerf_tensor *out)
+static inline void far_start(struct far_run *r, const struct kerf_tensor *in,
+			     struct kerf_tensor *out)
 {
-	r->inner = (struct kerf_job){.program = r->part->inner, .in = in, .out = out, .done = far_ran,
-				     .user = r};
+	r->inner = (struct kerf_job){
+		.program = r->part->inner, .in = in, .out = out, .done = far_ran, .user = r};
 	r->running = true;
 	assert_int_equal(kerf_engine_submit(&r->inner), 0);
 }
@@ -303,7 +307,8 @@ static inline void far_take(struct far_run *r, uint32_t index, const char *wire)
 	}
 	r->got[index] = true;
 	for (i = 0; i < port->n_piece; i++) {
-		if (kerf_piece_take(p->base.slice, &port->piece[i], &r->in[port->piece[i].io], wire))
+		if (kerf_piece_take(p->base.slice, &port->piece[i], &r->in[port->piece[i].io],
+				    wire))
 			far_wrong(far_net_of(p), "a message that no encoder makes");
 		wire += kerf_piece_bytes(p->base.slice, true, &port->piece[i]);
 	}
@@ -534,7 +539,9 @@ static inline bool far_busy(const struct far_part *p)
 	return false;
 }
 
-/* The k-th run from now on fails (< 0: none); what an earlier request left behind does not count. */
+/*
+ * The k-th run from now on fails (< 0: none); what an earlier request left behind does not count.
+ */
 static inline void far_fail_run(struct far_net *net, int k)
 {
 	const struct far_part *p;

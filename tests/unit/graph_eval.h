@@ -28,7 +28,8 @@ static inline void eval_fill(struct kerf_tensor *t, uint64_t seed)
 	kerf_rng_seed(&rng, seed);
 	for (i = 0; i < n; i++) {
 		float f = kerf_rng_float(&rng) * 2 - 1;
-		uint64_t u = kerf_rng_below(&rng, t->dtype == KERF_U8 || t->dtype == KERF_I8 ? 256 : 2);
+		uint64_t u =
+			kerf_rng_below(&rng, t->dtype == KERF_U8 || t->dtype == KERF_I8 ? 256 : 2);
 
 		switch (t->dtype) {
 		case KERF_F32: ((float *)t->data)[i] = f; break;

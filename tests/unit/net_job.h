@@ -24,7 +24,8 @@ static inline struct kerf_graph *net_load(const struct test_node *n, int64_t row
 	return g;
 }
 
-static inline struct kerf_engine *net_engine_watched(const char *url, const char *name, uint32_t depth,
+static inline struct kerf_engine *net_engine_watched(const char *url, const char *name,
+						     uint32_t depth,
 						     const struct kerf_observer *observer)
 {
 	struct kerf_engine_config cfg = {.depth = depth, .observer = observer};

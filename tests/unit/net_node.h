@@ -159,7 +159,8 @@ static inline int net_reply(int fd, char *body, size_t size, int ms)
 		end = strstr(buf, "\r\n\r\n");
 		len = strcasestr(buf, "\r\nContent-Length:");
 		if (end)
-			want = (size_t)(end - buf) + 4 + (len && len < end ? strtoul(len + 17, NULL, 10) : 0);
+			want = (size_t)(end - buf) + 4 +
+			       (len && len < end ? strtoul(len + 17, NULL, 10) : 0);
 	}
 	if (body) {
 		size_t n = KERF_MIN(want - (size_t)(end + 4 - buf), size - 1);

@@ -122,7 +122,8 @@ static inline void band_ports(struct bands *b)
 	for (l = 0; l < BAND_LAYERS; l++)
 		for (k = 0; k < b->n; k++) {
 			struct kerf_part *p = &b->part[l][k];
-			struct kerf_rows need = kerf_slice_rows(b->slice[l][k], b->slice[l][k]->in[0]);
+			struct kerf_rows need =
+				kerf_slice_rows(b->slice[l][k], b->slice[l][k]->in[0]);
 
 			if (!l)
 				band_add(&p->in, &p->n_in)->home = true;
@@ -276,8 +277,12 @@ static inline void band_wants(struct bands *b, struct band_request *q, const str
 								 .dims = {(int64_t)n}};
 				q->out[k].data = kerf_tensor_alloc(n);
 			}
-			q->job[i][k] = (struct kerf_job){.program = p, .in = &q->in, .out = &q->out[k],
-							 .done = band_done, .user = q, .request = number,
+			q->job[i][k] = (struct kerf_job){.program = p,
+							 .in = &q->in,
+							 .out = &q->out[k],
+							 .done = band_done,
+							 .user = q,
+							 .request = number,
 							 .why = &q->why[i][k]};
 		}
 }

@@ -39,7 +39,8 @@ struct net_relay_pipe {
 static inline void *net_relay_pump(void *arg)
 {
 	struct net_relay_pipe *p = arg;
-	struct pollfd fd[2] = {{.fd = p->fd[0], .events = POLLIN}, {.fd = p->fd[1], .events = POLLIN}};
+	struct pollfd fd[2] = {{.fd = p->fd[0], .events = POLLIN},
+			       {.fd = p->fd[1], .events = POLLIN}};
 	char buf[NET_RELAY_BYTES];
 	ssize_t n = 1;
 	int i;

@@ -14,7 +14,8 @@
 #include <cmocka.h>
 
 /* Makes io, its inputs by chance, and what the engine answers. */
-static inline void session_whole(struct kerf_graph *g, struct kerf_engine *engine, struct kerf_io *io)
+static inline void session_whole(struct kerf_graph *g, struct kerf_engine *engine,
+				 struct kerf_io *io)
 {
 	struct kerf_session *s;
 	struct kerf_plan plan;

@@ -164,8 +164,8 @@ static inline void move_piece(const struct held *from, struct held *to, struct k
 				size_t y = at4(to, b, n, r, m, channels.begin);
 				size_t c = (size_t)(channels.end - channels.begin);
 
-				memcpy((char *)to->t.data + y * size, (char *)from->t.data + x * size,
-				       c * size);
+				memcpy((char *)to->t.data + y * size,
+				       (char *)from->t.data + x * size, c * size);
 				for (k = 0; k < c; k++)
 					count[y + k]++;
 			}

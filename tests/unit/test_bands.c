@@ -37,7 +37,8 @@ static void test_split(void **state)
 		double weight[8], sum = 0;
 
 		for (i = 0; i < n; i++)
-			sum += weight[i] = kerf_rng_below(&rng, 4) ? (double)kerf_rng_float(&rng) : 0;
+			sum += weight[i] =
+				kerf_rng_below(&rng, 4) ? (double)kerf_rng_float(&rng) : 0;
 		weight[0] += 0.01;
 		sum += 0.01;
 		kerf_bands_split(total, step, n, weight, part);
@@ -47,7 +48,8 @@ static void test_split(void **state)
 			assert_int_equal(part[i].begin, at);
 			assert_true(part[i].end >= at);
 			assert_true(weight[i] > 0 || rows == 0);
-			assert_true(fabs(rows - (double)total * weight[i] / sum) <= 2 * (double)step);
+			assert_true(fabs(rows - (double)total * weight[i] / sum) <=
+				    2 * (double)step);
 			at = part[i].end;
 		}
 		assert_int_equal(at, total);
@@ -208,7 +210,8 @@ static void test_channels_refused(void **state)
 				continue;
 			op[0] = o;
 			op[1] = o + 1;
-			spec = (struct kerf_slice_spec){.n_op = 1, .op = op, .channels = {0, n + 1}};
+			spec = (struct kerf_slice_spec){
+				.n_op = 1, .op = op, .channels = {0, n + 1}};
 			assert_int_equal(kerf_slice_make(g, &spec, &slice, &err), -EINVAL);
 			spec.channels = (struct kerf_rows){1, 1};
 			assert_int_equal(kerf_slice_make(g, &spec, &slice, &err), -EINVAL);
@@ -230,7 +233,10 @@ static void test_channels_refused(void **state)
 	assert_true(pairs >= 5);
 }
 
-/* Two convolutions of 3 x 3 in two padded tiles: what is further than two rows from the cut is exact. */
+/*
+ * Two convolutions of 3 x 3 in two padded tiles: what is further than two rows from the cut is
+ * exact.
+ */
 static void test_padded_tiles_err_at_the_cut_alone(void **state)
 {
 	enum { ROWS = 24, CUT = 12, CHANNELS = 4, WIDTH = 7 };

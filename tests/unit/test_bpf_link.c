@@ -325,8 +325,9 @@ int main(void)
 {
 	static struct fixture on[2] = {{.object = KERF_BPF_LINK}, {.object = KERF_BPF_LINK_CORE}};
 	const struct CMUnitTest tests[] = {
-		BOTH(test_ends),     BOTH(test_mapped_address), BOTH(test_figures), BOTH(test_notsent),
-		BOTH(test_timeouts), BOTH(test_frozen),	 BOTH(test_memory),
+		BOTH(test_ends),    BOTH(test_mapped_address), BOTH(test_figures),
+		BOTH(test_notsent), BOTH(test_timeouts),       BOTH(test_frozen),
+		BOTH(test_memory),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

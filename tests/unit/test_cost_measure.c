@@ -85,7 +85,10 @@ static const struct kerf_engine_ops clockwork_ops = {
 	.profile = profile,
 };
 
-/* Three convolutions, one of them strided, a product whose channels can be cut, and what no tile can hold. */
+/*
+ * Three convolutions, one of them strided, a product whose channels can be cut, and what no tile
+ * can hold.
+ */
 static struct kerf_graph *some_graph(void)
 {
 	struct kerf_graph *g = kerf_graph_new("t");
@@ -170,7 +173,8 @@ static void test_the_calibration_is_what_it_says(void **state)
 			assert_float_equal(f.v[KERF_FEATURE_C_OUT], (double)c->c_out, 0);
 			if (c->family <= KERF_FAMILY_CONV8)
 				assert_float_equal(f.v[KERF_FEATURE_FLOPS], kerf_case_flops(c), 0);
-			assert_float_equal(f.v[KERF_FEATURE_IN_BYTES] + f.v[KERF_FEATURE_OUT_BYTES] +
+			assert_float_equal(f.v[KERF_FEATURE_IN_BYTES] +
+						   f.v[KERF_FEATURE_OUT_BYTES] +
 						   f.v[KERF_FEATURE_WEIGHT_BYTES],
 					   kerf_case_bytes(c), 0.06 * kerf_case_bytes(c));
 		}

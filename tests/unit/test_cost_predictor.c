@@ -80,7 +80,8 @@ static void test_trees_take_odd_rows(void **state)
 
 static void test_sharing_is_fitted(void **state)
 {
-	const double t[] = {2, 2 * 1.3, 2 * 1.69, 2 * 2.197}, fair[] = {1, 2, 3, 4}, down[] = {2, 1};
+	const double t[] = {2, 2 * 1.3, 2 * 1.69, 2 * 2.197}, fair[] = {1, 2, 3, 4},
+		     down[] = {2, 1};
 	double error;
 
 	assert_float_equal(kerf_sharing_fit(t, 4, &error), 0.3, 1e-9);
@@ -372,7 +373,8 @@ static void test_an_engines_costs_survive_the_disk(void **state)
 		write_file(name, bad[i]);
 		assert_int_equal(kerf_engine_cost_load(c.engine, c.machine, &d, &err), -EINVAL);
 		assert_non_null(strstr(err.msg, name));
-		assert_false(d.has_cases || d.has_job || d.has_apart || d.has_sharing || d.has_power);
+		assert_false(d.has_cases || d.has_job || d.has_apart || d.has_sharing ||
+			     d.has_power);
 	}
 }
 

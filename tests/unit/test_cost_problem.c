@@ -100,7 +100,8 @@ static void test_stored_costs_are_in_the_problem(void **state)
 	assert_float_equal(f->cp.sharing[NUL], 1, 0);
 	for (i = 0; i < f->g->n_op; i++) {
 		assert_float_equal(p->op_s[i * N_ENGINE + REF], 2.25e-3 * (i + 1), 1e-12);
-		assert_float_equal(p->op_fixed_s[i * N_ENGINE + REF], 0.25 * 2.25e-3 * (i + 1), 1e-12);
+		assert_float_equal(p->op_fixed_s[i * N_ENGINE + REF], 0.25 * 2.25e-3 * (i + 1),
+				   1e-12);
 		assert_float_equal(p->op_s[i * N_ENGINE + NUL], 1e-3 * (i + 1), 1e-12);
 		assert_float_equal(p->op_fixed_s[i * N_ENGINE + NUL], 0, 0);
 	}
@@ -166,7 +167,8 @@ static void test_what_is_not_stored_is_predicted(void **state)
 	uint32_t i;
 
 	/* Without a predictor that is said. */
-	assert_int_equal(kerf_cluster_problem(&f->c, f->g, &opt, &f->view, &f->cp, &f->err), -ENOENT);
+	assert_int_equal(kerf_cluster_problem(&f->c, f->g, &opt, &f->view, &f->cp, &f->err),
+			 -ENOENT);
 	assert_non_null(strstr(f->err.msg, "--train"));
 	cost.has_cases = true;
 	for (i = 0; i < KERF_N_CASE; i++)
@@ -188,7 +190,8 @@ static void test_what_is_not_stored_is_predicted(void **state)
 		assert_true(f->cp.p.op_s[i * N_ENGINE + NUL] > 0);
 	kerf_cluster_problem_finish(&f->cp);
 	/* And what was predicted was not stored. */
-	assert_int_not_equal(kerf_cluster_problem(&f->c, f->g, &stored, &f->view, &f->cp, &f->err), 0);
+	assert_int_not_equal(kerf_cluster_problem(&f->c, f->g, &stored, &f->view, &f->cp, &f->err),
+			     0);
 }
 
 static int setup(void **state)
@@ -220,9 +223,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_stored_costs_are_in_the_problem, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stored_costs_are_in_the_problem, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_sharing_is_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_what_is_not_stored_is_predicted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_not_stored_is_predicted, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,7 +112,8 @@ static void test_counters_that_go_back(void **state)
 	struct kerf_engine_rec r = rec_of("cpu");
 	struct kerf_engine_load l;
 
-	r.queued = r.started = r.done = 50, r.wait_ns = 500 * MS, r.busy_ns = r.occupied_ns = 700 * MS;
+	r.queued = r.started = r.done = 50, r.wait_ns = 500 * MS,
+	r.busy_ns = r.occupied_ns = 700 * MS;
 	end(&w, &r, T0);
 	/* Opened anew, two jobs of 10 ms each that waited 1 and 3 ms */
 	r = rec_of("cpu");
@@ -282,7 +283,8 @@ static void test_nonsense(void **state)
 		assert_true(load.n_engine <= KERF_MIN(n, KERF_NODE_LOAD_ENGINES));
 		for (i = 0; i < load.n_engine; i++) {
 			assert_true(load.engine[i].busy_permille <= 1000);
-			assert_non_null(memchr(load.engine[i].name, 0, sizeof(load.engine[i].name)));
+			assert_non_null(
+				memchr(load.engine[i].name, 0, sizeof(load.engine[i].name)));
 			assert_true(load.engine[i].name[0]);
 		}
 	}

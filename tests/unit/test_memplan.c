@@ -427,7 +427,10 @@ static uint64_t chain_cost(int n)
 	return best;
 }
 
-/* A hundred thousand operators, and a sixteenth of them: a quadratic plan would cost 256 times as much. */
+/*
+ * A hundred thousand operators, and a sixteenth of them: a quadratic plan would cost 256 times as
+ * much.
+ */
 static void long_chain(void **state)
 {
 	uint64_t few = chain_cost(6250), many = chain_cost(100000);
@@ -436,7 +439,10 @@ static void long_chain(void **state)
 	assert_true(many < few * 100);
 }
 
-/* All values alive at once, then halves of them: to compare all with all would take hours, and so end at the run's limit. */
+/*
+ * All values alive at once, then halves of them: to compare all with all would take hours, and so
+ * end at the run's limit.
+ */
 static void many_alive(void **state)
 {
 	enum { ALIVE = 100000 };

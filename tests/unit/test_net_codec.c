@@ -185,7 +185,8 @@ static void test_reply(void **state)
 {
 	float y[4] = {1.5f, -0.1f, 3e38f, NAN}, y2[4];
 	int64_t z[2] = {INT64_MIN, INT64_MAX}, z2[2], at[2];
-	struct kerf_tensor out[2] = {outputs[0].t, outputs[1].t}, got[2] = {outputs[0].t, outputs[1].t};
+	struct kerf_tensor out[2] = {outputs[0].t, outputs[1].t},
+			   got[2] = {outputs[0].t, outputs[1].t};
 	struct kerf_oip_request q = {.id = "x\n", .form = {KERF_OIP_BINARY, KERF_OIP_JSON}};
 	struct kerf_err err = {""};
 	char *text;
@@ -204,7 +205,8 @@ static void test_reply(void **state)
 	assert_memory_equal(z, z2, sizeof(z));
 	assert_int_equal(kerf_oip_reply_decode(&spec, text, n, 12, false, got, at, &err), -EINVAL);
 	assert_int_equal(kerf_oip_reply_decode(&spec, text, n, 11, true, got, at, NULL), -EINVAL);
-	assert_int_equal(kerf_oip_reply_decode(&spec, text, n - 1, 12, true, got, at, NULL), -EINVAL);
+	assert_int_equal(kerf_oip_reply_decode(&spec, text, n - 1, 12, true, got, at, NULL),
+			 -EINVAL);
 	free(text);
 	/* Floats survive the JSON form bit for bit; what JSON cannot say is null. */
 	q.form[0] = KERF_OIP_JSON;
@@ -233,7 +235,8 @@ static void test_request_encode(void **state)
 	memcpy(body, text, n);
 	memset(body + n, 3, 29);
 	init(&t);
-	assert_int_equal(kerf_oip_request_decode(&spec, body, n + 29, (int64_t)n, t.in, &q, &err), 0);
+	assert_int_equal(kerf_oip_request_decode(&spec, body, n + 29, (int64_t)n, t.in, &q, &err),
+			 0);
 	assert_int_equal(t.b[0], 3);
 	assert_int_equal(q.form[0], KERF_OIP_BINARY);
 	free(text);
@@ -363,8 +366,8 @@ static void test_head_telemetry(void **state)
 
 	for (i = 0; i < KERF_ARRAY_SIZE(c); i++) {
 		snprintf(text, sizeof(text), "%s%s\r\n", begin, c[i].line);
-		if (head(text, &h) != (ssize_t)strlen(text) || h.hold_ns != c[i].hold || h.busy_ns ||
-		    h.load_size != (c[i].load ? strlen(c[i].load) : 0) ||
+		if (head(text, &h) != (ssize_t)strlen(text) || h.hold_ns != c[i].hold ||
+		    h.busy_ns || h.load_size != (c[i].load ? strlen(c[i].load) : 0) ||
 		    (c[i].load && memcmp(h.load, c[i].load, h.load_size)))
 			fail_msg("case %zu", i);
 	}

@@ -134,7 +134,8 @@ static void test_reply(void **state)
 		assert_non_null(bad);
 		assert_non_null(at);
 		sprintf(bad, "%.*s%s%s", (int)(at - text), text, spoil[i][1], at + strlen(spoil[i][0]));
-		assert_int_equal(kerf_link_reply_decode(bad, strlen(bad), &up, &down, NULL), -EPROTO);
+		assert_int_equal(kerf_link_reply_decode(bad, strlen(bad), &up, &down, NULL),
+				 -EPROTO);
 		free(bad);
 	}
 	at = strstr(text, "abcd");
@@ -164,7 +165,8 @@ static void test_cluster(void **state)
 	assert_int_equal(c.info[0].depth, 16);
 	for (i = 1; i < 5; i++)
 		assert_int_equal(c.info[i].depth, 5);
-	assert_true(c.node[0] == 0 && c.node[1] == 1 && c.node[2] == 2 && c.node[3] == 1 && c.node[4] == 3);
+	assert_true(c.node[0] == 0 && c.node[1] == 1 && c.node[2] == 2 && c.node[3] == 1 &&
+		    c.node[4] == 3);
 	memset(&view, 0, sizeof(view));
 	view.up[4].rate_bytes_s = view.down[4].rate_bytes_s = 1;
 	net_close(&gone);

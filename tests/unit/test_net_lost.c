@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Peers that are there and do not answer: a node whose process is stopped while its kernel still
- * takes connections and bytes, one that is busy, and one behind a link so slow that only bytes say it
- * lives.
+ * takes connections and bytes, one that is busy, and one behind a link so slow that only bytes say
+ * it lives.
  */
 #include "net_part.h"
 #include "net_relay.h"
@@ -259,7 +259,8 @@ static void test_busy(void **state)
 }
 
 /* POST to a slice, a body of n zeros; the connection stays open. */
-static int begin_post(const struct other *o, const char *id, const char *what, int request, size_t n)
+static int begin_post(const struct other *o, const char *id, const char *what, int request,
+		      size_t n)
 {
 	char *text = calloc(1, 512 + n);
 	int fd = net_connect(&o->at), k;
@@ -283,8 +284,8 @@ static int post(const struct other *o, const char *id, const char *what, int req
 }
 
 /*
- * Home dies while a part waits for its neighbours: the part waits no longer. If home comes back at once with
- * the same run, as when only the connection broke, it gets its answer.
+ * Home dies while a part waits for its neighbours: the part waits no longer. If home comes back at
+ * once with the same run, as when only the connection broke, it gets its answer.
  */
 static void test_home_gone(void **state)
 {
@@ -300,8 +301,9 @@ static void test_home_gone(void **state)
 	close(begin_post(&o, id, "run", 1, 0));
 	do {
 		usleep(20000);
-		status = post(&o, id, "ports/0", 1, kerf_port_bytes(b.slice[2][0], true,
-								    &b.part[2][0].in[0]), body, sizeof(body));
+		status = post(&o, id, "ports/0", 1,
+			      kerf_port_bytes(b.slice[2][0], true, &b.part[2][0].in[0]), body,
+			      sizeof(body));
 	} while (status == 204);
 	assert_int_equal(status, 409);
 	assert_non_null(strstr(body, "home has closed its connection"));
@@ -315,8 +317,10 @@ static void test_home_gone(void **state)
 	}
 	for (i = 0; i < b.part[2][0].n_in; i++) {
 		snprintf(what, sizeof(what), "ports/%u", i);
-		assert_int_equal(post(&o, id, what, 2, kerf_port_bytes(b.slice[2][0], true,
-								       &b.part[2][0].in[i]), NULL, 0), 204);
+		assert_int_equal(post(&o, id, what, 2,
+				      kerf_port_bytes(b.slice[2][0], true, &b.part[2][0].in[i]),
+				      NULL, 0),
+				 204);
 	}
 	assert_int_equal(net_reply(fd, NULL, 0, 20000), 200);
 	close(fd);

@@ -435,7 +435,8 @@ static void test_probe(void **state)
 	assert_true(found.up.rate_bytes_s && found.down.rate_bytes_s);
 	/* A message each way is one of the probe's small exchanges. */
 	assert_true(found.request_s > 0 && found.up.least_ns && found.down.least_ns);
-	assert_true(fabs((double)(found.up.least_ns + found.down.least_ns) * 1e-9 - found.request_s) < 1e-8);
+	assert_true(fabs((double)(found.up.least_ns + found.down.least_ns) * 1e-9 -
+			 found.request_s) < 1e-8);
 	assert_true(found.down.latency_ns <= (int64_t)found.down.least_ns &&
 		    found.up.latency_ns <= (int64_t)found.up.least_ns);
 	assert_true(found.up.transfers == told.up && found.up.low_ppm < 1000000 &&
@@ -499,7 +500,8 @@ static void *lie(void *arg)
 	return NULL;
 }
 
-static int probe_liar(struct liar *l, const struct kerf_probe_limits *limits, struct kerf_probe *found)
+static int probe_liar(struct liar *l, const struct kerf_probe_limits *limits,
+		      struct kerf_probe *found)
 {
 	char url[64];
 	int r;

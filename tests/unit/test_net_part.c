@@ -40,7 +40,8 @@ static int open_nodes(uint32_t timeout_ms)
 	uint32_t i;
 
 	for (i = 0; i < NODES; i++) {
-		struct kerf_node_config cfg = {.part_timeout_ms = timeout_ms, .max_connections = 200};
+		struct kerf_node_config cfg = {.part_timeout_ms = timeout_ms,
+					       .max_connections = 200};
 
 		/* What node 0 sends to its neighbours is watched. */
 		if (!i)
@@ -99,7 +100,8 @@ static void close_engines(struct kerf_engine **e, uint32_t n)
 }
 
 /* The reply of each band is its rows of the local run. */
-static void same_bits(const struct bands *b, const struct band_request *q, const struct kerf_tensor *y)
+static void same_bits(const struct bands *b, const struct band_request *q,
+		      const struct kerf_tensor *y)
 {
 	size_t row = kerf_tensor_bytes(y) / BAND_ROWS;
 	uint32_t k;
@@ -250,8 +252,8 @@ static int post(const char *id, const char *what, const char *headers, size_t n,
 	return status;
 }
 
-static void refused(int want, const char *say, const char *id, const char *what, const char *headers,
-		    size_t n)
+static void refused(int want, const char *say, const char *id, const char *what,
+		    const char *headers, size_t n)
 {
 	char body[1024] = "";
 	int status = post(id, what, headers, n, NULL, body, sizeof(body));
@@ -279,7 +281,9 @@ static void test_refusals(void **state)
 	refused(400, "64 bits", h.id, "ports/0", "Kerf-Request: 99999999999999999999\r\n", h.bytes[0]);
 	refused(400, "Kerf-Request", h.id, "ports/0", "Kerf-Request: 000000000000000000001\r\n",
 		h.bytes[0]);
-	/* A slice whose neighbours run it, one that is plain, and one that takes no plain requests. */
+	/*
+	 * A slice whose neighbours run it, one that is plain, and one that takes no plain requests.
+	 */
 	h.e[1]->ops->part_address(h.b.program[1][1], url, id);
 	refused(400, "no port of slice", id, "run", "Kerf-Request: 1\r\n", 0);
 	refused(501, "with ports", h.id, "profile", "", 0);
@@ -306,7 +310,8 @@ static void begin_run_then(struct hand *h, struct band_request *q, uint64_t numb
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->cond, NULL);
 	q->out[0] = (struct kerf_tensor){.dtype = KERF_U8, .rank = 1};
-	q->out[0].dims[0] = (int64_t)kerf_port_bytes(h->b.slice[2][1], false, &h->b.part[2][1].out[0]);
+	q->out[0].dims[0] =
+		(int64_t)kerf_port_bytes(h->b.slice[2][1], false, &h->b.part[2][1].out[0]);
 	q->out[0].data = kerf_tensor_alloc((size_t)q->out[0].dims[0]);
 	q->left = 1;
 	q->job[0][0] = (struct kerf_job){.program = h->b.program[2][1], .out = &q->out[0],
@@ -340,7 +345,10 @@ static void test_by_hand(void **state)
 	int i;
 
 	hand_init(&h);
-	/* All messages, in any order, then home's run; one that comes again, as its reply was lost, is fine. */
+	/*
+	 * All messages, in any order, then home's run; one that comes again, as its reply was lost,
+	 * is fine.
+	 */
 	assert_int_equal(post(h.id, "ports/2", "Kerf-Request: 51\r\n", h.bytes[2], NULL, NULL, 0), 204);
 	assert_int_equal(post(h.id, "ports/2", "Kerf-Request: 00000000000000000051\r\n", h.bytes[2], NULL,
 			      NULL, 0), 204);
@@ -374,7 +382,9 @@ static void test_by_hand(void **state)
 				      KERF_PART_WHY, sentence, NULL, 0), 204);
 		ended(&q, -EIO, "it?rained");
 	}
-	/* Home says that a request failed: one that waits, and one of which nothing has come yet. */
+	/*
+	 * Home says that a request failed: one that waits, and one of which nothing has come yet.
+	 */
 	assert_int_equal(post(h.id, "ports/0", "Kerf-Request: 63\r\n", h.bytes[0], NULL, NULL, 0), 204);
 	for (i = 63; i < 65; i++) {
 		snprintf(header, sizeof(header), "Kerf-Request: %d\r\nKerf-Failed: 1\r\n", i);
@@ -588,37 +598,43 @@ static void test_prepare(void **state)
 	/* Nobody listens there. */
 	snprintf(p->url, sizeof(p->url), "http://127.0.0.1:1");
 	err.msg[0] = 0;
-	assert_true(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0], &err));
+	assert_true(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0],
+					    &err));
 	assert_non_null(strstr(err.msg, "http://127.0.0.1:1"));
 	/* Beyond loopback, and nobody said --insecure. */
 	snprintf(p->url, sizeof(p->url), "http://192.0.2.1:8470");
 	err.msg[0] = 0;
-	assert_true(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0], &err));
+	assert_true(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0],
+					    &err));
 	assert_non_null(strstr(err.msg, "--insecure"));
 	/* No URL of a node. */
 	snprintf(p->url, sizeof(p->url), "http://127.0.0.1:80/x");
 	err.msg[0] = 0;
-	assert_int_equal(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0],
-						 &err), -EINVAL);
+	assert_int_equal(
+		e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0], &err),
+		-EINVAL);
 	/* A slice of this node that is not there, and one that takes another length. */
 	p->url[0] = 0;
 	err.msg[0] = 0;
-	assert_int_equal(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0],
-						 &err), -EINVAL);
+	assert_int_equal(
+		e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0], &err),
+		-EINVAL);
 	assert_non_null(strstr(err.msg, "no slice"));
 	snprintf(p->slice, sizeof(p->slice), "%s", b.part[0][0].out[0].slice);
 	p->port = b.part[0][0].out[0].port;
 	err.msg[0] = 0;
-	assert_int_equal(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0],
-						 &err), -EINVAL);
+	assert_int_equal(
+		e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0], &err),
+		-EINVAL);
 	assert_non_null(strstr(err.msg, "bytes"));
 	assert_null(b.program[0][0]);
 	/* As it was. */
 	snprintf(p->url, sizeof(p->url), "%s", url);
 	snprintf(p->slice, sizeof(p->slice), "%s", id);
 	p->port = 0;
-	assert_int_equal(e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0],
-						 NULL), 0);
+	assert_int_equal(
+		e[0]->ops->prepare_part(e[0], b.slice[0][0], &b.part[0][0], &b.program[0][0], NULL),
+		0);
 	run_once(&b, 1);
 	band_finish(&b);
 	close_engines(e, 2);
@@ -735,8 +751,12 @@ again:
 	q.out[0].dims[0] = (int64_t)kerf_port_bytes(b.slice[2][0], false, &b.part[2][0].out[0]);
 	q.out[0].data = kerf_tensor_alloc((size_t)q.out[0].dims[0]);
 	q.left = 1;
-	q.job[0][0] = (struct kerf_job){.program = b.program[2][0], .out = &q.out[0], .done = band_done,
-					.user = &q, .request = number, .why = &q.why[0][0]};
+	q.job[0][0] = (struct kerf_job){.program = b.program[2][0],
+					.out = &q.out[0],
+					.done = band_done,
+					.user = &q,
+					.request = number,
+					.why = &q.why[0][0]};
 	assert_int_equal(kerf_engine_submit(&q.job[0][0]), 0);
 	if (!job_waits(&near, id, &q, number) && ++number < 20) {
 		assert_true(band_wait(&q, 20000));

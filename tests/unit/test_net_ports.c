@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ports as JSON: what is no port, or does not fit the slice, is refused with a sentence; what is one is
- * the same after it was written and read.
+ * Ports as JSON: what is no port, or does not fit the slice, is refused with a sentence; what is
+ * one is the same after it was written and read.
  */
 #include "exec/part.h"
 #include "exec/remote_part.h"

@@ -417,8 +417,8 @@ static void test_cancel(void **state)
 }
 
 /*
- * Its death ends every job with -EIO; afterwards the engine says -ENODEV. It stands still before, so
- * that no job ends well.
+ * Its death ends every job with -EIO; afterwards the engine says -ENODEV. It stands still before,
+ * so that no job ends well.
  */
 static void test_peer_death(void **state)
 {

@@ -96,7 +96,8 @@ static void test_infer(void **state)
 	static const char mixed[] = "{\"inputs\":[{\"name\":\"y\",\"datatype\":\"FP32\",\"shape\":[1,5],"
 				    "\"parameters\":{\"binary_data_size\":20}}," X_JSON "],"
 				    "\"parameters\":{\"binary_data_output\":true}}";
-	static const float x[5] = {1, 2, 3, 4, 5}, y[5] = {5, 4, 3, 2, 1}, v[5] = {1, 8, 15, 22, 29};
+	static const float x[5] = {1, 2, 3, 4, 5}, y[5] = {5, 4, 3, 2, 1},
+			   v[5] = {1, 8, 15, 22, 29};
 	char data[512], body[2048];
 	float got[5];
 	char *end;
@@ -627,13 +628,14 @@ static void test_fingerprint(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	    cmocka_unit_test(test_infer), cmocka_unit_test(test_head),
-		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_smuggling),
-		cmocka_unit_test(test_long_heads),  cmocka_unit_test(test_slow),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_stalled),   cmocka_unit_test(test_pipelined),
-		cmocka_unit_test(test_budget), cmocka_unit_test(test_connections), cmocka_unit_test(test_upload),
-		cmocka_unit_test(test_cache_bound), cmocka_unit_test(test_fingerprint),
-		cmocka_unit_test(test_shared_folder),
+		cmocka_unit_test(test_good),	    cmocka_unit_test(test_infer),
+		cmocka_unit_test(test_head),	    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_smuggling),   cmocka_unit_test(test_long_heads),
+		cmocka_unit_test(test_slow),	    cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_stalled),	    cmocka_unit_test(test_pipelined),
+		cmocka_unit_test(test_budget),	    cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_upload),	    cmocka_unit_test(test_cache_bound),
+		cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_shared_folder),
 	};
 	const struct CMUnitTest absent[] = {cmocka_unit_test(net_test_absent)};
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions over several kerfd: plans in bands of rows and of channels, with halos from node to node,
- * have the bits of the whole run; codecs are off by little; a node that goes and an engine of home's
- * that fails end the request, and leave room for the next.
+ * Sessions over several kerfd: plans in bands of rows and of channels, with halos from node to
+ * node, have the bits of the whole run; codecs are off by little; a node that goes and an engine of
+ * home's that fails end the request, and leave room for the next.
  */
 #include "net_part.h"
 #include "session_whole.h"

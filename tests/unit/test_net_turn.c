@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages to one peer go one after the other, whatever connections they have (exec/remote_turn.c). */
+/*
+ * Messages to one peer go one after the other, whatever connections they have (exec/remote_turn.c).
+ */
 #include "net_job.h"
 #include "net_relay.h"
 
@@ -52,8 +54,11 @@ static void run_two(struct kerf_program *p, const struct net_io io[2])
 
 	for (i = 0; i < 2; i++) {
 		kerf_completion_init(&c[i]);
-		job[i] = (struct kerf_job){.program = p, .in = io[i].in, .out = (struct kerf_tensor *)io[i].out,
-					   .done = wake, .user = &c[i]};
+		job[i] = (struct kerf_job){.program = p,
+					   .in = io[i].in,
+					   .out = (struct kerf_tensor *)io[i].out,
+					   .done = wake,
+					   .user = &c[i]};
 		assert_int_equal(kerf_engine_submit(&job[i]), 0);
 	}
 	for (i = 0; i < 2; i++)

@@ -35,7 +35,8 @@ static void test_half(void **state)
 
 	kerf_rng_seed(&rng, 1);
 	for (i = 0; i < 1u << 20; i++) {
-		uint32_t u = i << 12 | (kerf_rng_below(&rng, 4) ? 0 : (uint32_t)kerf_rng_below(&rng, 4096));
+		uint32_t u = i << 12 |
+			     (kerf_rng_below(&rng, 4) ? 0 : (uint32_t)kerf_rng_below(&rng, 4096));
 		float x = float_of(u);
 		uint16_t h, want = kerf_f32_to_f16(x);
 
@@ -115,7 +116,8 @@ static void test_runs(void **state)
 	for (i = 0; i < 2 * 9 * 5 * 7; i++)
 		whole[i] = (float)i;
 	for (round = 0; round < 200; round++) {
-		int64_t r = 1 + (int64_t)kerf_rng_below(&rng, 8), c = 1 + (int64_t)kerf_rng_below(&rng, 6);
+		int64_t r = 1 + (int64_t)kerf_rng_below(&rng, 8),
+			c = 1 + (int64_t)kerf_rng_below(&rng, 6);
 		struct kerf_band_of want[4] = {{{0, r}, {0, c}}, {{0, r}, {c, 7}},
 					       {{r, 9}, {0, c}}, {{r, 9}, {c, 7}}};
 
@@ -127,7 +129,8 @@ static void test_runs(void **state)
 			assert_true(kerf_runs_of(&v, want[i], want[i], &in_part));
 			dense = line(kerf_runs_count(&from));
 			kerf_codec_encode(KERF_CODEC_NONE, &from, whole, wire);
-			assert_int_equal(kerf_codec_decode(KERF_CODEC_NONE, &in_part, part, wire), 0);
+			assert_int_equal(kerf_codec_decode(KERF_CODEC_NONE, &in_part, part, wire),
+					 0);
 			assert_memory_equal(part, wire, kerf_runs_count(&dense) * 4);
 			assert_true(kerf_runs_of(&v, all, want[i], &to));
 			kerf_runs_copy(&in_part, part, &to, again);

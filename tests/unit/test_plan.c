@@ -63,7 +63,8 @@ static void make(struct setup *s, struct kerf_rng *rng, bool chain, double laten
 	for (i = 1; i <= n; i++)
 		if (!read[i])
 			kerf_graph_add_output(s->g, made[i]);
-	s->link[1] = s->link[2] = (struct kerf_link_model){.latency_s = latency_s, .rate_bytes_s = 1e6};
+	s->link[1] = s->link[2] =
+		(struct kerf_link_model){.latency_s = latency_s, .rate_bytes_s = 1e6};
 	assert_int_equal(kerf_outline_make(s->g, &s->outline), 0);
 	s->p = (struct kerf_problem){.graph = s->g,
 				     .outline = s->outline,
@@ -164,7 +165,8 @@ static void test_chain_with_latency_is_optimal(void **state)
 				for (o = 0; o < s.g->n_op; o++)
 					assign[o] = o >= a && o < b;
 				assert_int_equal(
-					kerf_plan_from_assignment(&s.p, assign, NULL, &cand, NULL), 0);
+					kerf_plan_from_assignment(&s.p, assign, NULL, &cand, NULL),
+					0);
 				best = fmin(best, cand.total_s);
 				kerf_plan_finish(&cand);
 			}
@@ -303,7 +305,8 @@ static void test_bounded_values_do_not_go(void **state)
 			s.op_s[2 * i + 1] = 0;
 		for (i = 0; i < s.g->n_op; i++)
 			assign[i] = i >= 2;
-		assert_int_equal(kerf_plan_from_assignment(&s.p, assign, NULL, &plan, NULL), -EINVAL);
+		assert_int_equal(kerf_plan_from_assignment(&s.p, assign, NULL, &plan, NULL),
+				 -EINVAL);
 		assert_int_equal(kerf_policy_find(NULL)->plan(&s.p, &plan, NULL), 0);
 		for (i = 0; i < plan.n_step; i++)
 			for (k = 0; k < plan.step[i].n_op; k++)
@@ -319,7 +322,10 @@ static void test_link_time(void **state)
 {
 	struct kerf_link_model link[4] = {
 		[1] = {.latency_s = -0.005, .rate_bytes_s = 1e6},
-		[2] = {.latency_s = 0.02, .rate_bytes_s = 1e7, .window_bytes = 14480, .round_s = 0.02},
+		[2] = {.latency_s = 0.02,
+		       .rate_bytes_s = 1e7,
+		       .window_bytes = 14480,
+		       .round_s = 0.02},
 	};
 	struct kerf_problem p = {.n_node = 2, .link = link};
 
@@ -330,8 +336,8 @@ static void test_link_time(void **state)
 	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 14481) - (0.04 + 0.0000001)) < 1e-9);
 	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 150000) - (0.08 + 0.004864)) < 1e-9);
 	/* Once a window lasts a round, nothing waits any more. */
-	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 2e6) - kerf_problem_transfer_s(&p, 1, 0, 1e6) -
-			 0.1) < 1e-9);
+	assert_true(fabs(kerf_problem_transfer_s(&p, 1, 0, 2e6) -
+			 kerf_problem_transfer_s(&p, 1, 0, 1e6) - 0.1) < 1e-9);
 }
 
 int main(void)

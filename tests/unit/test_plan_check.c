@@ -188,7 +188,8 @@ static void test_exits(void **state)
 	for (i = 0; i < 5; i++) {
 		v[i] = kerf_graph_add_value(g, NULL, &t);
 		if (i)
-			kerf_graph_add_op(g, &any, NULL, 1, 1, i == 3 ? &v[1] : &v[i - 1], 1, &v[i], 0, NULL);
+			kerf_graph_add_op(g, &any, NULL, 1, 1, i == 3 ? &v[1] : &v[i - 1], 1, &v[i],
+					  0, NULL);
 	}
 	kerf_graph_add_input(g, v[0]);
 	kerf_graph_add_output(g, v[2]);

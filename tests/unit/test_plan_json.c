@@ -109,8 +109,8 @@ static void test_there_and_back(void **state)
 					plan.edge[k].codec = (enum kerf_codec)(k % 3);
 			assert_int_equal(kerf_plan_price(&x.p, &plan), 0);
 			text = text_of(g, &plan);
-			if (kerf_plan_from_json(g, text, strlen(text), rig_names, x.p.n_engine, &back,
-						&err))
+			if (kerf_plan_from_json(g, text, strlen(text), rig_names, x.p.n_engine,
+						&back, &err))
 				fail_msg("seed %d: %s", (int)seed, err.msg);
 			same_plan(&plan, &back);
 			kerf_plan_finish(&back);
@@ -212,13 +212,15 @@ static void test_refusals(void **state)
 	size_t i, n;
 
 	small_make(&s);
-	assert_int_equal(kerf_plan_from_json(s.g, s.text, strlen(s.text), rig_names, 2, &plan, NULL), 0);
+	assert_int_equal(
+		kerf_plan_from_json(s.g, s.text, strlen(s.text), rig_names, 2, &plan, NULL), 0);
 	kerf_plan_finish(&plan);
 	for (i = 0; i < KERF_ARRAY_SIZE(bad); i++) {
 		char *text = with(s.text, bad[i].from, bad[i].to);
 		struct kerf_err err = {""};
 
-		if (kerf_plan_from_json(s.g, text, strlen(text), rig_names, 2, &plan, &err) != -EINVAL)
+		if (kerf_plan_from_json(s.g, text, strlen(text), rig_names, 2, &plan, &err) !=
+		    -EINVAL)
 			fail_msg("'%s' was taken", bad[i].to);
 		if (!strstr(err.msg, bad[i].says))
 			fail_msg("'%s' does not say '%s'", err.msg, bad[i].says);
@@ -227,7 +229,8 @@ static void test_refusals(void **state)
 	for (n = 0; n < strlen(s.text); n++) {
 		struct kerf_err err = {""};
 
-		assert_int_equal(kerf_plan_from_json(s.g, s.text, n, rig_names, 2, &plan, &err), -EINVAL);
+		assert_int_equal(kerf_plan_from_json(s.g, s.text, n, rig_names, 2, &plan, &err),
+				 -EINVAL);
 		assert_true(err.msg[0]);
 	}
 	free(s.text);

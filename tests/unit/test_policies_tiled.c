@@ -225,8 +225,8 @@ static uint32_t tiles(struct rig *x, int ret, struct kerf_plan *plan, double *co
 }
 
 /*
- * A plan of assignments is left for tiles: by the next decision after a step of the links, and after
- * some where they got better little by little.
+ * A plan of assignments is left for tiles: by the next decision after a step of the links, and
+ * after some where they got better little by little.
  */
 static void test_tiles_are_thought_of_again(void **state)
 {
@@ -254,7 +254,8 @@ static void test_tiles_are_thought_of_again(void **state)
 			tiles(&x, kerf_planner_plan(planner, &x.p, &plan, NULL), &plan, &cost);
 		assert_true(cost <= best * (1 + 1e-9));
 		set_rates(&x, slow);
-		assert_int_equal(tiles(&x, kerf_planner_plan(planner, &x.p, &plan, NULL), &plan, &cost), 0);
+		assert_int_equal(
+			tiles(&x, kerf_planner_plan(planner, &x.p, &plan, NULL), &plan, &cost), 0);
 	}
 	kerf_planner_free(planner);
 	rig_drop(&x);

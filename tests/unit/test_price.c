@@ -18,8 +18,10 @@ static void test_one_cut(void **state)
 	rig_chain(&s, 2);
 	s.p.engine[0].active_w = 2;
 	s.p.engine[1].active_w = 10;
-	s.node[0] = (struct kerf_plan_node){.idle_w = 1, .send_j_byte = 1e-6, .receive_j_byte = 2e-6};
-	s.node[1] = (struct kerf_plan_node){.idle_w = 3, .send_j_byte = 4e-6, .receive_j_byte = 8e-6};
+	s.node[0] =
+		(struct kerf_plan_node){.idle_w = 1, .send_j_byte = 1e-6, .receive_j_byte = 2e-6};
+	s.node[1] =
+		(struct kerf_plan_node){.idle_w = 3, .send_j_byte = 4e-6, .receive_j_byte = 8e-6};
 	assert_int_equal(rig_plan(&s, "011", &plan), 0);
 	near(plan.total_s, 1e-3 + 4e-3 + 2e-3 + 0.4e-3);
 	near(plan.period_s, 4e-3);
@@ -62,7 +64,10 @@ static void test_bucket(void **state)
 	s.link[1].latency_s = -5e-4;
 	s.link[2].rate_bytes_s = 1e9;
 	assert_int_equal(rig_plan(&s, "01010", &plan), 0);
-	/* There at 0.1 + 1 - 0.5 ms; the second is ready at 0.801, the first one's bytes go until 1.1. */
+	/*
+	 * There at 0.1 + 1 - 0.5 ms; the second is ready at 0.801, the first one's bytes go until
+	 * 1.1.
+	 */
 	near(plan.total_s, 1.1e-3 + 1e-3 - 5e-4 + 1e-4 + 1e-6 + 1e-4);
 	kerf_plan_finish(&plan);
 	/* One so large that both go by it at once takes the least. */
@@ -263,7 +268,9 @@ static void test_tiles(void **state)
 	kerf_plan_finish(&plan);
 	rig_drop(&s);
 
-	/* At home the request's input is there as long as a patch reads it, and what patches made. */
+	/*
+	 * At home the request's input is there as long as a patch reads it, and what patches made.
+	 */
 	two_tiles(&s, &plan, 0, 0, false);
 	assert_int_equal(kerf_plan_price(&s.p, &plan), 0);
 	near(plan.memory_bytes, 8000 + 4000 + 2000 + 4000);
@@ -362,8 +369,10 @@ static void make_random(struct rig *s, struct kerf_rng *rng, uint32_t *assign)
 
 	rig_begin(s, 1 + (int64_t)kerf_rng_below(rng, 2000));
 	for (i = 0; i < n; i++)
-		rig_add(s, (uint32_t)kerf_rng_below(rng, i + 1), (uint32_t)kerf_rng_below(rng, i + 1),
-			1 + (int64_t)kerf_rng_below(rng, 2000), (int64_t)kerf_rng_below(rng, 3) * 500);
+		rig_add(s, (uint32_t)kerf_rng_below(rng, i + 1),
+			(uint32_t)kerf_rng_below(rng, i + 1),
+			1 + (int64_t)kerf_rng_below(rng, 2000),
+			(int64_t)kerf_rng_below(rng, 3) * 500);
 	ne = 1 + (uint32_t)kerf_rng_below(rng, RIG_ENGINES);
 	rig_end(s, ne);
 	for (i = 0; i < n * ne; i++)
@@ -474,8 +483,8 @@ static void test_bounds(void **state)
 }
 
 /*
- * The plan of everything on one engine says what an engine's memory plan of that graph takes, with the
- * inputs and outputs, which are not in an engine's arena; alignment aside.
+ * The plan of everything on one engine says what an engine's memory plan of that graph takes, with
+ * the inputs and outputs, which are not in an engine's arena; alignment aside.
  */
 static void test_memory_of_programs(void **state)
 {

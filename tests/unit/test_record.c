@@ -89,7 +89,8 @@ static void copies_are_whole(void **state)
 
 static void what_is_written_is_read(void **state)
 {
-	struct kerf_link_rec rec = {0}, value = {.cookie = 7, .rtos = 9, .seq = 77, .check = 88}, copy;
+	struct kerf_link_rec rec = {0}, value = {.cookie = 7, .rtos = 9, .seq = 77, .check = 88},
+			     copy;
 
 	kerf_record_write(&rec, &value, sizeof(rec));
 	assert_int_equal(rec.seq, 2);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Replanning: on links as they were recorded (tests/traces: `kerf bench --transfers --trace` between
- * two namespaces, without the link lines), on made ones, and each reason to keep a plan.
+ * Replanning: on links as they were recorded (tests/traces: `kerf bench --transfers --trace`
+ * between two namespaces, without the link lines), on made ones, and each reason to keep a plan.
  */
 #include "graph/op.h"
 #include "plan/planner.h"
@@ -240,7 +240,9 @@ static void test_steps_are_answered(void **state)
 		print_message("%s: at most %u changes, %u returns, settled after %u decisions, %u if every better plan is taken\n",
 			      traces[i], s.changes, s.returns, s.after, wild.after);
 		assert_int_equal(s.returns, 0);
-		/* An estimator needs a transfer or two to see a step; restraint adds one at most. */
+		/*
+		 * An estimator needs a transfer or two to see a step; restraint adds one at most.
+		 */
 		assert_true(s.after <= wild.after + 1);
 	}
 }

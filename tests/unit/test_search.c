@@ -55,7 +55,8 @@ static void test_prices_agree(void **state)
 		r.p.goal.in_flight = (uint32_t)kerf_rng_below(&rng, 4);
 		assert_int_equal(kerf_search_make(&r.p, &x), 0);
 		kerf_search_price(x, assign, round % 2 ? codec : NULL, -1, r.g->n_op, &price);
-		ret = kerf_plan_from_assignment(&r.p, assign, round % 2 ? codec : NULL, &plan, NULL);
+		ret = kerf_plan_from_assignment(&r.p, assign, round % 2 ? codec : NULL, &plan,
+						NULL);
 		assert_int_equal(ret, price.cost < INFINITY ? 0 : -EINVAL);
 		if (!ret) {
 			ran++;
@@ -269,7 +270,8 @@ static void test_codecs(void **state)
 			assert_true(plan.total_s <= last * (1 + 1e-9));
 			helped += i && plan.total_s < last * (1 - 1e-9);
 			last = plan.total_s;
-			best = fmin(best_with(&r, x, KERF_CODEC_NONE), best_with(&r, x, (uint8_t)i));
+			best = fmin(best_with(&r, x, KERF_CODEC_NONE),
+				    best_with(&r, x, (uint8_t)i));
 			short_of += plan.total_s > best * (1 + 1e-9);
 			kerf_plan_finish(&plan);
 		}

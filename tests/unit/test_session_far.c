@@ -259,7 +259,8 @@ static double error_of(const struct kerf_tensor *a, const struct kerf_tensor *b)
 
 static void test_codecs(void **state)
 {
-	static const double least[KERF_N_CODECS] = {0, 1e-6, 1e-4}, most[KERF_N_CODECS] = {0, 4e-3, 8e-2};
+	static const double least[KERF_N_CODECS] = {0, 1e-6, 1e-4},
+			    most[KERF_N_CODECS] = {0, 4e-3, 8e-2};
 	enum kerf_codec codec;
 	uint32_t home;
 

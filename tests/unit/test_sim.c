@@ -30,7 +30,8 @@ static void random_problem(struct rig *s, struct kerf_rng *rng)
 
 	rig_begin(s, 1 + (int64_t)kerf_rng_below(rng, 1000));
 	for (o = 0; o < n; o++)
-		rig_add(s, (uint32_t)kerf_rng_below(rng, o + 1), (uint32_t)kerf_rng_below(rng, o + 1),
+		rig_add(s, (uint32_t)kerf_rng_below(rng, o + 1),
+			(uint32_t)kerf_rng_below(rng, o + 1),
 			1 + (int64_t)kerf_rng_below(rng, 2000), 0);
 	rig_end(s, engines);
 	for (i = 0; i < engines; i++) {
@@ -169,8 +170,8 @@ static void one_queue(double load, double variation, double *mean_s)
 }
 
 /*
- * Pollaczek and Khinchine: the wait is load * s (1 + c^2) / (2 (1 - load)); c, deviation over mean, is
- * the variation. Bounds: about four deviations of the mean of that many waits.
+ * Pollaczek and Khinchine: the wait is load * s (1 + c^2) / (2 (1 - load)); c, deviation over mean,
+ * is the variation. Bounds: about four deviations of the mean of that many waits.
  */
 static void test_waits_are_what_theory_says(void **state)
 {
@@ -385,7 +386,9 @@ static void test_replanning_is_the_controllers(void **state)
 	assert_true(replans("\"replan\":{\"interval_s\":9},") <= 8 * 6);
 }
 
-/* A policy that looks back (edgent) sees through a link that wavers; one that does not follows it. */
+/*
+ * A policy that looks back (edgent) sees through a link that wavers; one that does not follows it.
+ */
 static void test_the_past_is_seen(void **state)
 {
 	static const char *const policy[] = {"edgent", "neurosurgeon"};
@@ -447,7 +450,9 @@ static void test_events_come_by_time(void **state)
 
 	kerf_rng_seed(&rng, 3);
 	for (i = 0; i < 20000; i++) {
-		assert_int_equal(kerf_heap_push(&h, (struct kerf_event){.t = (double)kerf_rng_below(&rng, 500)}), 0);
+		assert_int_equal(kerf_heap_push(&h, (struct kerf_event){.t = (double)kerf_rng_below(
+										&rng, 500)}),
+				 0);
 		if (kerf_rng_below(&rng, 4) == 0) {
 			kerf_heap_pop(&h);
 			n++;

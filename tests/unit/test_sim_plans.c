@@ -36,8 +36,10 @@ static void test_plans_of_all_policies_alone(void **state)
 			for (k = 0; k < plan.n_step; k++)
 				tiled += plan.step[k].rows.end > 0;
 			for (k = 0; k < plan.n_edge; k++)
-				others += plan.edge[k].bytes > 0 && plan.edge[k].from != KERF_PLAN_HOME &&
-					  plan.edge[k].to != KERF_PLAN_HOME && !plan.edge[k].relayed;
+				others += plan.edge[k].bytes > 0 &&
+					  plan.edge[k].from != KERF_PLAN_HOME &&
+					  plan.edge[k].to != KERF_PLAN_HOME &&
+					  !plan.edge[k].relayed;
 			kerf_plan_finish(&plan);
 		}
 		rig_drop(&x);

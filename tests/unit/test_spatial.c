@@ -396,7 +396,8 @@ static void test_adcnn(void **state)
 	run_whole(&x, engine, 3, whole);
 	run_plan(g, &plan, engine, 3, parts);
 	for (k = 0; k < kerf_tensor_count(&whole[0]); k++) {
-		double a = (double)((float *)whole[0].data)[k], b = (double)((float *)parts[0].data)[k];
+		double a = (double)((float *)whole[0].data)[k],
+		       b = (double)((float *)parts[0].data)[k];
 
 		sum += a * a;
 		off += (a - b) * (a - b);

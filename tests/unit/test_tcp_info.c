@@ -27,7 +27,8 @@ static int open_pair(struct pair *p, int family, int client_family)
 	struct sockaddr_in6 any6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in at4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct sockaddr_in6 at6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	struct sockaddr *at = family == AF_INET ? (struct sockaddr *)&at4 : (struct sockaddr *)&any6;
+	struct sockaddr *at =
+		family == AF_INET ? (struct sockaddr *)&at4 : (struct sockaddr *)&any6;
 	struct sockaddr_in6 bound;
 	socklen_t n = family == AF_INET ? sizeof(at4) : sizeof(any6), m = sizeof(bound);
 	int off = 0;
@@ -194,7 +195,8 @@ static void test_lengths(void **state)
 		{160, RTT | KERF_LINK_HAS_NOTSENT},
 		{168, RTT | KERF_LINK_HAS_NOTSENT | RATE},
 		{200, RTT | KERF_LINK_HAS_NOTSENT | RATE | KERF_LINK_HAS_DELIVERED},
-		{248, RTT | KERF_LINK_HAS_NOTSENT | RATE | KERF_LINK_HAS_DELIVERED | KERF_LINK_HAS_RTO},
+		{248,
+		 RTT | KERF_LINK_HAS_NOTSENT | RATE | KERF_LINK_HAS_DELIVERED | KERF_LINK_HAS_RTO},
 	};
 	unsigned char info[512] = {0};
 	struct kerf_link_rec rec;

@@ -471,14 +471,16 @@ static void rates_are_kept(void **state)
 		tell_transfer(o, URL, 1000, 1000000, false);
 		tell_transfer(o, URL, 1000000, 1000000, true);
 		if (i == 3) {
-			assert_int_equal(kerf_telemetry_rates(t, URL, rate, KERF_PEER_RATES, &all), 3);
+			assert_int_equal(kerf_telemetry_rates(t, URL, rate, KERF_PEER_RATES, &all),
+					 3);
 			assert_int_equal(all, 3);
 			assert_true(rate[0] > 1e7 / 1.02 && rate[0] < 1e7 / 1.00);
 		}
 		if (i % 10 == 0)
 			kerf_telemetry_rates(t, URL, NULL, 0, NULL);
 	}
-	assert_int_equal(kerf_telemetry_rates(t, URL, rate, KERF_PEER_RATES + 1, &all), KERF_PEER_RATES);
+	assert_int_equal(kerf_telemetry_rates(t, URL, rate, KERF_PEER_RATES + 1, &all),
+			 KERF_PEER_RATES);
 	assert_int_equal(all, 300);
 	/* Latency may be taken off, half of it at most. */
 	for (i = 0; i < KERF_PEER_RATES; i++) {
