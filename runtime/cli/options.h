@@ -64,7 +64,7 @@ enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER, KERF_CLI_OPT_SHARE };
 	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \
 	"  --pin               bind each thread to a CPU\n"                                        \
 	"  --share PERCENT     of the time, at most, that the cpu engine's one thread computes; it\n"    \
-	"                      sleeps between operators\n"                                         \
+	"                      sleeps after each slice\n"                                          \
 	"  --depth N           requests in flight (default 2)\n"                                   \
 	"  --insecure          talk plain TCP to other than loopback\n"                            \
 	"  --json              machine-readable output\n"                                         \

@@ -28,7 +28,7 @@ static int cpu_run(struct kerf_job *job)
 	struct cpu_engine *e = (struct cpu_engine *)job->program->engine;
 
 	return kerf_cpu_program_run((struct kerf_cpu_program *)job->program, e->pool, e->rest,
-				    job->in, job->out, NULL, &job->engine_word);
+				    job->in, job->out, &job->engine_word);
 }
 
 static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
@@ -160,8 +160,8 @@ static int cpu_profile(struct kerf_program *p, const struct kerf_tensor *in,
 	int r;
 
 	pthread_mutex_lock(&e->worker.busy);
-	r = kerf_cpu_program_run((struct kerf_cpu_program *)p, e->pool, e->rest, in, out, op_ns,
-				 NULL);
+	r = kerf_cpu_program_profile((struct kerf_cpu_program *)p, e->pool, e->rest, in, out,
+				     op_ns);
 	pthread_mutex_unlock(&e->worker.busy);
 	return r;
 }

@@ -82,14 +82,18 @@ void kerf_cpu_program_free(struct kerf_cpu_program *p); /* NULL allowed */
 void kerf_cpu_program_info(const struct kerf_cpu_program *p, struct kerf_program_info *info);
 
 /*
- * Runs all steps. rest: seconds asleep for each of the calling thread's own on a CPU, taken between
- * steps, so that a run lasts 1 + rest times its work on whatever scale it is looked at; what others
- * keep it from is part of the rest. op_ns: NULL, or receives the wall time of each operator with
- * its rest. cancel is looked at between steps: -ECANCELED once it is not 0. One run of a program,
- * and one of a pool, at a time: the caller serialises.
+ * Runs all steps, then rests: asleep until the run lasted 1 + rest times what the calling thread
+ * worked. Nobody sees a part of its outputs, so it is as good as a slower core, and what others kept
+ * it from is part of the rest; between steps a rest would leave cold caches to each of them, which
+ * no slow core has. cancel is looked at between steps and while it rests: -ECANCELED once it is not
+ * 0. One run of a program, and one of a pool, at a time: the caller serialises.
  */
 int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
-			 const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns,
+			 const struct kerf_tensor *in, struct kerf_tensor *out,
 			 const uint64_t *cancel);
+/* The same; op_ns receives what each operator takes with its part of the rest. */
+int kerf_cpu_program_profile(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
+			     const struct kerf_tensor *in, struct kerf_tensor *out,
+			     uint64_t *op_ns);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define REST_NS 5000000u
+#define LOOK_NS 5000000u /* who rests looks so often whether it is wanted no more */
 #define LATE_NS 60000u /* what a wake may be late */
 
 /* A tensor whose memory is the job's: slot counts inputs, then outputs. */
@@ -446,69 +446,80 @@ static void finish_run(struct kerf_cpu_program *p, struct kerf_tensor *out)
 	}
 }
 
-/* A run that rests: when it began, and what its thread had worked by then. */
-struct pace {
-	double rest;
-	uint64_t begin_ns, worked_ns;
+/* When a run began, and what its thread had worked by then. */
+struct began {
+	uint64_t ns, work_ns;
 };
 
-static void begin_pace(struct pace *pace)
+static struct began begin_work(void)
 {
-	prctl(PR_SET_TIMERSLACK, 1000ul); /* the default, 50 us, is an operator's time */
-	pace->begin_ns = kerf_now_ns();
-	pace->worked_ns = kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	return (struct began){kerf_now_ns(), kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID)};
 }
 
-/*
- * What the run should have taken by now, ns; sleeps until then if that is REST_NS away, or at the
- * end. Not after each operator: whoever slept finds cold caches, and pays for that as for other
- * work. The end must not be late, so the last of the rest is waited for awake.
- */
-static uint64_t take_rest(const struct pace *pace, bool last)
+/* Sleeps until then. 0, or -ECANCELED once *cancel is not 0. */
+static int sleep_until(uint64_t until, const uint64_t *cancel)
 {
-	double worked = (double)(kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - pace->worked_ns);
-	uint64_t due = (uint64_t)(worked * (1 + pace->rest)), until = pace->begin_ns + due;
-	uint64_t wake = last ? until - LATE_NS : until;
-	struct timespec ts = {(time_t)(wake / 1000000000u), (long)(wake % 1000000000u)};
+	for (uint64_t now; (now = kerf_now_ns()) + LATE_NS < until;) {
+		uint64_t wake = KERF_MIN(until - LATE_NS, now + LOOK_NS);
+		struct timespec ts = {(time_t)(wake / 1000000000u), (long)(wake % 1000000000u)};
 
-	if (last ? wake > kerf_now_ns() : until > kerf_now_ns() + REST_NS)
-		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-			;
-	while (last && kerf_now_ns() < until)
+		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
+			return -ECANCELED;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	}
+	while (kerf_now_ns() < until)
 		;
-	return due;
+	return 0;
+}
+
+/* The calling thread's work since *began, and a rest that is rest times as long. */
+static int take_rest(const struct began *began, double rest, const uint64_t *cancel)
+{
+	double work = (double)(kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - began->work_ns);
+
+	prctl(PR_SET_TIMERSLACK, 1000ul); /* the default, 50 us, is an operator's time */
+	return sleep_until(began->ns + (uint64_t)(work * (1 + rest)), cancel);
 }
 
 int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
-			 const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns,
+			 const struct kerf_tensor *in, struct kerf_tensor *out,
 			 const uint64_t *cancel)
 {
-	struct pace pace = {.rest = rest};
-	uint32_t i, n = p->base.slice->n_op;
-	uint64_t due = 0;
+	struct began began = {0};
+	uint32_t i;
 	int r;
 
 	if (rest > 0)
-		begin_pace(&pace);
+		began = begin_work();
 	begin_run(p, in, out);
-	for (i = 0; i < n; i++) {
-		uint64_t t0 = op_ns ? kerf_now_ns() : 0;
-
+	for (i = 0; i < p->base.slice->n_op; i++) {
 		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
 			return -ECANCELED;
 		r = run_step(p, i, pool);
 		if (r)
 			return r;
-		if (op_ns)
-			op_ns[i] = kerf_now_ns() - t0;
-		if (rest > 0) {
-			uint64_t before = due;
-
-			due = take_rest(&pace, i + 1 == n);
-			if (op_ns)
-				op_ns[i] = due - before;
-		}
 	}
 	finish_run(p, out);
-	return 0;
+	return rest > 0 ? take_rest(&began, rest, cancel) : 0;
+}
+
+int kerf_cpu_program_profile(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
+			     const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns)
+{
+	clockid_t clock = rest > 0 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+	struct began began = begin_work();
+	uint32_t i;
+	int r;
+
+	begin_run(p, in, out);
+	for (i = 0; i < p->base.slice->n_op; i++) {
+		uint64_t begin = kerf_clock_ns(clock);
+
+		r = run_step(p, i, pool);
+		if (r)
+			return r;
+		op_ns[i] = (uint64_t)((double)(kerf_clock_ns(clock) - begin) * (1 + rest));
+	}
+	finish_run(p, out);
+	return rest > 0 ? take_rest(&began, rest, NULL) : 0;
 }

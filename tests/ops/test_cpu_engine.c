@@ -2,6 +2,7 @@
 /* The cpu engine as a whole: programs and jobs, and whole models against the reference. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -268,6 +269,41 @@ static void test_share(void **state)
 	kerf_graph_unref(g);
 }
 
+static void rest_is_over(struct kerf_job *job, int status)
+{
+	atomic_store((_Atomic int *)job->user, status);
+}
+
+/* A job that has its outputs already, and rests for 99 times what it worked, can be cancelled. */
+static void test_share_cancel(void **state)
+{
+	struct kerf_engine_config cfg = {.threads = 1, .share = 1};
+	struct kerf_graph *g = generate("squeezenet", "160x160");
+	_Atomic int status = 1;
+	struct kerf_job job = {.done = rest_is_over, .user = &status};
+	struct kerf_engine *e = NULL;
+	volatile float *first;
+
+	if (!g)
+		skip();
+	job.in = tensors_of(g, g->in, g->n_in, 1);
+	job.out = tensors_of(g, g->out, g->n_out, 0);
+	assert_int_equal(kerf_engine_open("cpu", &cfg, &e, NULL), 0);
+	assert_int_equal(e->ops->prepare(e, g, &job.program, NULL), 0);
+	assert_int_equal(kerf_engine_submit(&job), 0);
+	for (first = job.out[0].data; *first == 0;)
+		usleep(100);
+	e->ops->cancel(&job);
+	while (status == 1)
+		usleep(100);
+	assert_int_equal(status, -ECANCELED);
+	e->ops->release(job.program);
+	kerf_engine_close(e);
+	free_tensors((struct kerf_tensor *)job.in, g->n_in);
+	free_tensors(job.out, g->n_out);
+	kerf_graph_unref(g);
+}
+
 static void test_generated(void **state)
 {
 	static const struct {
@@ -495,7 +531,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open),	cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_share),	cmocka_unit_test(test_share_cancel),
 		cmocka_unit_test(test_trained), cmocka_unit_test(test_generated),
 		cmocka_unit_test(test_many),
 	};
