@@ -33,7 +33,7 @@ static int usage(FILE *f)
 		"                       queue that --as names (they open it as q:NAME)\n"
 		"  --as NAME            see --serve-engine\n"
 		"  --threads N          threads of the cpu engine (default: all CPUs)\n"
-		"  --share PERCENT      of the time, at most, that its one thread computes\n"
+		"  --share PERCENT      its one thread is a core of so much of this one's speed\n"
 		"  --cache DIR          where uploaded models are kept\n"
 		"  --cache-bytes N      how much of them (default 4294967296)\n"
 		"  --slice-bytes N      memory of prepared slices (default: half the machine's)\n"

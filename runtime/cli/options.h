@@ -63,8 +63,7 @@ enum { KERF_CLI_OPT_PROFILE = 400, KERF_CLI_OPT_POWER, KERF_CLI_OPT_SHARE };
 	"  --threads N         threads of the cpu engine (default: all CPUs)\n"                    \
 	"  --isa NAME          kernels of the cpu engine: auto, baseline, avx2, avx512, neon\n"    \
 	"  --pin               bind each thread to a CPU\n"                                        \
-	"  --share PERCENT     of the time, at most, that the cpu engine's one thread computes; it\n"    \
-	"                      sleeps after each slice\n"                                          \
+	"  --share PERCENT     the cpu engine's one thread is a core of so much of this one's speed\n" \
 	"  --depth N           requests in flight (default 2)\n"                                   \
 	"  --insecure          talk plain TCP to other than loopback\n"                            \
 	"  --json              machine-readable output\n"                                         \

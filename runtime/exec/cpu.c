@@ -17,18 +17,26 @@ struct cpu_engine {
 	struct kerf_worker worker;
 	struct kerf_pool *pool;
 	struct kerf_isa isa;
-	int share;   /* percent */
-	double rest; /* seconds for each of work */
+	int share;		    /* percent */
+	struct kerf_cpu_pace *pace; /* of a share below 100, else NULL */
 	char cpu[64];
 	char machine[65];
 };
 
+static int run(struct kerf_program *p, const struct kerf_tensor *in, struct kerf_tensor *out,
+	       uint64_t *op_ns, const uint64_t *cancel)
+{
+	struct kerf_cpu_program *program = (struct kerf_cpu_program *)p;
+	struct cpu_engine *e = (struct cpu_engine *)p->engine;
+
+	if (!e->pace)
+		return kerf_cpu_program_run(program, e->pool, in, out, op_ns, cancel);
+	return kerf_cpu_pace_run(e->pace, program, e->pool, in, out, op_ns, cancel);
+}
+
 static int cpu_run(struct kerf_job *job)
 {
-	struct cpu_engine *e = (struct cpu_engine *)job->program->engine;
-
-	return kerf_cpu_program_run((struct kerf_cpu_program *)job->program, e->pool, e->rest,
-				    job->in, job->out, &job->engine_word);
+	return run(job->program, job->in, job->out, NULL, &job->engine_word);
 }
 
 static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
@@ -43,16 +51,15 @@ static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
 		return kerf_fail(err, -EINVAL, "engine cpu: %d threads, expected 0 to 1024",
 				 cfg->threads);
 	if (cfg->share < 0 || cfg->share > 100)
-		return kerf_fail(err, -EINVAL, "engine cpu: %d percent of the time, expected 1 to 100",
+		return kerf_fail(err, -EINVAL, "engine cpu: %d percent of its speed, expected 1 to 100",
 				 cfg->share);
 	if (cfg->share % 100 && cfg->threads != 1)
-		return kerf_fail(err, -EINVAL, "engine cpu: a share of the time is for one thread");
+		return kerf_fail(err, -EINVAL, "engine cpu: a share of its speed is for one thread");
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
 	e->base.ops = &kerf_engine_cpu;
 	e->share = cfg->share ? cfg->share : 100;
-	e->rest = 100.0 / e->share - 1;
 	r = kerf_isa_init(&e->isa, cfg->isa);
 	if (r) {
 		kerf_fail(err, r, "engine cpu: this machine or build has no isa '%s'",
@@ -67,6 +74,9 @@ static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
 	}
 	kerf_machine_cpu(e->cpu, sizeof(e->cpu));
 	kerf_machine_id(e->machine);
+	r = e->share < 100 ? kerf_cpu_pace_new(100.0 / e->share, &e->pace) : 0;
+	if (r)
+		goto fail_pool;
 	r = kerf_worker_init(&e->worker, cfg->depth, cpu_run);
 	if (r) {
 		kerf_fail(err, r, "engine cpu: cannot start a thread: %s", strerror(-r));
@@ -75,6 +85,7 @@ static int cpu_open(const char *spec, const struct kerf_engine_config *cfg,
 	*engine = &e->base;
 	return 0;
 fail_pool:
+	kerf_cpu_pace_free(e->pace);
 	kerf_pool_free(e->pool);
 fail:
 	free(e);
@@ -86,6 +97,7 @@ static void cpu_close(struct kerf_engine *engine)
 	struct cpu_engine *e = (struct cpu_engine *)engine;
 
 	kerf_worker_finish(&e->worker);
+	kerf_cpu_pace_free(e->pace);
 	kerf_pool_free(e->pool);
 	free(e);
 }
@@ -102,7 +114,7 @@ static void cpu_describe(struct kerf_engine *engine, struct kerf_engine_info *in
 		 n == 1 ? "" : "s");
 	if (e->share < 100)
 		snprintf(info->device + strlen(info->device),
-			 sizeof(info->device) - strlen(info->device), ", %d %% of the time", e->share);
+			 sizeof(info->device) - strlen(info->device), ", %d %% of its speed", e->share);
 	snprintf(info->machine, sizeof(info->machine), "%s", e->machine);
 	info->dtypes = 1u << KERF_F32 | 1u << KERF_U8 | 1u << KERF_I8;
 	info->memory_bytes = kerf_machine_memory();
@@ -120,9 +132,22 @@ static int cpu_prepare(struct kerf_engine *engine, struct kerf_graph *slice,
 		       struct kerf_program **program, struct kerf_err *err)
 {
 	struct cpu_engine *e = (struct cpu_engine *)engine;
+	struct kerf_cpu_program *p;
+	int r = kerf_cpu_program_new(engine, &e->isa, kerf_pool_threads(e->pool), slice, &p, err);
 
-	return kerf_cpu_program_new(engine, &e->isa, kerf_pool_threads(e->pool), slice,
-				    (struct kerf_cpu_program **)program, err);
+	if (!r && e->pace) {
+		pthread_mutex_lock(&e->worker.busy);
+		r = kerf_cpu_pace_learn(e->pace, p, e->pool);
+		pthread_mutex_unlock(&e->worker.busy);
+		if (r) {
+			kerf_fail(err, r, "engine cpu: cannot time '%s': %s", slice->name,
+				  strerror(-r));
+			kerf_cpu_program_free(p);
+		}
+	}
+	if (!r)
+		*program = (struct kerf_program *)p;
+	return r;
 }
 
 static void cpu_release(struct kerf_program *p)
@@ -160,8 +185,7 @@ static int cpu_profile(struct kerf_program *p, const struct kerf_tensor *in,
 	int r;
 
 	pthread_mutex_lock(&e->worker.busy);
-	r = kerf_cpu_program_profile((struct kerf_cpu_program *)p, e->pool, e->rest, in, out,
-				     op_ns);
+	r = run(p, in, out, op_ns, NULL);
 	pthread_mutex_unlock(&e->worker.busy);
 	return r;
 }

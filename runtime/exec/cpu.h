@@ -82,18 +82,30 @@ void kerf_cpu_program_free(struct kerf_cpu_program *p); /* NULL allowed */
 void kerf_cpu_program_info(const struct kerf_cpu_program *p, struct kerf_program_info *info);
 
 /*
- * Runs all steps, then rests: asleep until the run lasted 1 + rest times what the calling thread
- * worked. Nobody sees a part of its outputs, so it is as good as a slower core, and what others kept
- * it from is part of the rest; between steps a rest would leave cold caches to each of them, which
- * no slow core has. cancel is looked at between steps and while it rests: -ECANCELED once it is not
- * 0. One run of a program, and one of a pool, at a time: the caller serialises.
+ * Runs all steps. op_ns: NULL, or receives the wall time of each operator. cancel is looked at
+ * between steps: -ECANCELED once it is not 0. One run of a program, and one of a pool, at a time:
+ * the caller serialises.
  */
-int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
-			 const struct kerf_tensor *in, struct kerf_tensor *out,
+int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool,
+			 const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns,
 			 const uint64_t *cancel);
-/* The same; op_ns receives what each operator takes with its part of the rest. */
-int kerf_cpu_program_profile(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
-			     const struct kerf_tensor *in, struct kerf_tensor *out,
-			     uint64_t *op_ns);
+
+/*
+ * A slower core (cpu_pace.c): one that takes `times` as long for a slice as the slice takes here.
+ * learn() finds out how long that is, once a program is prepared; 0, -ENOMEM, -ENOSPC
+ * after too many shapes, or what a run fails with. run() is as kerf_cpu_program_run(), sleeps until so much time has passed, and ends with
+ * -ECANCELED in its sleep too; op_ns receives what the slower core takes for each operator. All
+ * calls on one pace: the caller serialises.
+ */
+struct kerf_cpu_pace;
+int kerf_cpu_pace_new(double times, struct kerf_cpu_pace **pace); /* 0 or -ENOMEM */
+void kerf_cpu_pace_free(struct kerf_cpu_pace *pace); /* after its programs; NULL allowed */
+int kerf_cpu_pace_learn(struct kerf_cpu_pace *pace, struct kerf_cpu_program *p,
+			struct kerf_pool *pool);
+int kerf_cpu_pace_run(const struct kerf_cpu_pace *pace, struct kerf_cpu_program *p,
+		      struct kerf_pool *pool, const struct kerf_tensor *in,
+		      struct kerf_tensor *out, uint64_t *op_ns, const uint64_t *cancel);
+/* Where learn() keeps what each operator takes here, for the program to free; NULL before. */
+uint64_t **kerf_cpu_program_pace(struct kerf_cpu_program *p);
 
 #endif

@@ -8,10 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-
-#define LOOK_NS 5000000u /* who rests looks so often whether it is wanted no more */
-#define LATE_NS 60000u /* what a wake may be late */
 
 /* A tensor whose memory is the job's: slot counts inputs, then outputs. */
 struct patch {
@@ -41,6 +37,7 @@ struct kerf_cpu_program {
 	struct patch *patch;
 	uint32_t n_patch;
 	int32_t *first_out; /* per value: its first place among the slice's outputs, or -1 */
+	uint64_t *pace; /* per operator; NULL: as fast as it goes */
 
 	struct kerf_program_info info;
 };
@@ -357,6 +354,7 @@ void kerf_cpu_program_free(struct kerf_cpu_program *p)
 	for (i = 0; i < p->n_owned; i++)
 		p->owned[i].free(p->owned[i].p);
 	free(p->owned);
+	free(p->pace);
 	free(p->activations);
 	kerf_arena_finish(&p->mem);
 	kerf_graph_unref(p->base.slice);
@@ -446,80 +444,30 @@ static void finish_run(struct kerf_cpu_program *p, struct kerf_tensor *out)
 	}
 }
 
-/* When a run began, and what its thread had worked by then. */
-struct began {
-	uint64_t ns, work_ns;
-};
-
-static struct began begin_work(void)
+int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool,
+			 const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns,
+			 const uint64_t *cancel)
 {
-	return (struct began){kerf_now_ns(), kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID)};
-}
+	uint32_t i, n = p->base.slice->n_op;
+	int r;
 
-/* Sleeps until then. 0, or -ECANCELED once *cancel is not 0. */
-static int sleep_until(uint64_t until, const uint64_t *cancel)
-{
-	for (uint64_t now; (now = kerf_now_ns()) + LATE_NS < until;) {
-		uint64_t wake = KERF_MIN(until - LATE_NS, now + LOOK_NS);
-		struct timespec ts = {(time_t)(wake / 1000000000u), (long)(wake % 1000000000u)};
+	begin_run(p, in, out);
+	for (i = 0; i < n; i++) {
+		uint64_t t0 = op_ns ? kerf_now_ns() : 0;
 
 		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
 			return -ECANCELED;
-		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+		r = run_step(p, i, pool);
+		if (r)
+			return r;
+		if (op_ns)
+			op_ns[i] = kerf_now_ns() - t0;
 	}
-	while (kerf_now_ns() < until)
-		;
+	finish_run(p, out);
 	return 0;
 }
 
-/* The calling thread's work since *began, and a rest that is rest times as long. */
-static int take_rest(const struct began *began, double rest, const uint64_t *cancel)
+uint64_t **kerf_cpu_program_pace(struct kerf_cpu_program *p)
 {
-	double work = (double)(kerf_clock_ns(CLOCK_THREAD_CPUTIME_ID) - began->work_ns);
-
-	prctl(PR_SET_TIMERSLACK, 1000ul); /* the default, 50 us, is an operator's time */
-	return sleep_until(began->ns + (uint64_t)(work * (1 + rest)), cancel);
-}
-
-int kerf_cpu_program_run(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
-			 const struct kerf_tensor *in, struct kerf_tensor *out,
-			 const uint64_t *cancel)
-{
-	struct began began = {0};
-	uint32_t i;
-	int r;
-
-	if (rest > 0)
-		began = begin_work();
-	begin_run(p, in, out);
-	for (i = 0; i < p->base.slice->n_op; i++) {
-		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
-			return -ECANCELED;
-		r = run_step(p, i, pool);
-		if (r)
-			return r;
-	}
-	finish_run(p, out);
-	return rest > 0 ? take_rest(&began, rest, cancel) : 0;
-}
-
-int kerf_cpu_program_profile(struct kerf_cpu_program *p, struct kerf_pool *pool, double rest,
-			     const struct kerf_tensor *in, struct kerf_tensor *out, uint64_t *op_ns)
-{
-	clockid_t clock = rest > 0 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
-	struct began began = begin_work();
-	uint32_t i;
-	int r;
-
-	begin_run(p, in, out);
-	for (i = 0; i < p->base.slice->n_op; i++) {
-		uint64_t begin = kerf_clock_ns(clock);
-
-		r = run_step(p, i, pool);
-		if (r)
-			return r;
-		op_ns[i] = (uint64_t)((double)(kerf_clock_ns(clock) - begin) * (1 + rest));
-	}
-	finish_run(p, out);
-	return rest > 0 ? take_rest(&began, rest, NULL) : 0;
+	return &p->pace;
 }

@@ -33,7 +33,7 @@ struct kerf_engine_config {
 	bool pin;    /* cpu: bind the team's threads */
 	const char *isa; /* cpu: "auto" or NULL, "baseline", "avx2", "avx512", "neon" */
 	bool insecure;	 /* remote: plain TCP to other than loopback */
-	int share;	 /* cpu, one thread: percent of the time that it computes; 0 or 100: all of it */
+	int share;	 /* cpu, one thread: as a core of so many percent of its speed; 0: 100 */
 	/*
 	 * Local: jobs that may wait, 0: any number. Remote: requests in flight it is made for, 0:
 	 * 2.

@@ -6,7 +6,7 @@
 # profiles and links measured just before.
 #
 # Two hosts have one thread each; the device's, on x86-64, with AVX2, the other's with the best there is.
-# More than two would wait for one another on a box of two cores: each computes a share of the time
+# More than two would wait for one another on a box of two cores: each is a slower core
 # (--share), so that all together fit, with what the kernel does for their links. Requests come with
 # pauses, as a request alone finds a shaper's bucket full.
 #

@@ -30,7 +30,7 @@ $6 == "throughput" {
 	if (!(c in fast)) { fast[c] = 1; fast_case[++n_fast] = c; fast_setup[n_fast] = setup_of(); fast_name[n_fast] = $3 " " $4 " | " $5 }
 	rate[c, $7] = $15
 }
-# "2 hosts, 25:100": percent of the time that the device and a neighbour compute
+# "2 hosts, 25:100": percent of a core that the device and a neighbour are
 function setup_of(   s) {
 	s = $1 " hosts, " $2
 	if (!(s in met)) { met[s] = 1; setups[++n_setup] = s }

@@ -4,8 +4,8 @@
 # their own. Latency (median), traffic and energy of each policy's plan beside all here (local), all
 # away (remote) and the oracle: the least median of all policies and of cuts measured one by one.
 #
-# The device is a quarter as fast as a neighbour, on every scale of time: its engine sleeps three
-# times as long as it computes (--share). A CPU quota would let requests of a few milliseconds through
+# The device is a quarter as fast as a neighbour, on every scale of time: its engine computes and
+# sleeps until a core so slow would be done (--share). A CPU quota would let requests of a few milliseconds through
 # at full speed. With more than one neighbour all are slower still, since they share this box's cores.
 # The third setup is five equal boards of some 12 GFLOP/s, as papers on tiles have them.
 #
@@ -14,7 +14,7 @@
 # sends; energy is what the plan's work and bytes take by the power file below: there is no meter here.
 # Throughput is of THROUGHPUT_POLICIES that plan for it, with four requests in flight.
 #
-# SETUPS (hosts:percent of the time that the device computes:that a neighbour does), MODELS ("name:size
+# SETUPS (hosts:percent of a core that the device is:that a neighbour is), MODELS ("name:size
 # ..."), RATES, EQUAL_RATES (where all compute as much) and THROUGHPUT_RATES (Mbit/s), POLICIES ("all" or a
 # list), CUTS (how many, beside those next to kerf's), ROUNDS, LONGEST and CSV (where the rows are kept)
 # may be set. RESUME=1 goes on with the cases that CSV does not have.
